@@ -33,6 +33,7 @@ from nntrace_torch.replay import (
     NonfiniteWatch,
     Replayer,
     RootCalls,
+    SearchContext,
     StepBefore,
     play,
 )
@@ -103,16 +104,15 @@ class Observers:
         self.compiled = CompiledCalls(
             recorder, self.forward, self.losses, self.replayer, self.calls, compiles
         )
-        self.investigator = Investigator(
-            recorder,
+        context = SearchContext(
             self.models,
             self.sources,
             self.optimizers,
-            self.forward,
             self.replayer,
             self.calls,
             StepBefore(self.models, self.calls, self.loaders),
         )
+        self.investigator = Investigator(recorder, self.forward, context)
         self.watch = NonfiniteWatch(self.investigator, recorder.guard)
         self.asking = FinitenessObserver(recorder)
         self.asking.asked = self.watch.asked

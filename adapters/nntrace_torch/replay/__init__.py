@@ -2,6 +2,7 @@
 
 from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.compiled import CompiledCalls
+from nntrace_torch.replay.context import SearchContext
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.replay.guard import ReplayEndedError
 from nntrace_torch.replay.origin import Investigator
@@ -17,6 +18,7 @@ __all__ = [
     "ReplayEndedError",
     "Replayer",
     "RootCalls",
+    "SearchContext",
     "StepBefore",
     "play",
 ]

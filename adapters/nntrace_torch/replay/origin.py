@@ -12,21 +12,18 @@ import torch
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_torch.optimizer.optimizers import Optimizers
 from nntrace_torch.program.containers import tensors_within
-from nntrace_torch.program.sources import UNKNOWN, Sources
-from nntrace_torch.replay.calls import Call, RootCalls
+from nntrace_torch.program.sources import UNKNOWN
+from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.capsules import Capsules, Moment
-from nntrace_torch.replay.engine import Replayer
+from nntrace_torch.replay.context import SearchContext
 from nntrace_torch.replay.finder import BUFFER, Birth
 from nntrace_torch.replay.found import Found
 from nntrace_torch.replay.places import lines
 from nntrace_torch.replay.recovery import recover_random_states
 from nntrace_torch.replay.search import Search
-from nntrace_torch.replay.step_before import StepBefore
 from nntrace_torch.replay.weights import broken_weight
 from nntrace_torch.samples.forward import ForwardSampler
-from nntrace_torch.samples.modules import Models
 
 _MAX_EPISODES = 8
 _OF_DEVICES = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
@@ -42,26 +39,11 @@ class Investigator:
         told: called with the payload of each origin.
     """
 
-    def __init__(
-        self,
-        recorder: Recorder,
-        models: Models,
-        sources: Sources,
-        optimizers: Optimizers,
-        forward: ForwardSampler,
-        replayer: Replayer,
-        calls: RootCalls,
-        before: StepBefore,
-    ) -> None:
+    def __init__(self, recorder: Recorder, forward: ForwardSampler, context: SearchContext) -> None:
         self._recorder = recorder
-        self._models = models
-        self._sources = sources
-        self._optimizers = optimizers
         self._forward = forward
-        self._replayer = replayer
-        self._calls = calls
-        self._before = before
-        self._capsules = Capsules(recorder, models)
+        self._context = context
+        self._capsules = Capsules(recorder, context.models)
         self._episodes = 0
         self._bad_step: int | None = None  # in which the last episode began
         self.was_well = False
@@ -70,12 +52,12 @@ class Investigator:
 
     def weights_are_well(self) -> None:
         """The weights may be copied now: a loss computed with them is finite."""
-        self._before.look(self._recorder.steps_made)
+        self._context.before.look(self._recorder.steps_made)
 
     def all_is_well(self) -> None:
         """A finite loss ends the episode, unless weights are still broken."""
         if not self.was_well:
-            self.was_well = self._bad_step is None or broken_weight(self._models) is None
+            self.was_well = self._bad_step is None or broken_weight(self._context.models) is None
 
     def loss_broke(
         self, loss: torch.Tensor | None, frame: FrameType | None, *, steps_ago: int = 0
@@ -108,10 +90,10 @@ class Investigator:
 
     def loss_jumped(self, loss: float, frame: FrameType | None) -> None:
         """A finite loss is far above those before: keep a capsule of the step, judge nothing."""
-        if not self._replayer.active and self._capsules.wants("loss_spike"):
+        if not self._context.replayer.active and self._capsules.wants("loss_spike"):
             with self._forward.paused(), self._recorder.setting_up():
-                recover_random_states(self._calls.kept, self._replayer)
-                calls = self._of_micro_batch(self._calls.micro_batch)
+                recover_random_states(self._context.calls.kept, self._context.replayer)
+                calls = self._of_micro_batch(self._context.calls.micro_batch)
                 self._capsules.keep(Moment("loss_spike", calls, frame, {"loss": loss}))
 
     def function_broke(
@@ -153,8 +135,8 @@ class Investigator:
         No later loss would show it, and the program may have saved them.
         """
         if self._recorder.steps_made() and not self._is_told:
-            found = broken_weight(self._models, trained_only=True)
-            if found is not None and self._optimizers.holder(found[1]) is not None:
+            found = broken_weight(self._context.models, trained_only=True)
+            if found is not None and self._context.optimizers.holder(found[1]) is not None:
                 self._episode("weights", None, lambda search: search.in_weights.why(*found))
 
     def raised(self, error: BaseException) -> None:
@@ -179,7 +161,7 @@ class Investigator:
 
     def name_of(self, parameter: torch.Tensor) -> str:
         """A parameter's recorded path, or a description by shape if no known model has it."""
-        found = self._models.parameter(parameter)
+        found = self._context.models.parameter(parameter)
         return found[0] if found is not None else f"a parameter of shape {tuple(parameter.shape)}"
 
     def _episode(
@@ -204,21 +186,13 @@ class Investigator:
             False when there is nothing to report: the program itself wrote an infinity to an
             output, or ended with an error for which no non-finite value was found.
         """
-        if self._is_told or self._episodes >= _MAX_EPISODES or self._replayer.active:
+        if self._is_told or self._episodes >= _MAX_EPISODES or self._context.replayer.active:
             return True
         started = time.perf_counter()
-        search = Search(
-            self._models,
-            self._sources,
-            self._optimizers,
-            self._replayer,
-            self._calls,
-            self._before,
-            steps=self._recorder.steps_made(),
-            stepping=self.stepping,
-        )
+        steps = self._recorder.steps_made()
+        search = Search(self._context, steps=steps, stepping=self.stepping)
         with self._forward.paused(), self._recorder.setting_up():
-            recover_random_states(calls or self._calls.kept, self._replayer)
+            recover_random_states(calls or self._context.calls.kept, self._context.replayer)
             found = look(search)
             if seen_in == "output" and found.is_meant:
                 return False
@@ -257,23 +231,23 @@ class Investigator:
         if found.call is not None and not found.call.gradients_enabled:
             calls = [found.call]
         else:
-            last = self._calls.kept[-1].micro_batch if self._calls.kept else 0
+            last = self._context.calls.kept[-1].micro_batch if self._context.calls.kept else 0
             calls = self._of_micro_batch(found.call.micro_batch if found.call else last)
         culprit = found.birth.module if found.birth is not None else None
         self._capsules.keep(Moment("nonfinite", calls, frame, {"origin": payload}, culprit))
 
     def _of_micro_batch(self, number: int) -> list[Call]:
-        return [call for call in self._calls.kept if call.micro_batch == number]
+        return [call for call in self._context.calls.kept if call.micro_batch == number]
 
     def _told(self, birth: Birth) -> dict[str, Any]:
         """The keys of an `origin` event that tell of the operation."""
         source = birth.source
         path, module_type = "", ""
         if birth.module is not None:
-            path = self._models.path_of(birth.module) or ""
+            path = self._context.models.path_of(birth.module) or ""
             module_type = type(birth.module).__name__
             if source is UNKNOWN:
-                source = self._sources.of(birth.module)
+                source = self._context.sources.of(birth.module)
         return {
             "kind": birth.kind,
             "op": birth.op,

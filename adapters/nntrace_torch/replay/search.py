@@ -13,12 +13,10 @@ from typing import Any
 
 import torch
 
-from nntrace_torch.optimizer.optimizers import Optimizers
 from nntrace_torch.program.containers import tensors_within
-from nntrace_torch.program.sources import Sources
 from nntrace_torch.replay.backwards import BackwardSearch
-from nntrace_torch.replay.calls import Call, RootCalls
-from nntrace_torch.replay.engine import Replayer
+from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.context import SearchContext
 from nntrace_torch.replay.finder import BUFFER, Birth, OriginFinder
 from nntrace_torch.replay.found import Found, batch_facts
 from nntrace_torch.replay.graph import broken_node
@@ -26,9 +24,7 @@ from nntrace_torch.replay.places import calling_line, lines
 from nntrace_torch.replay.recurrent import FUSED, unfused
 from nntrace_torch.replay.reruns import Reruns, result_of
 from nntrace_torch.replay.statements import is_broken
-from nntrace_torch.replay.step_before import StepBefore
 from nntrace_torch.replay.weights import WeightSearch
-from nntrace_torch.samples.modules import Models
 
 
 class Search:
@@ -43,37 +39,15 @@ class Search:
         stepping: whether the optimizer is in its step, evaluating a closure.
     """
 
-    def __init__(
-        self,
-        models: Models,
-        sources: Sources,
-        optimizers: Optimizers,
-        replayer: Replayer,
-        calls: RootCalls,
-        before: StepBefore,
-        *,
-        steps: int,
-        stepping: bool,
-    ) -> None:
-        self._models = models
-        self._calls = calls
-        self._before = before
-        self.reruns = Reruns(models, replayer, calls)
+    def __init__(self, context: SearchContext, *, steps: int, stepping: bool) -> None:
+        self._context = context
+        self.reruns = Reruns(context.models, context.replayer, context.calls)
         self._notes = self.reruns.notes
-        self._backwards = BackwardSearch(self.reruns, replayer, calls)
+        self._backwards = BackwardSearch(self.reruns, context.replayer, context.calls)
         self._steps = steps
-        self.in_weights = WeightSearch(
-            models,
-            sources,
-            optimizers,
-            replayer,
-            calls,
-            before,
-            self._notes,
-            steps=steps,
-            # A closure is evaluated again after the optimizer has moved the weights.
-            moved=stepping and calls.micro_batch > 0,
-        )
+        # A closure is evaluated again after the optimizer has moved the weights.
+        moved = stepping and context.calls.micro_batch > 0
+        self.in_weights = WeightSearch(context, self._notes, steps=steps, moved=moved)
 
     def loss_function(
         self,
@@ -86,7 +60,7 @@ class Search:
         facts = {
             "function": function.__name__,
             **lines(calling_line(frame)),
-            **batch_facts(self._calls),
+            **batch_facts(self._context.calls),
         }
         if not is_broken((*args, *kwargs.values())):
             finder = OriginFinder()
@@ -122,7 +96,7 @@ class Search:
             frame: where it was seen.
             given: tensors that it was computed from.
         """
-        for number, call in enumerate(self._calls.kept):
+        for number, call in enumerate(self._context.calls.kept):
             found = self.of_call(call, number)
             if found is not None and (found.where != "forward" or not found.is_meant):
                 return (self._of_input(call, value, frame) if found.is_input else None) or found
@@ -133,11 +107,11 @@ class Search:
                 return found
         place = lines(calling_line(frame))
         if value is not None and (birth := broken_node(value)) is not None:
-            where = "loss" if self._calls.kept and not refused else "forward"
-            return Found(where, birth, {**place, **batch_facts(self._calls)})
+            where = "loss" if self._context.calls.kept and not refused else "forward"
+            return Found(where, birth, {**place, **batch_facts(self._context.calls)})
         if not self._notes:
             self._notes.append("the replayed model is finite, and the loss could not be replayed")
-        return Found("unknown", None, {**place, **batch_facts(self._calls)})
+        return Found("unknown", None, {**place, **batch_facts(self._context.calls)})
 
     def _of_input(
         self, call: Call, value: torch.Tensor | None, frame: FrameType | None
@@ -151,7 +125,7 @@ class Search:
                     if found is None and (birth := broken_node(tensor)) is not None:
                         found = Found("forward", birth, lines(calling_line(frame)))
                 if found is not None and found.where != "data":
-                    facts = {**found.facts, **batch_facts(self._calls, call)}
+                    facts = {**found.facts, **batch_facts(self._context.calls, call)}
                     return found._replace(where="forward", facts=facts, call=call)
         return None
 
@@ -171,13 +145,13 @@ class Search:
     def _born(self, birth: Birth) -> Found:
         """The result for an operation that was found in the program's statements."""
         where = "data" if birth.given else "forward" if self._is_of_model(birth) else "loss"
-        return Found(where, birth, batch_facts(self._calls))
+        return Found(where, birth, batch_facts(self._context.calls))
 
     def _is_of_model(self, birth: Birth) -> bool:
         """Whether it happened in a model, or outside all modules in a program that calls none."""
         if birth.module is None:
-            return not self._calls.kept
-        return self._models.path_of(birth.module) is not None
+            return not self._context.calls.kept
+        return self._context.models.path_of(birth.module) is not None
 
     def late(self, loss: torch.Tensor | None, frame: FrameType | None, steps_ago: int) -> Found:
         """Search for a loss of an earlier step, with this step's calls and changed weights."""
@@ -205,7 +179,7 @@ class Search:
             birth = None if birth is not None and birth.meant else birth
         if birth is None:
             return None
-        facts = batch_facts(self._calls, call)
+        facts = batch_facts(self._context.calls, call)
         if number:
             facts["call"] = number + 1
         if birth.given.startswith(BUFFER):
@@ -224,12 +198,12 @@ class Search:
         """Search by replaying forward and backward of the calls, then of the whole loss."""
         if (of_call := self._backwards.of_calls()) is not None:
             birth, call = of_call
-            return Found("backward", birth, batch_facts(self._calls, call), call)
+            return Found("backward", birth, batch_facts(self._context.calls, call), call)
         if (of_loss := self._backwards.of_loss(loss, frame)) is not None:
             return Found("backward", of_loss, {})
         if loss is None and (of_name := self._backwards.of_names(frame)) is not None:
             return Found("backward", of_name, {}) if of_name.node else self._born(of_name)
-        earlier = self._before.earlier_micro_batches()
+        earlier = self._context.before.earlier_micro_batches()
         if (of_earlier := self.in_weights.once_more(earlier, loss, frame)) is not None:
             return of_earlier
         self._backwards.why_not()
@@ -237,7 +211,7 @@ class Search:
 
     def raised(self, error: BaseException, frame: FrameType | None) -> Found | None:
         """Search for a value because of which the program raised an error, if any."""
-        for number, call in enumerate(self._calls.of_last_micro_batch()):
+        for number, call in enumerate(self._context.calls.of_last_micro_batch()):
             found = self.of_call(call, number)
             if found is None or found.is_meant or found.birth is None:
                 continue

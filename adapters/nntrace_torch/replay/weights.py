@@ -13,21 +13,19 @@ from typing import Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from nntrace_torch.optimizer.optimizers import Optimizers
 from nntrace_torch.patching import read_number
 from nntrace_torch.program.containers import tensors_within
 from nntrace_torch.program.ranks import local_part
-from nntrace_torch.program.sources import Sources
 from nntrace_torch.replay.backwards import BackwardSearch
-from nntrace_torch.replay.calls import Call, RootCalls
-from nntrace_torch.replay.engine import Replayer
+from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.context import SearchContext
 from nntrace_torch.replay.finder import OriginFinder
 from nntrace_torch.replay.found import Found, batch_facts
 from nntrace_torch.replay.places import lines
 from nntrace_torch.replay.postmortem import broken_update
 from nntrace_torch.replay.reruns import Reruns, name_arguments
 from nntrace_torch.replay.statements import is_broken
-from nntrace_torch.replay.step_before import Past, StepBefore
+from nntrace_torch.replay.step_before import Past
 from nntrace_torch.samples.modules import Models
 
 _SUMMED = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -47,24 +45,9 @@ class WeightSearch:
     """
 
     def __init__(
-        self,
-        models: Models,
-        sources: Sources,
-        optimizers: Optimizers,
-        replayer: Replayer,
-        calls: RootCalls,
-        before: StepBefore,
-        notes: list[str],
-        *,
-        steps: int,
-        moved: bool,
+        self, context: SearchContext, notes: list[str], *, steps: int, moved: bool
     ) -> None:
-        self._models = models
-        self._sources = sources
-        self._optimizers = optimizers
-        self._replayer = replayer
-        self._calls = calls
-        self._before = before
+        self._context = context
         self._notes = notes
         self._steps = steps
         self._moved = moved
@@ -80,7 +63,7 @@ class WeightSearch:
             loss: the loss that has become non-finite.
             frame: where that was seen.
         """
-        found = broken_weight(self._models)
+        found = broken_weight(self._context.models)
         return None if found is None else self.why(*found, loss, frame)
 
     def why(
@@ -95,24 +78,24 @@ class WeightSearch:
         finder.name(local_part(weight), path)
         birth = finder.birth_of(local_part(weight))
         facts: dict[str, Any] = {"parameter": path}
-        optimizer = self._optimizers.holder(weight)
+        optimizer = self._context.optimizers.holder(weight)
         if (self._steps == 0 and not self._moved) or optimizer is None:
             return Found("weights", birth, facts)
-        verdict = broken_update(optimizer, weight, self._optimizers.last_rate(optimizer))
+        verdict = broken_update(optimizer, weight, self._context.optimizers.last_rate(optimizer))
         facts["what"] = verdict.what
         if verdict.written:
             return Found("weights", birth, {**facts, "written": True})
         facts["step"] = self._steps - (not self._moved)
         if verdict.by_gradient:
             facts["parameters"] = [path]
-            pasts = self._before.pasts(self._steps)
+            pasts = self._context.before.pasts(self._steps)
             if not self._moved and (found := self.once_more(pasts, loss, frame)) is not None:
                 del facts["what"]
                 return found._replace(facts={**found.facts, **facts})
             self._notes.append(_UNSEEN_GRADIENT)
             # Data that are broken now were likely so a step ago.
-            return self._broken_input(self._calls.kept) or Found("backward", None, facts)
-        facts |= {"op": type(optimizer).__name__, **lines(self._sources.of(optimizer))}
+            return self._broken_input(self._context.calls.kept) or Found("backward", None, facts)
+        facts |= {"op": type(optimizer).__name__, **lines(self._context.sources.of(optimizer))}
         return Found("update", birth, facts)
 
     def once_more(
@@ -122,8 +105,8 @@ class WeightSearch:
         for past in pasts:
             if (given := self._broken_input(past.kept)) is not None:
                 return given
-            reruns = Reruns(self._models, self._replayer, past)
-            backwards = BackwardSearch(reruns, self._replayer, past)
+            reruns = Reruns(self._context.models, self._context.replayer, past)
+            backwards = BackwardSearch(reruns, self._context.replayer, past)
             birth, call = backwards.of_calls() or (backwards.of_loss(loss, frame), past.kept[0])
             if birth is not None:
                 if past.age:
@@ -131,7 +114,7 @@ class WeightSearch:
                         f"computed with the weights of {past.age} steps before, for no gradient "
                         "was looked at in the step itself"
                     )
-                return Found("backward", birth, batch_facts(self._calls, call))
+                return Found("backward", birth, batch_facts(self._context.calls, call))
         return None
 
     def _broken_input(self, calls: Iterable[Call]) -> Found | None:
@@ -141,7 +124,7 @@ class WeightSearch:
             name_arguments(call, finder)
             birth = finder.birth_of(tensors_within((call.args, call.kwargs)))
             if birth is not None and not birth.meant:
-                return Found("data", birth, batch_facts(self._calls, call), call)
+                return Found("data", birth, batch_facts(self._context.calls, call), call)
         return None
 
 
