@@ -17,8 +17,10 @@ from nntrace_torch.observers import Observers
 from nntrace_torch.optimizer.optimizers import HandWritten
 from nntrace_torch.patching import Undo, after, is_in_backward
 from nntrace_torch.program.describe import can_sample
+from nntrace_torch.program.graphs import leaves_of
 from nntrace_torch.replay.guard import tensors_in
 
+_NODES = 1 << 30  # a weight that is left out would be no weight of the step
 _ELEMENTS = 65536  # of the parameter that is compared
 
 
@@ -135,7 +137,8 @@ class StepsByHand:
     def _find_parameters(self, tensors: Iterable[torch.Tensor]) -> None:
         """Of what was differentiated all leaves but those that a model was called with."""
         given = {id(t) for call in self._parts.calls.kept for t in tensors_in(_arguments(call))}
-        found = [f for f in _leaves(tensors) if id(f) not in given and can_sample(f)]
+        leaves = leaves_of(*tensors, most=_NODES)[::-1]  # those nearest to the input first
+        found = [leaf for leaf in leaves if id(leaf) not in given and can_sample(leaf)]
         if not found:
             return
         if self._optimizer is None:
@@ -166,23 +169,6 @@ class StepsByHand:
 
 def _arguments(call: Any) -> tuple[Any, ...]:
     return (*call.args, *call.kwargs.values())
-
-
-def _leaves(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
-    """The tensors that gradients were accumulated in, those nearest to the input first."""
-    waiting = [tensor.grad_fn for tensor in tensors if tensor.grad_fn is not None]
-    seen: set[Any] = set()
-    leaves: list[torch.Tensor] = []
-    while waiting:
-        node = waiting.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        leaf = getattr(node, "variable", None)
-        if isinstance(leaf, torch.Tensor):
-            leaves.append(leaf)
-        waiting += [above for above, _ in node.next_functions if above is not None]
-    return leaves[::-1]
 
 
 def _has_some_gradient(parameter: torch.Tensor) -> bool:

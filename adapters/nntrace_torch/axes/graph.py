@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-_MOST_NODES = 20_000
+from nntrace_torch.program.graphs import nodes_of, saved, signed
+
 _DEEPEST = 12  # operations between the scores of attention and their softmax
 _RESHAPES = ("ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0")
 _SAME_PLACES = (
@@ -45,7 +46,7 @@ class WrongAxis(NamedTuple):
 
 def wrong_axes(loss: torch.Tensor) -> Iterator[WrongAxis]:
     """Those in a graph whose backward pass is yet to come, the nearest to the loss first."""
-    for node in _nodes(loss.grad_fn):
+    for node in nodes_of(loss.grad_fn):
         name = node.name()
         if name == "BmmBackward0":
             found = _attention(node)
@@ -57,21 +58,9 @@ def wrong_axes(loss: torch.Tensor) -> Iterator[WrongAxis]:
             yield found
 
 
-def _nodes(root: Any) -> Iterator[Any]:
-    seen: set[Any] = set()
-    waiting = [root]
-    while waiting and len(seen) < _MOST_NODES:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        yield node
-        waiting += [above for above, _ in node.next_functions]
-
-
 def _classes(node: Any) -> WrongAxis | None:
     """[N, C, H, W] laid out as [N·H·W, C] without moving C behind first."""
-    result = _shape(_saved(node, "result"))
+    result = _shape(saved(node, "result"))
     above = _above(node)
     if result is None or len(result) != 2 or above is None or above.name() not in _RESHAPES:
         return None
@@ -91,15 +80,15 @@ def _attention(node: Any) -> WrongAxis | None:
     if len(sides) != 2:
         return None
     found = [
-        _softmax_behind(side, _shape(_saved(node, name)), axis)
+        _softmax_behind(side, _shape(saved(node, name)), axis)
         for side, name, axis in zip(sides, ("self", "mat2"), (2, 1), strict=True)
     ]
     weighed = [one for one in found if one is not None]
     if len(weighed) != 1:  # the product of two softmaxes may be of any axis
         return None
     softmax, summed = weighed[0]
-    shape = _shape(_saved(softmax, "result"))
-    axis = _signed(_saved(softmax, "dim"))
+    shape = _shape(saved(softmax, "result"))
+    axis = signed(saved(softmax, "dim"))
     if shape is None or axis is None:
         return None
     axis %= len(shape)
@@ -121,13 +110,13 @@ def _softmax_behind(node: Any, shape: tuple[int, ...] | None, axis: int) -> tupl
                 return None
             axis, shape = there, before
         elif name == "UnsqueezeBackward0":
-            added = (_signed(_saved(node, "dim")) or 0) % len(shape)
+            added = (signed(saved(node, "dim")) or 0) % len(shape)
             if added == axis:
                 return None
             axis -= added < axis
             shape = shape[:added] + shape[added + 1 :]
         elif name == "TransposeBackward0":
-            one, other = (_signed(_saved(node, key)) for key in ("dim0", "dim1"))
+            one, other = (signed(saved(node, key)) for key in ("dim0", "dim1"))
             if one is None or other is None:
                 return None
             order = list(range(len(shape)))
@@ -135,7 +124,7 @@ def _softmax_behind(node: Any, shape: tuple[int, ...] | None, axis: int) -> tupl
             order[one], order[other] = order[other], order[one]
             axis, shape = order[axis], tuple(shape[place] for place in order)
         elif name == "PermuteBackward0":
-            order = [(_signed(place) or 0) % len(shape) for place in _saved(node, "dims") or ()]
+            order = [(signed(place) or 0) % len(shape) for place in saved(node, "dims") or ()]
             if len(order) != len(shape):
                 return None
             axis, shape = order[axis], tuple(shape[order.index(n)] for n in range(len(order)))
@@ -193,25 +182,11 @@ def _above(node: Any) -> Any:
 
 def _sizes(node: Any) -> tuple[int, ...] | None:
     """The shape of what a view was made of."""
-    sizes = _saved(node, "self_sym_sizes")
+    sizes = saved(node, "self_sym_sizes")
     if sizes is None:
-        sizes = _saved(node, "self_sizes")
+        sizes = saved(node, "self_sizes")
     return None if sizes is None else tuple(int(size) for size in sizes)
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
     return tuple(value.shape) if isinstance(value, torch.Tensor) else None
-
-
-def _saved(node: Any, name: str) -> Any:
-    try:
-        return getattr(node, f"_saved_{name}", None)
-    except RuntimeError:  # freed already
-        return None
-
-
-def _signed(value: Any) -> int | None:
-    """An axis: PyTorch shows a negative one as 2⁶⁴ less."""
-    if not isinstance(value, int):
-        return None
-    return value - (1 << 64) if value >= 1 << 63 else value

@@ -19,6 +19,7 @@ import torch
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.program.containers import named_parts
+from nntrace_torch.program.graphs import nodes_of
 from nntrace_torch.replay.frames import users_frames
 
 _KEY = "nntrace"
@@ -88,16 +89,7 @@ def _names(frame: FrameType) -> Iterator[tuple[str, Any]]:
 
 def _marks_behind(nodes: list[Any]) -> int:
     """The number of marked losses that can be reached from these nodes."""
-    seen: set[Any] = set()
-    found = 0
-    while nodes and len(seen) < _MOST_NODES:
-        node = nodes.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        found += _KEY in node.metadata
-        nodes.extend(child for child, _ in node.next_functions)
-    return found
+    return sum(_KEY in node.metadata for node in nodes_of(*nodes, most=_MOST_NODES))
 
 
 def _line(frame: FrameType, name: str) -> int:

@@ -104,10 +104,29 @@ def head(predictions: torch.Tensor) -> Head:
         found = _HEADS.get(name)
         width = None
         if found in ("softmax", "log_softmax"):
-            shape, axis = _shape(node), _signed(_saved(node, "dim"))
+            shape, axis = _shape(node), signed(saved(node, "dim"))
             width = shape[axis] if shape and axis is not None and -len(shape) <= axis else None
         return Head(found, width)
     return Head(None, None)
+
+
+def nodes_of(*roots: Any, most: int = 20_000) -> Iterator[Any]:
+    """The nodes of an autograd graph from these on, each once; at most `most` of them."""
+    seen: set[Any] = set()
+    waiting = list(roots)
+    while waiting and len(seen) < most:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node
+            waiting += [above for above, _ in node.next_functions]
+
+
+def leaves_of(*values: torch.Tensor, most: int = 20_000) -> list[torch.Tensor]:
+    """The tensors from which values were computed and in which gradients are accumulated."""
+    nodes = nodes_of(*(value.grad_fn for value in values), most=most)
+    found = (getattr(node, "variable", None) for node in nodes)
+    return [leaf for leaf in found if isinstance(leaf, torch.Tensor)]
 
 
 def operation(node: Any) -> str:
@@ -145,7 +164,7 @@ def value(term: Term) -> torch.Tensor | None:
         return term.value
     name = operation(term.node)
     if name in ("LinalgVectorNorm", "Norm"):
-        result = _saved(term.node, "result")
+        result = saved(term.node, "result")
         return result if isinstance(result, torch.Tensor) else None
     child = _only_child(term.node)
     if name not in _REDUCTIONS or child is None or not _is_one_number(term.node):
@@ -161,8 +180,8 @@ def clamped_share(term: Term) -> torch.Tensor | None:
     for node in _toward_the_error(term.node):
         name = operation(node)
         if name in ("Clamp", "ClampMax"):
-            values, most = _saved(node, "self"), _saved(node, "max")
-            least = _saved(node, "min") if name == "Clamp" else None
+            values, most = saved(node, "self"), saved(node, "max")
+            least = saved(node, "min") if name == "Clamp" else None
             if not isinstance(values, torch.Tensor) or most is None:
                 return None
             cut: torch.Tensor = values.detach() > most
@@ -170,7 +189,7 @@ def clamped_share(term: Term) -> torch.Tensor | None:
                 cut = cut | (values.detach() < least)
             return cut.to(torch.float32).mean()
         if name == "Minimum":
-            one, other = _saved(node, "self"), _saved(node, "other")
+            one, other = saved(node, "self"), saved(node, "other")
             sides = [child for child, _ in node.next_functions]
             if not isinstance(one, torch.Tensor) or not isinstance(other, torch.Tensor):
                 return None
@@ -203,7 +222,7 @@ def _summands(node: Any, weight: float) -> Iterator[tuple[Any, float]]:
     name = operation(node)
     sides = [child for child, _ in node.next_functions]
     if name in ("Add", "Sub"):
-        alpha = _number(_saved(node, "alpha"))
+        alpha = _number(saved(node, "alpha"))
         second = weight * (1.0 if alpha is None else alpha) * (-1.0 if name == "Sub" else 1.0)
         yield sides[0], weight
         if len(sides) > 1:
@@ -232,7 +251,7 @@ def _constant_factor(node: Any, sides: list[Any]) -> float | None:
         return None
     if operation(node) == "Div" and sides[0] is None:
         return None
-    other = _saved(node, "other") if sides[0] is not None else _saved(node, "self")
+    other = saved(node, "other") if sides[0] is not None else saved(node, "self")
     return _number(other)
 
 
@@ -268,7 +287,7 @@ def _scales_by_data(node: Any) -> bool:
     sides = [child for child, _ in node.next_functions]
     if all(side is not None for side in sides):
         return False
-    other = _saved(node, "other") if sides[0] is not None else _saved(node, "self")
+    other = saved(node, "other") if sides[0] is not None else saved(node, "self")
     return isinstance(other, torch.Tensor) and other.numel() > 1
 
 
@@ -292,16 +311,16 @@ def _toward_the_error(node: Any, through: Collection[str] = ()) -> Iterator[Any]
 
 def _elements(node: Any) -> torch.Tensor | None:
     """The values of an elementwise operation, computed again from its saved operands."""
-    name, saved = operation(node), _saved(node, "self")
-    if not isinstance(saved, torch.Tensor) or saved.numel() > _MOST_ELEMENTS:
+    name, given = operation(node), saved(node, "self")
+    if not isinstance(given, torch.Tensor) or given.numel() > _MOST_ELEMENTS:
         return None
-    operand: torch.Tensor = saved.detach()
+    operand: torch.Tensor = given.detach()
     if name == "Pow":
-        exponent = _saved(node, "exponent")
+        exponent = saved(node, "exponent")
         return torch.pow(operand, exponent) if isinstance(exponent, (int, float)) else None
     if name == "Abs":
         return operand.abs()
-    other = _saved(node, "other")
+    other = saved(node, "other")
     if name == "Mul" and isinstance(other, torch.Tensor):
         return operand.mul(other.detach())
     return None
@@ -325,7 +344,7 @@ def _shape(node: Any, place: int = 0) -> tuple[int, ...] | None:
         return None
 
 
-def _saved(node: Any, name: str) -> Any:
+def saved(node: Any, name: str) -> Any:
     """The value a node saved for its backward under a name, or None."""
     try:
         return getattr(node, f"_saved_{name}", None)
@@ -333,7 +352,7 @@ def _saved(node: Any, name: str) -> Any:
         return None
 
 
-def _signed(value: Any) -> int | None:
+def signed(value: Any) -> int | None:
     """An axis: PyTorch shows a negative one as 2⁶⁴ less."""
     if not isinstance(value, int):
         return None

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from nntrace_torch.program.containers import tensors_within
+from nntrace_torch.program.graphs import leaves_of
 from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.engine import Replayer, original_of
 from nntrace_torch.replay.finder import Birth, OriginFinder
 from nntrace_torch.replay.frames import names_holding
-from nntrace_torch.replay.graph import leaves_of
 from nntrace_torch.replay.reruns import Reruns, result_of
 from nntrace_torch.replay.statements import has_graph, is_broken, recomputation
 from nntrace_torch.replay.step_before import Past

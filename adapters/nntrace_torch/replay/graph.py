@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 
+from nntrace_torch.program.graphs import nodes_of
 from nntrace_torch.replay.explanations import explain
 from nntrace_torch.replay.finder import Birth, first_bad
 from nntrace_torch.replay.operands import Operand, Operation, describe
-
-_MAX_NODES = 20_000
 
 
 def broken_node(value: torch.Tensor) -> Birth | None:
@@ -51,15 +50,8 @@ def _birth(op: str, operands: tuple[Operand, ...], result: torch.Tensor) -> Birt
 
 def _nodes(root: Any) -> list[Any]:
     """The nodes of a graph that come from operations, each once."""
-    seen: set[Any] = set()
-    waiting = [root] if root is not None else []
-    while waiting and len(seen) < _MAX_NODES:
-        node = waiting.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        waiting += [above for above, _ in node.next_functions if above is not None]
-    return [node for node in seen if node.name() != "torch::autograd::AccumulateGrad"]
+    nodes = nodes_of(root)
+    return [node for node in nodes if node.name() != "torch::autograd::AccumulateGrad"]
 
 
 def _is_finite(value: Any) -> bool:
@@ -144,17 +136,3 @@ _AGAIN: dict[str, Again] = {
     "Expm1": _kept,
     "Reciprocal": _kept,
 }
-
-
-def leaves_of(value: torch.Tensor) -> list[torch.Tensor]:
-    """What a value was computed from and gradients arrive at: weights that no module has."""
-    waiting, seen, found = [value.grad_fn], set[Any](), list[torch.Tensor]()
-    while waiting and len(seen) < _MAX_NODES:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if isinstance(variable := getattr(node, "variable", None), torch.Tensor):
-            found.append(variable)
-        waiting += [following for following, _ in node.next_functions]
-    return found

@@ -30,6 +30,6 @@ def optimizer_line(
 
 
 def backward_line(trace: Trace) -> Location | None:
-    """The line that computes gradients, where the run has only one; else None."""
-    places = {place(event.payload) for event in trace.events_of(EventKind.OBJECTIVE)}
-    return places.pop() if len(places) == 1 else None
+    """The line that computed gradients first; None if none was recorded."""
+    objectives = trace.events_of(EventKind.OBJECTIVE)
+    return place(objectives[0].payload) if objectives else None

@@ -7,10 +7,10 @@ import numpy as np
 
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import columns, named, of_a_library, span
-from nntrace.rules.common.payloads import place
+from nntrace.rules.common.optimizers import backward_line
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
-from nntrace.schema import EventKind, Role
+from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
@@ -103,7 +103,6 @@ def no_gradient(
 
 def _without_any(trace: Trace, blamed: list[Site]) -> Finding:
     """The finding for the case that no parameter held by an optimizer has a gradient."""
-    backward = trace.events_of(EventKind.OBJECTIVE)
     arrived = trace.series(Role.ACTIVATION_GRAD, "rms")
     if (arrived > 0.0).any():
         message = (
@@ -124,7 +123,7 @@ def _without_any(trace: Trace, blamed: list[Site]) -> Finding:
         site=blamed[0],
         steps=span(trace),
         evidence={"parameters": [site.path for site in blamed]},
-        location=place(backward[0].payload) if backward else None,
+        location=backward_line(trace),
         advice=advice,
     )
 
@@ -146,14 +145,13 @@ def _stopped(
     late = was_seen[was_seen >= since]
     if len(late) < samples or 1 + steps[-1] - steps[late[0]] < _LONG * len(trace.steps):
         return None
-    backward = trace.events_of(EventKind.OBJECTIVE)
     return Finding(
         f"no parameter has received a gradient since step {steps[late[0]]}: from then on the "
         "optimizer steps for nothing.",
         site=sites[0],
         steps=(int(steps[late[0]]), int(steps[-1])),
         evidence={"steps_with_gradients": int(steps[late[0]])},
-        location=place(backward[0].payload) if backward else None,
+        location=backward_line(trace),
         advice="See what came before that step: gradients that were switched off for an evaluation "
         "(`torch.set_grad_enabled(False)`, `no_grad`) and not switched on again, or parameters "
         "that were frozen. Setting `requires_grad` on the loss only silences the error that would "

@@ -261,5 +261,6 @@ def gradients_accumulate(
         f"{int(theirs.sum())} sampled steps began with the gradients of the step before.",
         steps=(int(steps[0]), int(steps[-1])),
         evidence={"not_cleared": len(steps), "looked": int(theirs.sum())},
-        location=backward_line(trace) or optimizer_line(trace),
+        # Each of several optimizers may have a line of its own.
+        location=backward_line(trace) if len(set(names)) == 1 else optimizer_line(trace),
     )

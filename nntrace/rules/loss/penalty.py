@@ -5,12 +5,11 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.calls import location_in
 from nntrace.rules.common.objective_terms import FIRST, summed_terms
+from nntrace.rules.common.optimizers import backward_line
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
-from nntrace.schema import EventKind
 from nntrace.trace import Trace
 
 _FELL = 0.1  # of the start: with a smaller fall nothing was learned
@@ -66,5 +65,5 @@ def overwhelming_regularisation(
         f"which is still at {late_data / max(start, 1e-30):.0%} of its start.",
         steps=span(steps),
         evidence={"penalty": shown, "data_loss": late_data, "data_loss_at_start": start},
-        location=next((location_in(e.payload) for e in trace.events_of(EventKind.OBJECTIVE)), None),
+        location=backward_line(trace),
     )
