@@ -1,6 +1,6 @@
 import pytest
 import torch
-from nntrace_torch.program import graphs
+from nntrace_torch.loss import graph
 from torch import nn
 from torch.nn import functional
 from torch_programs import mlp
@@ -82,8 +82,8 @@ def test_calls_of_one_loss_function_are_told_apart(traced):
 )
 def test_a_clamp_above_between_errors_and_their_mean_is_seen(cut, share):
     prediction = torch.tensor([0.5, 2.0, 3.0], requires_grad=True)
-    (term,) = graphs.terms(cut(prediction * 1.0), [])
-    found = graphs.clamped_share(term)
+    (term,) = graph.terms(cut(prediction * 1.0), [])
+    found = graph.clamped_share(term)
     assert found is None if share is None else float(found) == pytest.approx(share)
 
 
@@ -128,7 +128,7 @@ def test_a_broadcast_is_seen_behind_other_errors_written_by_hand(traced, error):
     ],
 )
 def test_the_operation_behind_the_predictions_is_named(make, name):
-    made = graphs.head(make(nn.Linear(4, 3)(INPUTS)))
+    made = graph.head(make(nn.Linear(4, 3)(INPUTS)))
     assert made.name == name
     assert made.width == (3 if name in ("softmax", "log_softmax") else None)
 

@@ -12,8 +12,9 @@ import torch
 
 from nntrace.recorder import ForeignLoss, Recorder
 from nntrace.schema import EventKind, Role
+from nntrace_torch.loss.graph import LossCall, head
 from nntrace_torch.program.describe import can_sample, tensor_fields
-from nntrace_torch.program.graphs import LossCall, head, operation
+from nntrace_torch.program.graphs import operation
 from nntrace_torch.program.sources import Source, call_path, caller
 from nntrace_torch.samples.keepsakes import kept_batch
 from nntrace_torch.samples.plans import activation_plan

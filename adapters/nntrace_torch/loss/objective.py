@@ -7,7 +7,7 @@ import torch
 from nntrace.adapter.objective import objective_payload
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_torch.program import graphs
+from nntrace_torch.loss import graph
 from nntrace_torch.program.sources import caller
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.guard import tensors_in
@@ -43,11 +43,11 @@ class ObjectiveReader:
             self._announce((), [], is_clamped=False)
             return
         with torch.no_grad():
-            found = graphs.terms(loss, functions)
+            found = graph.terms(loss, functions)
             if not found or len(found) > _MOST_TERMS:
                 return
             names = _names(found)
-            shares = [s for term in found if (s := graphs.clamped_share(term)) is not None]
+            shares = [s for term in found if (s := graph.clamped_share(term)) is not None]
             if shares:
                 sample.batch.add("clamped", torch.stack(shares).max())
             self._announce(names, found, is_clamped=bool(shares))
@@ -55,7 +55,7 @@ class ObjectiveReader:
                 self._values(loss, names, found, sample)
 
     def _announce(
-        self, names: tuple[str, ...], found: list[graphs.Term], *, is_clamped: bool
+        self, names: tuple[str, ...], found: list[graph.Term], *, is_clamped: bool
     ) -> None:
         kind = (names, self._singles)
         if kind in self._announced or len(self._announced) >= _MOST_KINDS:
@@ -65,7 +65,7 @@ class ObjectiveReader:
             [(name, term.weight) for name, term in zip(names, found, strict=True)],
             caller(),
             is_clamped=is_clamped,
-            broadcast=next((s for t in found if (s := graphs.broadcast(t)) is not None), None),
+            broadcast=next((s for t in found if (s := graph.broadcast(t)) is not None), None),
         )
         self._recorder.add_event(EventKind.OBJECTIVE, {**payload, "single_calls": self._singles})
 
@@ -73,12 +73,12 @@ class ObjectiveReader:
         self,
         loss: torch.Tensor,
         names: tuple[str, ...],
-        found: list[graphs.Term],
+        found: list[graph.Term],
         sample: StepSample,
     ) -> None:
         """Add what each term contributes to the sample; one unknown term is the remainder."""
         total = loss.detach().reshape(())
-        values = [graphs.value(term) for term in found]
+        values = [graph.value(term) for term in found]
         sums: dict[str, torch.Tensor | None] = {}
         for name, term, known in zip(names, found, values, strict=True):
             part = None if known is None else known.detach().reshape(()) * term.weight
@@ -100,7 +100,7 @@ def _has_one_example(call: Call) -> bool:
     return first is not None and (first.dim() < 2 or first.shape[0] == 1)
 
 
-def _names(found: list[graphs.Term]) -> tuple[str, ...]:
+def _names(found: list[graph.Term]) -> tuple[str, ...]:
     """The terms' names, with a number from the second call of one loss function on (`mse#2`)."""
     counts: dict[str, int] = {}
     names = []

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from nntrace.recorder import NO_SITE, NO_TENSOR, KeptTensor, Sample, SiteSample
-from nntrace_torch.program.graphs import LossCall
+from nntrace_torch.loss.graph import LossCall
 from nntrace_torch.samples.batch_values import BatchValues
 from nntrace_torch.samples.buffer import Buffers, HostCopies, SampleBuffer
 from nntrace_torch.samples.plans import Plan
