@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from types import BuiltinFunctionType
+from types import BuiltinFunctionType, FrameType, FunctionType
 from typing import Any, TypeVar
 
 import torch
@@ -23,6 +23,26 @@ _has_cuda = torch.backends.cuda.is_built()
 _uses_cuda = torch.cuda.is_initialized
 
 read_number = torch.Tensor.item  # the original, before anything is wrapped around it
+
+
+def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return function(*args, **kwargs)
+
+
+def calling_from(frame: FrameType) -> Callable[..., Any]:
+    """A function `(function, args, kwargs)` that calls from the line which `frame` executes.
+
+    Python shows a warning with the line that called, and by default once for each line: from a
+    wrapper it would show nntrace's line, and one warning where the program has earned two.
+    """
+    called = frame.f_code
+    code = _call.__code__.replace(
+        co_filename=called.co_filename,
+        co_name=called.co_name,
+        co_qualname=called.co_qualname,
+        co_firstlineno=frame.f_lineno - 1,  # the call stands on the second line
+    )
+    return FunctionType(code, frame.f_globals)
 
 
 def is_captured() -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from nntrace.recorder import Recorder
-from nntrace_torch.patching import Undo, is_captured, read_number, wrap
+from nntrace_torch.patching import Undo, calling_from, is_captured, read_number, wrap
 from nntrace_torch.program.containers import tensors_held
 from nntrace_torch.program.sources import is_users
 from nntrace_torch.replay.frames import users_frames
@@ -84,9 +84,14 @@ class FinitenessObserver:
         return comparison
 
     def _number(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        warns = original.__name__ == "__float__"  # once, when a value with a graph is read
+
         def number(value: torch.Tensor) -> Any:
             # Optimizers read a number for each parameter at each step: do no more for finite ones.
-            read = original(value)
+            if warns and value.requires_grad:
+                read = calling_from(sys._getframe(1))(original, (value,), {})
+            else:
+                read = original(value)
             if read - read != 0 and type(read) is float and _is_asked_by_user():
                 self._was_read(value, read, sys._getframe(1))
             return read
