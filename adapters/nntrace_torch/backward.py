@@ -51,6 +51,10 @@ class BackwardObserver:
         self._losses.append(number)
         self._backwards += 1
 
+    def differentiates(self, losses: Any) -> None:
+        """Count a pass of `torch.autograd.grad` in place of one of `backward`."""
+        self._backward(losses)
+
     def take(self, *, first_only: bool) -> tuple[float | Callable[[], float] | None, int]:
         """The objective since the last call, and the number of backward passes it took.
 

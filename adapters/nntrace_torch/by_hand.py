@@ -1,12 +1,14 @@
 """Steps of programs that change their parameters themselves: `p.data -= rate * p.grad`.
 
-Only while no optimizer was built. A step begins when a backward pass is over and ends when the
-program goes on to the next forward, loss or backward pass and its parameters are no longer what
-they were; where they are, the passes before are accumulated.
+Only while no optimizer was built. A step begins when a backward pass is over, or the gradients of
+`torch.autograd.grad` are there, and ends when the program goes on to the next forward, loss or
+backward pass and its parameters are no longer what they were: changed, or, as the graph of the next
+loss shows, replaced by others. Where they are, the passes before are accumulated.
 """
 
+import inspect
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +17,8 @@ from torch.optim import Optimizer
 from nntrace.recorder import Recorder, is_landmark
 from nntrace_torch.observers import Observers
 from nntrace_torch.optimizer.optimizers import HandWritten
-from nntrace_torch.patching import Undo, after, is_in_backward
+from nntrace_torch.optimizer.replaced import Leaves, lent
+from nntrace_torch.patching import Undo, after, is_captured, is_in_backward, wrap
 from nntrace_torch.program.describe import can_sample
 from nntrace_torch.program.graphs import leaves_of
 from nntrace_torch.replay.guard import tensors_in
@@ -59,17 +62,20 @@ class StepsByHand:
         self._watched: Callable[[], torch.Tensor | None] = lambda: None
         self._before: _Before | None = None
         self._is_counted = False  # whether the last change was counted by PyTorch
+        self._leaves = Leaves()  # those that may be replaced
+        self._replaces = False  # whether they were, at the last step
         self._passes = 0
         self._undos: list[Undo] = []
 
     def install(self) -> list[Undo]:
-        """Watch the end of `backward`."""
+        """Watch the end of `backward`, and `torch.autograd.grad`."""
         if self._recorder.experiment is not None or self._recorder.replays is not None:
             return []  # what changes the steps of an optimizer cannot change these
         self._look = self._recorder.guard(self._differentiated)
         self._look_again = self._recorder.guard(self._settle)
         self._recorder.hooks.on_end(self._go_on)
         self._undos.append(after(torch.autograd, "backward", self._backward_ended))
+        self._undos.append(wrap(torch.autograd, "grad", self._watched_grad))
         return [self._stop]
 
     def _stop(self) -> None:
@@ -79,43 +85,124 @@ class StepsByHand:
 
     def _backward_ended(self, result: None, tensors: Any = None, *args: Any, **kwargs: Any) -> None:
         if self._undos and not is_in_backward():
-            several = tensors if isinstance(tensors, (tuple, list)) else (tensors,)
-            self._look([tensor for tensor in several if isinstance(tensor, torch.Tensor)])
+            self._look(_tensors_in(tensors))
 
-    def _differentiated(self, tensors: Sequence[torch.Tensor]) -> None:
+    def _watched_grad(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(original)
+        begins = self._recorder.guard(self._grad_begins)
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if not self._undos or is_captured() or is_in_backward():
+                return original(*args, **kwargs)
+            try:
+                given = signature.bind(*args, **kwargs).arguments
+            except TypeError:
+                return original(*args, **kwargs)  # which says what is wrong
+            if isinstance(given["inputs"], Iterator):
+                given["inputs"] = tuple(given["inputs"])  # there is only one look at it
+            weights = begins(**given)
+            found = original(**given)
+            if weights:
+                pairs = [(w, g) for w, g in zip(weights, found, strict=True) if g is not None]
+                self._look(_tensors_in(given["outputs"]), pairs)
+            return found
+
+        return wrapper
+
+    def _grad_begins(
+        self,
+        outputs: Any,
+        inputs: Any,
+        grad_outputs: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        **kwargs: Any,
+    ) -> list[torch.Tensor]:
+        """The weights that a loss is differentiated by; none for anything else.
+
+        A gradient with a graph of its own is part of a loss yet to come.
+        """
+        weights = _tensors_in(inputs)
+        given = self._given()
+        if (
+            create_graph
+            or grad_outputs is not None
+            or kwargs.get("is_grads_batched")
+            or self._parts.replayer.active
+            or not all(w.is_leaf and can_sample(w) and id(w) not in given for w in weights)
+            or self._others()
+        ):
+            return []
+        self._parts.backward.differentiates(outputs)
+        return weights
+
+    def _differentiated(
+        self,
+        tensors: Sequence[torch.Tensor],
+        gradients: Sequence[tuple[torch.Tensor, torch.Tensor]] | None = None,
+    ) -> None:
         if self._parts.replayer.active or self._before is not None or self._others():
             return
         self._passes += 1
         self._parts.calls.differentiated()
         if is_landmark(self._passes):
-            self._find_parameters(tensors)
+            self._hold(self._leaves_of(tensors) if gradients is None else [w for w, _ in gradients])
         optimizer = self._optimizer
         if optimizer is None:
             return
-        is_candidate = _has_some_gradient if self._is_counted else _has_gradient
-        changes = next(filter(is_candidate, optimizer.by_size()), None)
-        if changes is not None:
-            self._watched = weakref.ref(changes)
-            values = None if self._is_counted else _elements(changes).clone()
-            self._before = _Before(changes._version, values)
-            self._begin(optimizer)
+        with lent(gradients or ()):
+            is_candidate = _has_some_gradient if self._is_counted else _has_gradient
+            changes = next(filter(is_candidate, optimizer.by_size()), None)
+            if changes is not None:
+                self._watched = weakref.ref(changes)
+                compares = not (self._is_counted or self._replaces)
+                values = _elements(changes).clone() if compares else None
+                self._before = _Before(changes._version, values)
+                self._begin(optimizer)
 
-    def _go_on(self) -> None:
-        """Training goes on, or is over: asked three times in every step."""
+    def _go_on(self, *losses: torch.Tensor) -> None:
+        """Training goes on, or is over: asked three times in every step.
+
+        Args:
+            losses: what was computed by now, where that is known.
+        """
         if self._before is not None:
-            self._look_again()
+            self._look_again(losses)
 
-    def _settle(self) -> None:
+    def _settle(self, losses: Sequence[torch.Tensor]) -> None:
         optimizer, before = self._optimizer, self._before
         if optimizer is None or before is None or self._parts.replayer.active:
             return
         now = self._watched()
-        if now is None or self._others():
+        if self._others():
             self._before = None
             self._abandon()
-        elif self._has_changed(now, before):
-            self._before = None
+        elif now is not None and self._has_changed(now, before):
+            self._before, self._replaces = None, False
             self._end(optimizer)
+        elif any(loss.grad_fn is not None for loss in losses):
+            self._look_for_others(optimizer, losses, is_gone=now is None)
+
+    def _look_for_others(
+        self, optimizer: HandWritten, losses: Sequence[torch.Tensor], *, is_gone: bool
+    ) -> None:
+        """Whether the leaves of these losses have taken the place of those of the last."""
+        if not (self._replaces or is_gone or is_landmark(self._passes)):
+            return
+        leaves = self._leaves_of(losses)
+        replaced = self._leaves.replaced_by(leaves)
+        if replaced:
+            self._before, self._replaces = None, True
+            self._parts.parameters.replaced(self._leaves, replaced)
+            known = optimizer.param_groups[0]["params"]
+            others = [parameter for parameter in known if parameter not in self._leaves]
+            successors = [replaced[place] for place in range(len(replaced))]
+            optimizer.hold((*others, *successors))
+            self._leaves = Leaves(successors)
+            self._end(optimizer)
+        elif is_gone:
+            self._before = None
+            self._abandon()
 
     def _has_changed(self, now: torch.Tensor, before: _Before) -> bool:
         """Programs that write to `.data` are not counted: of theirs the values are compared."""
@@ -134,18 +221,26 @@ class StepsByHand:
             self._stop()
         return has_any
 
-    def _find_parameters(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Of what was differentiated all leaves but those that a model was called with."""
-        given = {id(t) for call in self._parts.calls.kept for t in tensors_in(_arguments(call))}
+    def _leaves_of(self, tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+        """What was differentiated: all leaves but those that a model was called with."""
+        given = self._given()
         leaves = leaves_of(*tensors, most=_NODES)[::-1]  # those nearest to the input first
-        found = [leaf for leaf in leaves if id(leaf) not in given and can_sample(leaf)]
-        if not found:
+        return [leaf for leaf in leaves if id(leaf) not in given and can_sample(leaf)]
+
+    def _given(self) -> set[int]:
+        """The ids of the tensors that models were called with in this step."""
+        return {id(t) for call in self._parts.calls.kept for t in tensors_in(_arguments(call))}
+
+    def _hold(self, leaves: Sequence[torch.Tensor]) -> None:
+        """These are parameters, as those that were are."""
+        if not leaves:
             return
         if self._optimizer is None:
             self._optimizer = HandWritten()
             self._go_on_first()
         known = self._optimizer.param_groups[0]["params"]
-        self._optimizer.hold({id(leaf): leaf for leaf in (*known, *found)}.values())
+        self._optimizer.hold({id(leaf): leaf for leaf in (*known, *leaves)}.values())
+        self._leaves = Leaves(leaves)
 
     def _go_on_first(self) -> None:
         """Have a step ended before anything of the next is seen."""
@@ -153,18 +248,23 @@ class StepsByHand:
         read, begins, is_called = parts.losses.read, parts.backward.begins, parts.calls.begins
 
         def computed(loss: torch.Tensor) -> float:
-            go_on()
+            go_on(loss)
             return read(loss)
 
-        def begun(*args: Any, **kwargs: Any) -> None:
-            go_on()
-            begins(*args, **kwargs)
+        def begun(losses: Sequence[torch.Tensor], *args: Any, **kwargs: Any) -> None:
+            go_on(*losses)
+            begins(losses, *args, **kwargs)
 
         def undo() -> None:
             parts.calls.begins, parts.losses.read, parts.backward.begins = is_called, read, begins
 
         parts.calls.begins, parts.losses.read, parts.backward.begins = go_on, computed, begun
         self._undos.append(undo)
+
+
+def _tensors_in(given: Any) -> list[torch.Tensor]:
+    several = given if isinstance(given, (tuple, list)) else (given,)
+    return [tensor for tensor in several if isinstance(tensor, torch.Tensor)]
 
 
 def _arguments(call: Any) -> tuple[Any, ...]:

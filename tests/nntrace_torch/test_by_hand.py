@@ -160,3 +160,134 @@ def test_backward_is_left_alone_once_an_optimizer_was_built(trace_here):
 
     trace_here(program)
     assert depths[1] == depths[0] - 1
+
+
+def raw_weights():
+    torch.manual_seed(0)
+    return [
+        weight.requires_grad_()
+        for weight in (torch.randn(4, 8) / 2, torch.zeros(8), torch.randn(8, 3) / 3, torch.zeros(3))
+    ]
+
+
+def loss_of(weights, step):
+    hidden = (torch.randn(6, 4) @ weights[0] + weights[1]).tanh()
+    return functional.cross_entropy(hidden @ weights[2] + weights[3], (torch.arange(6) + step) % 3)
+
+
+def replaced(weights, gradients):
+    return [
+        (w - RATE * g).detach().requires_grad_() for w, g in zip(weights, gradients, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_new_tensors_in_place_of_the_weights_are_a_step_of_the_same_parameters(trace_here, keeps):
+    history, losses = [], []
+
+    def program():
+        weights = raw_weights()
+        for step in range(12):
+            loss = loss_of(weights, step)
+            loss.backward()
+            losses.append(loss.item())
+            if keeps:
+                history.append(weights)
+            weights = replaced(weights, [weight.grad for weight in weights])
+
+    trace = trace_here(program)
+    assert trace.steps.loss.tolist() == losses[:-1]  # no loss is there to show the last ones
+    assert [site.shape for site in trace.sites_of("update")] == [(4, 8), (8,), (8, 3), (3,)]
+    gradient, update = (
+        trace.series(role, "rms", trace.sites_of(role)[2]) for role in ("param_grad", "update")
+    )
+    assert update == pytest.approx(RATE * gradient, rel=1e-4)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_gradients_that_are_asked_for_are_those_of_the_step(trace_here, in_place):
+    losses = []
+
+    def program():
+        weights = raw_weights()
+        for step in range(12):
+            loss = loss_of(weights, step)
+            losses.append(loss.item())
+            gradients = torch.autograd.grad(loss, weights)
+            assert all(weight.grad is None for weight in weights)
+            if in_place:
+                with torch.no_grad():
+                    for weight, gradient in zip(weights, gradients, strict=True):
+                        weight.sub_(RATE * gradient)
+            else:
+                weights = replaced(weights, gradients)
+
+    trace = trace_here(program)
+    assert trace.steps.loss.tolist() == losses[: len(trace.steps)]
+    assert len(trace.steps) == (12 if in_place else 11)
+    assert set(trace.steps.backwards) == {1}
+    gradient, update = (
+        trace.series(role, "rms", trace.sites_of(role)[0]) for role in ("param_grad", "update")
+    )
+    assert update == pytest.approx(RATE * gradient, rel=1e-4)
+
+
+def test_the_parameters_of_a_model_may_be_given_as_an_iterator(trace_here):
+    model = nn.Linear(4, 3)
+
+    def program():
+        for _ in range(12):
+            loss = functional.cross_entropy(model(torch.randn(6, 4)), torch.arange(6) % 3)
+            gradients = torch.autograd.grad(loss, model.parameters())
+            with torch.no_grad():
+                for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+                    parameter -= RATE * gradient
+
+    trace = trace_here(program)
+    assert len(trace.steps) == 12
+    assert trace.series("activation", "n").shape == (12, 1)
+
+
+def test_passes_over_the_same_tensors_are_one_step_until_they_are_replaced(trace_here):
+    def program():
+        weights = raw_weights()
+        for step in range(12):
+            for half in range(2):
+                loss_of(weights, step + half).backward()
+            weights = replaced(weights, [weight.grad for weight in weights])
+
+    trace = trace_here(program)
+    assert trace.steps.backwards.tolist() == [2] * 11
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_single_tensor_that_is_replaced_may_be_an_input_and_makes_no_steps(trace_here, asks):
+    def program():
+        weight = torch.randn(4, 3)
+        image = torch.randn(6, 4, requires_grad=True)
+        for _ in range(12):
+            loss = functional.cross_entropy(image @ weight, torch.arange(6) % 3)
+            if asks:
+                (gradient,) = torch.autograd.grad(loss, image)
+            else:
+                loss.backward()
+                gradient = image.grad
+            image = (image + 0.1 * gradient.sign()).detach().requires_grad_()
+
+    with pytest.raises(AssertionError, match="nothing was recorded"):
+        trace_here(program)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradients_for_a_penalty_or_a_curvature_are_no_steps(trace_here, create_graph):
+    def program():
+        weights = raw_weights()
+        for step in range(12):
+            loss = loss_of(weights, step)
+            gradients = torch.autograd.grad(loss, weights, create_graph=True)
+            torch.autograd.grad(
+                sum((g**2).sum() for g in gradients), weights, create_graph=create_graph
+            )
+
+    with pytest.raises(AssertionError, match="nothing was recorded"):
+        trace_here(program)

@@ -5,7 +5,7 @@ what really happened to the weights, for any optimizer, without a copy of the mo
 """
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from nntrace.recorder import Recorder
 from nntrace.schema import Role
+from nntrace_torch.optimizer.replaced import Leaves, renamed
 from nntrace_torch.program.describe import class_name, enclosing, fans, tensor_fields
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import UNKNOWN, Sources
@@ -152,6 +153,23 @@ class ParameterSampler:
                 if after is not None:
                     sample.buffer(before.device).add_flat(group.updates, after).sub_(before)
         self._stepped, self._left_out = [], []
+
+    def replaced(self, old: Leaves, new: Mapping[int, torch.Tensor]) -> None:
+        """Parameters of the step under way were replaced: their sites are those of the new ones.
+
+        Args:
+            old: those before.
+            new: by place the one that took it.
+        """
+        by_id = {id(before): new[place] for place in new if (before := old[place]) is not None}
+        for identity, parameter in by_id.items():
+            sites = self._sites.pop(identity, None)
+            if sites is not None:
+                sites.parameter = weakref.ref(parameter)
+                self._sites[id(parameter)] = sites
+        self._stepped = [
+            taken._replace(parameters=renamed(taken.parameters, by_id)) for taken in self._stepped
+        ]
 
     def _plan(
         self, held: Sequence[tuple[torch.Tensor, Place]], sample: StepSample
