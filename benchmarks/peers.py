@@ -158,10 +158,14 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--only", default="gpt,resnet,mlp", help="programs, separated by commas")
     parser.add_argument("--modes", help="beginnings of modes, separated by semicolons")
+    parser.add_argument("--threads", type=int, help="computing threads, if not PyTorch's choice")
     options = parser.parse_args()
     os.environ["WANDB_MODE"] = "offline"
+    if options.threads:
+        torch.set_num_threads(options.threads)
     wanted = tuple(options.modes.split(";")) if options.modes else ("",)
-    print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"{torch.get_num_threads()} computing threads\n")
     print("| program | tool | bare | ratio | middle half | of processor time | bytes a sample |")
     print("|---|---|---|---|---|---|---|")
     for name in options.only.split(","):
