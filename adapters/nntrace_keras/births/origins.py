@@ -112,7 +112,7 @@ def described(
     told: dict[str, Any] = {"kind": "nan" if known[result.name].nan else "inf"}
     is_backward = operation.name.startswith(_BACKWARD) or f"/{_BACKWARD}" in operation.name
     of = _forward(operation) if is_backward else operation
-    span = _span(of, spans)
+    span = span_of(of, spans)
     where = "backward" if is_backward else "forward" if span is not None else "loss"
     operands = [(t, known[t.name]) for t in of.inputs if t.name in known]
     return {
@@ -122,7 +122,7 @@ def described(
         "what": what(of, result, operands),
         "module": span.path if span is not None else "",
         "module_type": type(span.layer).__name__ if span is not None else "",
-        **_line(of, span, sources),
+        **line_of(of, span, sources),
         "operands": [
             operand(t.op.name, t, found) for t, found in operands if found.low <= found.high
         ],
@@ -179,7 +179,7 @@ def _behind(operation: Any) -> Iterator[Any]:
                 waiting += list(tensor.op.inputs)
 
 
-def _span(operation: Any, spans: Sequence[Span]) -> Span | None:
+def span_of(operation: Any, spans: Sequence[Span]) -> Span | None:
     """The layer in whose call an operation was made."""
     mine = sorted((s for s in spans if s.graph is operation.graph), key=lambda span: span.start)
     number = operation._id
@@ -187,7 +187,7 @@ def _span(operation: Any, spans: Sequence[Span]) -> Span | None:
     return mine[place] if place >= 0 and number < mine[place].end else None
 
 
-def _line(operation: Any, span: Span | None, sources: Sources) -> dict[str, Any]:
+def line_of(operation: Any, span: Span | None, sources: Sources) -> dict[str, Any]:
     """The user's innermost line; for one of Keras' own layers, the line that built it."""
     frames = list(operation.traceback)
     mine = [n for n, frame in enumerate(frames) if is_users(frame.filename)]

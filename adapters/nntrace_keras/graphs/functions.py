@@ -68,6 +68,7 @@ class TrainingFunctions:
         self._own_passes = own_passes
         self._reader = StepReader(
             recorder,
+            sources,
             self.steps,
             self._awaited,
             self._unread,

@@ -18,9 +18,11 @@ from nntrace_keras.data.waits import DataWaits
 from nntrace_keras.graphs.awaited import Awaited
 from nntrace_keras.graphs.board import Row
 from nntrace_keras.graphs.future import FutureWatch
+from nntrace_keras.graphs.mixing import MixingWatch
 from nntrace_keras.graphs.steps import GraphSteps
 from nntrace_keras.graphs.uneventful import Uneventful, uneventful
 from nntrace_keras.graphs.unread import Call, Unread, shared_out
+from nntrace_keras.program.sources import Sources
 from nntrace_keras.samples.calls import Delivery, Step
 
 
@@ -37,6 +39,7 @@ class StepReader:
     def __init__(
         self,
         recorder: Recorder,
+        sources: Sources,
         steps: GraphSteps,
         awaited: Awaited,
         unread: Unread,
@@ -56,6 +59,7 @@ class StepReader:
         self._together = together
         self._next = settle
         self._future = FutureWatch(recorder)
+        self._mixing = MixingWatch(recorder, sources)
 
     def look(self) -> None:
         """Record the steps that graphs have made since the last look."""
@@ -169,6 +173,8 @@ class StepReader:
         self._births.look(step, row, arguments, found.vector)
         with record.stop_recording():
             self._future.look(step.forward, step.second, arguments, row.loss)
+            if self._steps.have_one_optimizer:
+                self._mixing.look(step.forward, step.second, step.spans, arguments, row.loss)
         if step.keepsakes is not None:
             step.keepsakes.vector = found.batch
         if not found.has_updates:

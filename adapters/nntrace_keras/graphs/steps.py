@@ -27,6 +27,11 @@ class GraphSteps:
         """The number of steps, which is the number of the next one."""
         return len(self.made)
 
+    @property
+    def have_one_optimizer(self) -> bool:
+        """Whether all steps are of the same optimizer, as of no pair of networks that compete."""
+        return len({step.optimizer for step in self.made}) == 1
+
     def add(self, step: Step) -> None:
         """Add a step of the graph that is being built."""
         note_step(len(self.made))
@@ -63,4 +68,4 @@ def note_step(number: int) -> None:
 def release(step: Step) -> None:
     """Let go what the step holds, as the function that made it is gone."""
     step.second, step.updates, step.waiting, step.keepsakes = None, [], [], None
-    step.spans, step.losses = (), ()
+    step.spans, step.losses, step.forward = (), (), None

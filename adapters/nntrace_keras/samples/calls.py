@@ -16,7 +16,7 @@ from nntrace.recorder import SiteSample
 from nntrace_keras.data.batches import BatchFacts
 from nntrace_keras.graphs.apart import apart
 from nntrace_keras.graphs.board import MAX_GRAPHS, UNKNOWN, Board, Row
-from nntrace_keras.graphs.future import Forward, forward_in
+from nntrace_keras.graphs.forwards import Forward, forward_in
 from nntrace_keras.graphs.returned import ReturnedLoss, await_results, may_be_returned
 from nntrace_keras.graphs.second import Second, elements
 from nntrace_keras.program.optimizers import (

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from nntrace.rules.common.chance import loss_location
-from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.payloads import count, place, text
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
@@ -22,20 +21,21 @@ from nntrace.trace import Event, Trace
 def wrong_axis(trace: Trace) -> Iterator[Finding | Skipped]:
     """An operation runs over another axis than its own result is used for.
 
-    Three kinds are seen with PyTorch. Predictions [N, C, H, W] that are laid out as [N·H·W, C]
+    Three kinds are seen. With PyTorch, predictions [N, C, H, W] that are laid out as [N·H·W, C]
     without moving the classes behind first: a row then holds neighbouring pixels. Weights of
     attention, made by a softmax of products of two activations, that are summed over another axis
     than the softmax ran over (a warning; not if they are divided by their sum, as in slot
     attention). And examples of a batch that change each other's outputs in evaluation mode: asked,
     by replaying one forward with other examples, only of a model whose recurrent or attention
     layers take examples along the second axis though the batch has them along the first, or whose
-    loss has stayed where it began. Not asked of GANs, of full batches, and of inputs whose first
-    axis may be time or the nodes of a graph.
+    loss has stayed where it began (Keras on TensorFlow, in graphs: only of the latter, in training
+    mode, where batch norm and what keeps statistics mix by design). Not asked of GANs, of full
+    batches, and of inputs whose first axis may be time or the nodes of a graph.
     Source: Karpathy's Recipe, step 2 ("use backprop to chart dependencies": `view` instead of
     `transpose`); Vaswani et al. 2017, Attention Is All You Need, 3.2.1.
     """
-    if speaks_keras(trace) or not trace.events_of(EventKind.OBJECTIVE):
-        yield Skipped("the graph of a loss is needed, which is read with PyTorch")
+    if not trace.events_of(EventKind.OBJECTIVE):
+        yield Skipped("the graph of a loss is needed, as PyTorch and TensorFlow build it")
         return
     for event in trace.events_of(EventKind.AXES):
         kind = _KINDS.get(text(event.payload, "what"))
@@ -74,6 +74,8 @@ def _attention(trace: Trace, event: Event) -> Finding:
 
 
 def _examples(trace: Trace, event: Event) -> Finding:
+    if "op" in event.payload:
+        return _operation(event)
     layer = text(event.payload, "layer")
     return Finding(
         f"the model mixes the examples of a batch: {text(event.payload, 'text')}."
@@ -88,6 +90,33 @@ def _examples(trace: Trace, event: Event) -> Finding:
     )
 
 
+def _operation(event: Event) -> Finding:
+    """Examples that are mixed by a known operation of a graph, named as TensorFlow does."""
+    operation, module = text(event.payload, "op"), text(event.payload, "module")
+    shape, result = _shape(event, "shape"), _shape(event, "result")
+    if operation == "Reshape":
+        advice = (
+            "A `reshape` cuts the same values anew and exchanges no axes: use `ops.transpose` (or "
+            "`layers.Permute`) for that, and keep the examples as the first axis."
+        )
+    elif operation == "Softmax" or operation in _REDUCTIONS:
+        advice = "Axis 0 is that of the examples: take another one, such as `axis=-1`."
+    else:
+        advice = "Keep the examples as the first axis: no operation may run along it."
+    return Finding(
+        f"the model mixes the examples of a batch: {text(event.payload, 'text')}. It begins at "
+        f"`{operation}`"
+        + f" in `{module}`" * bool(module)
+        + f", which makes {result} of {shape}" * (shape != result)
+        + ".",
+        steps=(event.step, event.step),
+        evidence={"operation": operation, "shape": shape, "result": result},
+        advice=advice,
+        location=place(event.payload),
+    )
+
+
+_REDUCTIONS: Final = ("Sum", "Mean", "Max", "Min", "Prod", "EuclideanNorm", "Cumsum", "ArgMax")
 _KINDS: Final[dict[str, Callable[[Trace, Event], Finding]]] = {
     "classes": _classes,
     "attention": _attention,

@@ -41,5 +41,21 @@ def test_examples_mixed_by_a_reshape_name_no_layer():
     assert "batch_first" not in finding.message + finding.advice
 
 
+OPERATION = {"text": "one changes another", "op": "Reshape", "module": "turn", **PLACE}
+TURNED = {"shape": [50, 3, 40], "result": [40, 50, 3]}
+
+
+def test_a_reshape_of_a_graph_that_mixes_examples_is_named_with_its_shapes():
+    [finding] = told(what="examples", **OPERATION, **TURNED)
+    assert "`Reshape` in `turn`, which makes [40, 50, 3] of [50, 3, 40]" in finding.message
+    assert "ops.transpose" in finding.advice
+    assert finding.location.line == 7
+
+
+def test_a_reduction_over_the_examples_is_told_to_take_another_axis():
+    [finding] = told(what="examples", **{**OPERATION, "op": "Mean"}, **TURNED)
+    assert "axis=-1" in finding.advice
+
+
 def test_what_a_newer_recorder_tells_is_left_alone():
     assert told(what="time") == []
