@@ -69,12 +69,13 @@ def vanishing_activations(
         return
     lasts = gone[since:].mean(axis=0) > 0.5
     at = int(np.flatnonzero(lasts)[0]) if lasts.any() else int(np.flatnonzero(gone[-1])[0])
-    low, high = median(signal[since:, at]), median(first[since:])
+    high = median(first[since:])
+    low = high * median(still[since:, at][gone[since:, at]])  # the signal of `at` may be zero
     kills = _die_only_behind(trace, links, at)
     yield Finding(
         f"the signal vanishes with depth: outputs differ between examples by {high:.2g} in the "
-        f"first layers and by {low:.2g} in {links[at].site.path}, {in_times(high / low)} times "
-        "less.",
+        f"first layers and by at most {low:.2g} from {links[at].site.path} on, "
+        f"{in_times(high / low)} times less.",
         site=links[at].site,
         steps=span(trace, since),
         evidence={

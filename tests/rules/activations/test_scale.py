@@ -45,6 +45,11 @@ def test_a_norm_restores_a_small_signal():
     assert not findings("ACT02", trace(*rows, layer("head", scale=1.0)))
 
 
+def test_a_constant_layer_in_front_of_a_weak_signal_is_where_it_vanishes():
+    [finding] = findings("ACT02", stack(1.0, 1.0, 0.0, 1e-5))
+    assert "by at most 1e-05 from l2 on, 1.0e+05 times less" in finding.message
+
+
 def test_a_signal_that_comes_back_is_healthy():
     recovers = [*[1e-5] * 8, *[0.5] * 12]
     assert not findings("ACT02", stack(1.0, 1.0, recovers))
