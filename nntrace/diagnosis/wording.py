@@ -4,6 +4,7 @@ The results are `printable`, but neither markup nor Markdown: the caller escapes
 """
 
 import os
+import re
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Final
@@ -48,11 +49,19 @@ def where(finding: Finding) -> list[str]:
 
 
 def evidence(finding: Finding) -> list[str]:
-    """The numbers that support the finding: `dead fraction 0.123`."""
+    """The numbers that support the finding: `dead fraction 0.123`.
+
+    Without words that the message says already.
+    """
     return [
         f"{printable(str(name)).replace('_', ' ')} {_value(value)}"
         for name, value in finding.evidence.items()
+        if not (isinstance(value, str) and _says(finding.message, value))
     ]
+
+
+def _says(message: str, words: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", message) is not None
 
 
 def place(location: Location) -> str:

@@ -104,7 +104,7 @@ def render_html(
         batch=batch,
         filters=kernels,
         nonfinite=_nonfinite(report),
-        born=story(report.trace),
+        origin=story(report.trace),
         skipped=report.diagnosis.skipped,
         suppressed=suppressions(report.diagnosis.suppressed),
         card=card,

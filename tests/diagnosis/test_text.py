@@ -43,6 +43,14 @@ def test_the_first_line_names_the_root_cause() -> None:
     assert lines[0] == "error ACT04 dead-units: half of conv1 is dead"
 
 
+def test_evidence_does_not_repeat_words_of_the_message() -> None:
+    evidence = {"op": "log", "kind": "inf", "zeros": 3}
+    lines = shown(
+        report([finding("NUM02", "`log` gives the first infinite value", evidence=evidence)])
+    )
+    assert lines[1] == "    steps 3–40 · kind inf · zeros 3"
+
+
 def test_a_symptom_is_folded_under_its_root() -> None:
     symptom = finding("GRD01", "gradients vanish", name="vanishing-gradient", explained_by="ACT04")
     lines = shown(report([finding(), symptom]))

@@ -363,6 +363,22 @@ def test_of_a_nan_it_is_told_what_grew_before_and_where_it_went() -> None:
     assert "epsilon" in told["do"]
 
 
+def test_what_followed_a_nan_is_not_shown_as_what_was_before_it() -> None:
+    steps = [
+        {"step": n, "loss": math.nan if n == 2 else float(n), "grad_norm": 1.0} for n in range(5)
+    ]
+    page = numerics_page(Trace.from_rows(steps=steps), ())
+    assert (page.loss.steps, page.grad_norm.steps) == ((0.0, 1.0), (0.0, 1.0))
+
+
+def test_before_a_nan_in_the_first_step_there_is_nothing() -> None:
+    stats = [{"step": step, "site": 0, "min": 0.0, "max": 1.0} for step in range(4)]
+    steps = [{"step": step, "loss": math.nan} for step in range(4)]
+    page = numerics_page(Trace.from_rows(sites=sites("a"), stats=stats, steps=steps), ())
+    assert page.first_step == 0
+    assert (page.loss.steps, page.growing) == ((), ())
+
+
 def test_a_nan_that_no_sample_has_seen_yet_is_told_of_from_its_origin() -> None:
     events = [{"step": 3, "kind": "origin", "payload": json.dumps(ORIGIN)}]
     page = numerics_page(Trace.from_rows(sites=sites("a"), events=events), ())
@@ -404,7 +420,8 @@ def test_each_rule_has_a_verdict_and_what_was_found_stands_first() -> None:
     found = Finding("x", code="NUM01", severity=Severity.ERROR)
     shown = verdicts(rules.values(), [found, found], [Skipped("too short", "ACT02")])
     assert len(shown) == len(rules)
-    assert (shown[0].code, shown[0].findings) == ("NUM01", 2)
+    first = shown[0]
+    assert (first.code, first.findings, first.message) == ("NUM01", 2, "x")
     assert (shown[1].code, shown[1].reason) == ("ACT02", "too short")
 
 

@@ -71,13 +71,11 @@ def legend(metric: Metric, scale: Scale) -> str:
     low, high = scale.band
     most = f"{100 * high:.3g} %"
     return {
-        Metric.ACTIVATION_STD: f"band {low:.3g} to {high:.3g} · standard deviation of the output",
-        Metric.GRADIENT_RMS: "band ±1.5 decades around the median · gradient of the parameters",
-        Metric.UPDATE_RATIO: (
-            f"band {low:.3g} to {high:.3g}, about -3 is usual · log10 rms(Δw)/rms(w)"
-        ),
-        Metric.DEAD: f"band up to {most} · units that were zero in every recent sample",
-        Metric.SATURATED: f"band up to {most} · outputs at an end of their range",
+        Metric.ACTIVATION_STD: f"band {low:.3g} to {high:.3g} · std of the output",
+        Metric.GRADIENT_RMS: "band 1.5 decades either side of the median",
+        Metric.UPDATE_RATIO: f"band {low:.3g} to {high:.3g} · log10 rms(Δw)/rms(w)",
+        Metric.DEAD: f"band up to {most} · zero in every recent sample",
+        Metric.SATURATED: f"band up to {most} · at an end of their range",
         Metric.NONFINITE: "band none · values that are NaN or infinite",
     }[metric]
 

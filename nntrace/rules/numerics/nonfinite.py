@@ -1,4 +1,4 @@
-"""Numeric rules: where a non-finite value was born, and where a NaN is hidden or comes early.
+"""Numeric rules: where a non-finite value first appeared, and where a NaN is hidden or comes early.
 
 An `origin` event names the operation; without one, the first site that broke is named.
 """

@@ -1,4 +1,4 @@
-"""The `origin` events of a trace: where non-finite values were born, as facts and as evidence.
+"""The `origin` events of a trace: where non-finite values first appeared, as facts and as evidence.
 
 Payloads come from a trace file: every value is checked before it is believed.
 """
@@ -122,9 +122,6 @@ class Origin:
         operands = self.facts.get("operands")
         if isinstance(operands, list) and operands:
             found["operands"] = [_operand(o) for o in operands if isinstance(o, dict)]
-        cost = self.facts.get("replay_ms")
-        if isinstance(cost, (int, float)):
-            found["replay_ms"] = cost
         return {"where": self.where, "seen_in": self.seen_in, **found}
 
 

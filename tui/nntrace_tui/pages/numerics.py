@@ -1,9 +1,10 @@
-"""The history of a NaN: what grew before it, where it came from, and where it spread.
+"""The history of a NaN: its origin, what grew before it, and which sites it reached.
 
 While everything is finite: how far the largest values are from the limits of their types.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -58,7 +59,8 @@ class NumericsPage:
 
     Attributes:
         first_step: the step of the first value that was not finite; None while all are.
-        story: where that value arose, as (name, text): operation, line, operands.
+        loss, grad_norm: these values before that step; over the whole run while all are finite.
+        story: the origin of that value, as (name, text): operation, line, operands.
     """
 
     first_step: int | None
@@ -80,13 +82,19 @@ def numerics_page(trace: Trace, findings: tuple[Finding, ...]) -> NumericsPage:
     first = min(steps, default=None)
     return NumericsPage(
         first_step=first,
-        loss=loss,
-        grad_norm=step_curve(trace, "grad_norm"),
+        loss=_before(loss, first),
+        grad_norm=_before(step_curve(trace, "grad_norm"), first),
         struck=struck,
         growing=_growing(trace, first),
         story=story(trace),
         findings=tuple(finding for finding in findings if finding.code.startswith(_FAMILY)),
     )
+
+
+def _before(whole: Curve, first: int | None) -> Curve:
+    """The points before the step `first`; all of them if that is None."""
+    count = len(whole.steps) if first is None else bisect_left(whole.steps, first)
+    return Curve(whole.steps[:count], whole.values[:count])
 
 
 def _struck(trace: Trace) -> tuple[Struck, ...]:
@@ -103,10 +111,9 @@ def _struck(trace: Trace) -> tuple[Struck, ...]:
 def _growing(trace: Trace, first: int | None) -> tuple[Growing, ...]:
     """Return the sites nearest to their type's limit or, after a NaN, that grew most before it."""
     steps = trace.sampled_steps
-    rows = np.flatnonzero(steps < first) if first is not None else np.arange(len(steps))
-    if not len(rows):
-        rows = np.arange(len(steps))
-    rows = rows[-_SAMPLES_BEFORE:] if first is not None else rows
+    rows = np.arange(len(steps))
+    if first is not None:
+        rows = rows[steps < first][-_SAMPLES_BEFORE:]
     found = [row for role in _GROWING for row in _of_role(trace, role, rows)]
     found.sort(key=lambda row: row.headroom if first is None else -row.growth)
     at = steps[rows].astype(np.float64)

@@ -13,6 +13,7 @@ class Verdict:
     Attributes:
         severity: the worst among its findings; None if it has none.
         findings: their number.
+        message: what the first finding of that severity says.
         reason: why it could not judge.
     """
 
@@ -21,6 +22,7 @@ class Verdict:
     summary: str
     severity: Severity | None = None
     findings: int = 0
+    message: str = ""
     reason: str | None = None
 
 
@@ -32,22 +34,15 @@ def verdicts(
     for finding in findings or ():
         by_code.setdefault(finding.code, []).append(finding)
     reasons = {skip.code: skip.reason for skip in skipped}
-    found = [
-        Verdict(
-            rule.code,
-            rule.name,
-            rule.summary,
-            max(
-                (f.level for f in by_code.get(rule.code, ())),
-                key=lambda level: level.weight,
-                default=None,
-            ),
-            len(by_code.get(rule.code, ())),
-            reasons.get(rule.code) if rule.code not in by_code else None,
-        )
-        for rule in rules
-    ]
+    found = [_verdict(rule, by_code.get(rule.code, []), reasons.get(rule.code)) for rule in rules]
     return tuple(sorted(found, key=_order))
+
+
+def _verdict(rule: Rule, findings: list[Finding], reason: str | None) -> Verdict:
+    if not findings:
+        return Verdict(rule.code, rule.name, rule.summary, reason=reason)
+    worst = max(findings, key=lambda finding: finding.level.weight)
+    return Verdict(rule.code, rule.name, rule.summary, worst.level, len(findings), worst.message)
 
 
 def _order(verdict: Verdict) -> tuple[int, int, str]:

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from textwrap import wrap
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -19,6 +20,7 @@ from nntrace_tui.view import Page
 from nntrace_tui.widgets.drawing import Drawing
 
 _LABEL = 38
+_NARROWEST = 20
 _FEW_DECADES = 3.0
 
 
@@ -27,8 +29,8 @@ class NumericsScreen(PageScreen):
 
     PAGE = Page.NUMERICS
     HELP = """\
-When a NaN or an infinity was seen: where it came from as far as is known, what grew before it,
-and which layers it reached in which order.
+When a NaN or an infinity was seen: its origin as far as is known, what grew before it, and
+which layers it reached in which order.
 
 Otherwise the largest absolute values over the run and their headroom: how many powers of ten
 are left to the limit of their type.
@@ -62,11 +64,8 @@ def story(page: NumericsPage, width: int, _height: int, colours: Palette) -> Tex
         first = f"✘ first not finite at step {page.first_step:,}"
         lines += [Text(first, f"bold {colours.error}"), Text()]
         if page.story:
-            lines.append(Text("Where it was born", "underline"))
-            lines += [
-                Text.assemble((f"  {literal(name).plain:<8} ", colours.dim), literal(value))
-                for name, value in page.story
-            ]
+            lines.append(Text("Origin", "underline"))
+            lines += [_fact(name, value, width, colours) for name, value in page.story]
             lines.append(Text())
         else:
             for finding in page.findings[:2]:
@@ -76,13 +75,23 @@ def story(page: NumericsPage, width: int, _height: int, colours: Palette) -> Tex
     return Text("\n").join(lines)
 
 
+def _fact(name: str, value: str, width: int, colours: Palette) -> Text:
+    """A name and what is said of it, wrapped within its own column."""
+    label = f"  {literal(name).plain:<8} "
+    rows = wrap(literal(value).plain, max(_NARROWEST, width - len(label)))
+    return Text.assemble((label, colours.dim), ("\n" + " " * len(label)).join(rows))
+
+
 def _before(page: NumericsPage, width: int, colours: Palette) -> list[Text]:
     room = max(0, min(60, width - 14))
     lines = [Text("Before it", "underline")]
     for name, curve in (("loss", page.loss), ("grad norm", page.grad_norm)):
-        history = sparkline(curve, room)
-        lines.append(line(f"  {name:<11}", colours.dim).append(history, colours.curve))
+        if curve.values:
+            history = sparkline(curve, room)
+            lines.append(line(f"  {name:<11}", colours.dim).append(history, colours.curve))
     lines += [_growing(row, width, colours, finite=False) for row in page.growing[:8]]
+    if len(lines) == 1:
+        lines.append(line("  no sample and no finite loss", colours.dim))
     return [*lines, Text()]
 
 
@@ -105,7 +114,7 @@ def _growing(row: Growing, width: int, colours: Palette, *, finite: bool) -> Tex
 
 
 def _spread(page: NumericsPage, colours: Palette) -> list[Text]:
-    lines = [Text("Where it went", "underline")]
+    lines = [Text("Reached", "underline")]
     for struck in page.struck:
         text = line(f"  step {struck.step:>8,}  ", colours.dim)
         text.append(f"{shorten_path(struck.path, 40)} ", "bold")

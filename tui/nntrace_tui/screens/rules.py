@@ -37,7 +37,7 @@ class RulesList(LineList):
             silent = len(shown) - found - unable
             self.border_title = (
                 f"{len(shown)} rules · {found} found something · {unable} could not judge · "
-                f"{silent} silent"
+                f"{silent} found nothing"
             )
             self.renew()
 
@@ -64,12 +64,10 @@ class RulesList(LineList):
         name.pad_right(34 - name.cell_len)
         text.append_text(name).append(" ")
         if verdict.severity is not None:
-            count = f" ×{verdict.findings}" if verdict.findings > 1 else ""
-            text.append(f"{verdict.severity}{count}  ", style)
-        if verdict.reason:
-            text.append_text(literal(verdict.reason, colours.dim))
+            count = f"{verdict.findings}× " if verdict.findings > 1 else ""
+            text.append(count, style).append_text(literal(verdict.message))
         else:
-            text.append_text(literal(verdict.summary, colours.dim))
+            text.append_text(literal(verdict.reason or verdict.summary, colours.dim))
         text.truncate(width, overflow="ellipsis")
         return text
 

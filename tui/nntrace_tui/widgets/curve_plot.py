@@ -64,7 +64,10 @@ class CurvePlot(PlotWidget, can_focus=False):
         logarithmic = logarithmic and min(curve.values, default=0.0) > 0
         self.border_title = _title(plotted, logarithmic)
         if not curve.values:
+            self.set_x_formatter(_NoLabels())
+            self.set_y_formatter(_NoLabels())
             return
+        self.set_x_formatter(_StepFormatter())
         colours = palette(self.app)
         y = _on_scale(curve.values, logarithmic)
         limits = [float(y.min()), float(y.max())]
@@ -140,6 +143,16 @@ def _ticks_within_decades(low: float, high: float, most: int) -> list[float]:
     return ticks[:: max(1, math.ceil(len(ticks) / most))]
 
 
+class _NoLabels(NumericAxisFormatter):
+    """Leaves an axis without labels: a plot of nothing has no scale."""
+
+    def get_ticks(self, min_: float, max_: float, max_ticks: int = 8) -> list[float]:
+        return []
+
+    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
+        return []
+
+
 class _StepFormatter(NumericAxisFormatter):
     """Labels whole steps, with thousands separators."""
 
@@ -149,6 +162,8 @@ class _StepFormatter(NumericAxisFormatter):
 
 def _title(plotted: Plotted, logarithmic: bool) -> Text:
     title = Text(plotted.title)
+    if not plotted.curve.values:
+        title.append(" · no finite value")
     if logarithmic:
         title.append(" · log scale")
     if plotted.points.values:

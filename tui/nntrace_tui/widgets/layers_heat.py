@@ -27,7 +27,7 @@ class LayersHeat(LineList):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "fold(True)", "Fold", show=False),
         Binding("right,l", "fold(False)", "Unfold", show=False),
-        Binding("s", "sort", "Sort by anomaly"),
+        Binding("s", "sort", "Worst first"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  as Textual calls it
