@@ -96,6 +96,8 @@ def main() -> None:
     parser.add_argument("--modes", help="modes, separated by commas")
     parser.add_argument("--scale", type=float, default=1.0, help="times the usual steps")
     options = parser.parse_args()
+    # With it nntrace, installed as a checkout, would be compiled anew by every process.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     programs = options.only.split(",") if options.only else [*STEPS, "startup"]
     modes = options.modes.split(",") if options.modes else list(MODES)
 

@@ -4,8 +4,8 @@ Blocks of bare and of traced steps follow each other (A B A B A). A traced block
 the mean of the two bare ones around it, so that a drift of the machine cancels. It prints the
 median ratio over the traced blocks, by the clock and by processor time, which other work on the
 machine hardly changes. A traced block lasts until what it recorded is on disk. One of nntrace's
-begins after eleven sampled steps, once they are written; one of unsampled steps is long enough to
-include the writer's rounds. `make bench-peers` installs Weights & Biases and TensorBoard beside
+begins after the first sampled steps, once they are written; one of unsampled steps is long enough
+to include the writer's rounds. `make bench-peers` installs Weights & Biases and TensorBoard beside
 nntrace.
 """
 
