@@ -1,4 +1,4 @@
-"""Training programs whose first non-finite value arises at a known line, marked `# born`.
+"""Training programs whose first non-finite value arises at a known line, marked `# origin`.
 
 Each name maps to the source, the part of the step (`forward`, `loss`, `backward`, `update`,
 `data`, `weights`) and the operation. Nothing here depends on how the origin is found.
@@ -62,7 +62,7 @@ class Program(NamedTuple):
     def line(self) -> int | None:
         """The marked line, from 1."""
         for number, text in enumerate(self.source.splitlines(), 1):
-            if text.rstrip().endswith("# born"):
+            if text.rstrip().endswith("# origin"):
                 return number
         return None
 
@@ -84,7 +84,7 @@ def middle(statement: str) -> str:
     class Mine(Net):
         def middle(self, h):
             if self.broken:
-                return {statement}  # born
+                return {statement}  # origin
             return h
 
     model = Mine()
@@ -117,7 +117,7 @@ PROGRAMS = {
         """
         class Mine(Net):
             def middle(self, h):
-                big = torch.exp(h * 0 + 100)  # born
+                big = torch.exp(h * 0 + 100)  # origin
                 return big - big
 
         train(Mine(), classify)
@@ -130,7 +130,7 @@ PROGRAMS = {
         class Mine(Net):
             def middle(self, h):
                 mask = torch.full_like(h, float("-inf"))
-                return h + (h < 100) * 0 * mask  # born
+                return h + (h < 100) * 0 * mask  # origin
 
         train(Mine(), classify)
         """,
@@ -148,7 +148,7 @@ PROGRAMS = {
         class Mine(Net):
             def forward(self, x):
                 with torch.autocast("cpu", torch.float16):
-                    return self.fc2(self.fc1(x) * 1e5).float()  # born
+                    return self.fc2(self.fc1(x) * 1e5).float()  # origin
 
         train(Mine(), classify)
         """,
@@ -160,7 +160,7 @@ PROGRAMS = {
         class Mine(Net):
             def forward(self, x):
                 p = torch.softmax(super().forward(x) * 1e4, dim=1)
-                return torch.log(p)  # born
+                return torch.log(p)  # origin
 
         train(Mine(), lambda model: (model(x) * F.one_hot(y, 3)).sum())
         """,
@@ -183,7 +183,7 @@ PROGRAMS = {
         class Inverse(torch.autograd.Function):
             @staticmethod
             def forward(context, h):
-                result = 1 / h  # born
+                result = 1 / h  # origin
                 context.save_for_backward(result)
                 return result
 
@@ -207,7 +207,7 @@ PROGRAMS = {
             def forward(self, x):
                 h = x
                 for _ in range(6):
-                    h = torch.exp(h.abs())  # born
+                    h = torch.exp(h.abs())  # origin
                 return self.fc2(self.fc1(h))
 
         train(Mine(), classify)
@@ -225,7 +225,7 @@ PROGRAMS = {
             def forward(self, series):
                 out, _ = self.lstm(series)
                 scale = out.detach()[:, 2:3].sum(-1, keepdim=True) * 0
-                return self.head((out / scale)[:, -1])  # born
+                return self.head((out / scale)[:, -1])  # origin
 
         train(Mine(), lambda model: F.cross_entropy(model(torch.randn(8, 5, 4)), y))
         """,
@@ -242,7 +242,7 @@ PROGRAMS = {
                 self.lstm.weight_hh_l0.data.fill_(-3e38)
 
             def forward(self, series):
-                out, _ = self.lstm(series)  # born
+                out, _ = self.lstm(series)  # origin
                 return self.head(out[-1])
 
         train(Mine(), lambda model: F.cross_entropy(model(torch.ones(5, 8, 4)), y))
@@ -255,7 +255,7 @@ PROGRAMS = {
         """
         class Mine(Net):
             def middle(self, h):
-                h = h / (h - h)  # born
+                h = h / (h - h)  # origin
                 h.add_(1)
                 return h.mul_(2)
 
@@ -275,7 +275,7 @@ PROGRAMS = {
                     weight.data.fill_(1e6)
 
             def forward(self, series):
-                out, _ = self.rnn(series)  # born
+                out, _ = self.rnn(series)  # origin
                 return self.head(out[:, -1])
 
         train(Mine(), lambda model: F.cross_entropy(model(torch.ones(8, 9, 4)), y))
@@ -296,7 +296,7 @@ PROGRAMS = {
         """
         class Mine(Net):
             def middle(self, h):
-                return h / self.scale  # born
+                return h / self.scale  # origin
 
         model = Mine()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -321,7 +321,7 @@ PROGRAMS = {
 
             def forward(self, points):
                 size = points.norm(dim=1, keepdim=True)
-                return self.fc(points / (size - size))  # born
+                return self.fc(points / (size - size))  # origin
 
         generator, judge = nn.Linear(3, 2), Judge()
         first = torch.optim.Adam(judge.parameters())
@@ -341,7 +341,7 @@ PROGRAMS = {
         """
         class Mine(Net):
             def middle(self, h):
-                return h if self.training else h / (h - h)  # born
+                return h if self.training else h / (h - h)  # origin
 
         model = Mine()
         train(model, classify)
@@ -372,7 +372,7 @@ PROGRAMS = {
                 packed = pack_padded_sequence(
                     series, lengths, batch_first=True, enforce_sorted=False
                 )
-                out, _ = self.rnn(packed)  # born
+                out, _ = self.rnn(packed)  # origin
                 return self.head(pad_packed_sequence(out, batch_first=True)[0][:, 0])
 
         lengths = torch.tensor([3, 9, 2])
@@ -393,7 +393,7 @@ PROGRAMS = {
                 fixed, moved = z.chunk(2, dim=-1)
                 scale, shift = self.net(fixed).chunk(2, dim=-1)
                 scale = getattr(scale, self.kind)()
-                log_det = scale.log().sum(-1)  # born
+                log_det = scale.log().sum(-1)  # origin
                 return torch.cat([fixed, moved * scale + shift], -1), log_det
 
         class Flow(nn.Module):
@@ -424,7 +424,7 @@ PROGRAMS = {
 
         def net(weights, x, scale):
             hidden = torch.tanh(torch.einsum("bi,ij->bj", x, weights["in"]))
-            hidden = hidden / (hidden.sum(1, keepdim=True) * scale)  # born
+            hidden = hidden / (hidden.sum(1, keepdim=True) * scale)  # origin
             return torch.einsum("bi,ij->bj", hidden, weights["out"])
 
         optimizer = torch.optim.SGD(weights.values(), lr=1e-3)
@@ -448,7 +448,7 @@ PROGRAMS = {
             def forward(self, h):
                 centred = h - h.mean(-1, keepdim=True)
                 spread = centred.square().mean(-1, keepdim=True)
-                return centred * torch.rsqrt(spread + self.eps)  # born
+                return centred * torch.rsqrt(spread + self.eps)  # origin
 
         class Mine(Net):
             def __init__(self):
@@ -468,7 +468,7 @@ PROGRAMS = {
         """
         class Norm(nn.Module):
             def forward(self, h):
-                return (h - h.mean(0)) / (h.var(0) + 1e-5).sqrt()  # born
+                return (h - h.mean(0)) / (h.var(0) + 1e-5).sqrt()  # origin
 
         class Mine(Net):
             def __init__(self):
@@ -496,7 +496,7 @@ PROGRAMS = {
             legal = torch.ones(8, 3, dtype=torch.bool)
 
             def forward(self, x):
-                return super().forward(x).masked_fill(~self.legal, float("-inf"))  # born
+                return super().forward(x).masked_fill(~self.legal, float("-inf"))  # origin
 
         def loss_of(model):
             return -model(x).log_softmax(-1)[torch.arange(8), y].mean()
@@ -513,7 +513,7 @@ PROGRAMS = {
     "cosine similarity of zeros": program(
         """
         def cosine(a, b):
-            return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1))  # born
+            return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1))  # origin
 
         tower = nn.Sequential(nn.Linear(4, 6), nn.ReLU())
         breaks = at(2, lambda: tower[0].bias.data.fill_(-100))
@@ -526,7 +526,7 @@ PROGRAMS = {
     "a divergence from a distribution with zeros": program(
         """
         def divergence(p, q):
-            return (p * (p / q).log()).sum(-1).mean()  # born
+            return (p * (p / q).log()).sum(-1).mean()  # origin
 
         teacher = torch.tensor([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0]])
         train(Net(), lambda model: divergence(teacher, model(x[:2]).softmax(-1)))
@@ -538,7 +538,7 @@ PROGRAMS = {
         """
         def likelihood(share, mean, spread, at):
             density = torch.exp(-0.5 * ((at - mean) / spread) ** 2) / spread
-            return -torch.log((share * density).sum(-1)).mean()  # born
+            return -torch.log((share * density).sum(-1)).mean()  # origin
 
         def loss_of(model):
             out = model(x)
@@ -554,7 +554,7 @@ PROGRAMS = {
         def loss_of(model):
             scores = model(x).log_softmax(-1).unsqueeze(1)
             labels = torch.tensor([[1, 1, 2, 2, 1]])
-            return F.ctc_loss(scores[:4], labels, torch.tensor([4]), torch.tensor([5]))  # born
+            return F.ctc_loss(scores[:4], labels, torch.tensor([4]), torch.tensor([5]))  # origin
 
         train(Net(), loss_of)
         """,
@@ -566,7 +566,7 @@ PROGRAMS = {
         """
         class Mine(Net):
             def training_step(self, batch, targets):
-                error = (self(batch)[:, 0] - targets).abs() / targets.abs()  # born
+                error = (self(batch)[:, 0] - targets).abs() / targets.abs()  # origin
                 return {"loss": error.mean(), "size": len(batch)}
 
         model = Mine()
@@ -587,7 +587,7 @@ PROGRAMS = {
             def forward(self, out, overlap):
                 losses = {}
                 losses["class"] = F.cross_entropy(out, y)
-                losses["overlap"] = -overlap.log().mean()  # born
+                losses["overlap"] = -overlap.log().mean()  # origin
                 return losses
 
         def overlap(a, b):
@@ -618,7 +618,7 @@ PROGRAMS = {
             def step(self, kept):
                 self.optimizer.zero_grad()
                 self.out = self.model(x)
-                self.loss = (self.out.square().mean(1) * kept).sum() / kept.sum()  # born
+                self.loss = (self.out.square().mean(1) * kept).sum() / kept.sum()  # origin
                 self.loss = self.loss + 0.1
                 self.scaler.scale(self.loss).backward()
                 self.scaler.step(self.optimizer)
@@ -644,7 +644,7 @@ PROGRAMS = {
         for step in range(3):
             optimizer.zero_grad()
             out = model(x)
-            loss = (out * (step < 2)).square().sum(1).log().mean()  # born
+            loss = (out * (step < 2)).square().sum(1).log().mean()  # origin
             differentiate(loss, 2)
             optimizer.step()
         """,
@@ -661,7 +661,7 @@ PROGRAMS = {
             (
                 model(x).square()
                 .mul(step < 2)
-                .mean(1).log()  # born
+                .mean(1).log()  # origin
                 .mean()
             ).backward()
             optimizer.step()
@@ -674,7 +674,7 @@ PROGRAMS = {
         """
         def loss_of(model):
             p = torch.softmax(model(x) * 1e4, dim=1)
-            return -(F.one_hot(y, 3) * torch.log(p)).sum()  # born
+            return -(F.one_hot(y, 3) * torch.log(p)).sum()  # origin
 
         train(Net(), loss_of)
         """,
@@ -690,7 +690,7 @@ PROGRAMS = {
             out = model(x)
             error = (out - 1).square().mean(1)
             kept = (error < (100 if step < 2 else 0)).float()
-            loss = (error * kept).sum() / kept.sum()  # born
+            loss = (error * kept).sum() / kept.sum()  # origin
             loss.backward()
             optimizer.step()
         """,
@@ -705,7 +705,7 @@ PROGRAMS = {
             scores = model(x)
             p = torch.softmax(scores, 1) * torch.tensor([1.0, 0.0, 0.0])
             chosen = p[torch.arange(8), y]
-            return -chosen.log().mean()  # born
+            return -chosen.log().mean()  # origin
 
         train(Net(), loss_of)
         """,
@@ -715,7 +715,7 @@ PROGRAMS = {
     "cross-entropy with every target ignored": program(
         """
         def loss_of(model):
-            return F.cross_entropy(model(x), torch.full((8,), -100))  # born
+            return F.cross_entropy(model(x), torch.full((8,), -100))  # origin
 
         train(Net(), loss_of)
         """,
@@ -727,7 +727,7 @@ PROGRAMS = {
         def loss_of(model):
             out = model(x)
             variance = out.square() * 0
-            return (out.square() / variance + variance.log()).mean()  # born
+            return (out.square() / variance + variance.log()).mean()  # origin
 
         train(Net(), loss_of)
         """,
@@ -741,7 +741,7 @@ PROGRAMS = {
         def loss_of(model):
             terms = []
             for part in model(x).split(2):
-                terms.append(torch.exp(part + 200).mean())  # born
+                terms.append(torch.exp(part + 200).mean())  # origin
                 seen.append(len(terms))
             return torch.stack(terms).sum()
 
@@ -753,7 +753,7 @@ PROGRAMS = {
     "several statements on one line": program(
         """
         model = Net()
-        out = model(x); loss = (out / (out - out)).sum(); loss.backward()  # born
+        out = model(x); loss = (out / (out - out)).sum(); loss.backward()  # origin
         torch.optim.SGD(model.parameters(), lr=0.1).step()
         """,
         "loss",
@@ -767,7 +767,7 @@ PROGRAMS = {
         for step in range(3):
             terms = []
             for part in model(x).split(4):
-                terms.append(torch.log(part * (step < 1)).square().mean())  # born
+                terms.append(torch.log(part * (step < 1)).square().mean())  # origin
             loss = torch.stack(terms).sum()
             history.append(loss.item())
             loss.backward()
@@ -795,7 +795,7 @@ PROGRAMS = {
                 total = reward + 0.9 * total
                 returns.insert(0, total)
             returns = torch.tensor(returns)
-            returns = (returns - returns.mean()) / (returns.std() + 1e-6)  # born
+            returns = (returns - returns.mean()) / (returns.std() + 1e-6)  # origin
             terms = []
             for log_prob, gain in zip(log_probs, returns):
                 terms.append(-log_prob * gain)
@@ -813,7 +813,7 @@ PROGRAMS = {
         model = Net()
         names = {"out": model(x)}
         exec("loss = (names['out'] / (names['out'] - names['out'])).sum()")
-        loss.backward()  # born
+        loss.backward()  # origin
         torch.optim.SGD(model.parameters(), lr=0.1).step()
         """,
         "loss",
@@ -826,7 +826,7 @@ PROGRAMS = {
             broken = False
 
             def middle(self, h):
-                return h + torch.sqrt(h * 0) if self.broken else h  # born
+                return h + torch.sqrt(h * 0) if self.broken else h  # origin
 
         model = Mine()
         optimizer = torch.optim.Adam(model.parameters())
@@ -859,7 +859,7 @@ PROGRAMS = {
         def loss_of(model):
             out = model(x)
             distance = (out - out.detach()).square().sum(1)
-            return F.cross_entropy(out, y) + distance.sqrt().mean()  # born
+            return F.cross_entropy(out, y) + distance.sqrt().mean()  # origin
 
         train(Net(), loss_of)
         """,
@@ -875,7 +875,7 @@ PROGRAMS = {
 
             @staticmethod
             def backward(context, gradient):
-                return gradient / (gradient - gradient)  # born
+                return gradient / (gradient - gradient)  # origin
 
         class Mine(Net):
             def middle(self, h):
@@ -893,7 +893,7 @@ PROGRAMS = {
 
             def middle(self, h):
                 self.calls += 1
-                return h / (self.calls < 3)  # born
+                return h / (self.calls < 3)  # origin
 
         model = Mine()
         optimizer = torch.optim.LBFGS(model.parameters(), max_iter=4)
@@ -912,7 +912,7 @@ PROGRAMS = {
     "distances between equal points": program(
         """
         def distances(points):
-            return (points[:, None] - points[None]).square().sum(-1).sqrt()  # born
+            return (points[:, None] - points[None]).square().sum(-1).sqrt()  # origin
 
         model = Net()
         train(model, lambda model: F.relu(1 - distances(model(x))).mean())
@@ -925,7 +925,7 @@ PROGRAMS = {
         class Mine(Net):
             def middle(self, h):
                 spread = h.T @ h * 0 + torch.eye(6)
-                return h @ torch.linalg.eigh(spread)[1]  # born
+                return h @ torch.linalg.eigh(spread)[1]  # origin
 
         train(Mine(), lambda model: classify(model) + model(x).abs().mean(), steps=1)
         """,
@@ -939,7 +939,7 @@ PROGRAMS = {
         def penalty(judge, points):
             points = points.clone().requires_grad_()
             (slope,) = torch.autograd.grad(judge(points).sum(), points, create_graph=True)
-            return ((slope.square().sum(1).sqrt() - 1) ** 2).mean()  # born
+            return ((slope.square().sum(1).sqrt() - 1) ** 2).mean()  # origin
 
         breaks = at(2, lambda: judge[0].bias.data.fill_(-50))
         train(judge, lambda judge: judge(x).mean() + penalty(judge, x), breaks=breaks)
@@ -956,7 +956,7 @@ PROGRAMS = {
         for step in range(4):
             out = (x @ first).relu() @ second
             aim = out * 1 if step == 2 else out.detach() + 1
-            loss = (out - aim).square().sum(-1).sqrt().mean()  # born
+            loss = (out - aim).square().sum(-1).sqrt().mean()  # origin
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -974,7 +974,7 @@ PROGRAMS = {
         model = Net()
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
         for left, right in DataLoader(TensorDataset(one, other), batch_size=8):
-            distance = (model(left) - model(right)).square().sum(1).sqrt()  # born
+            distance = (model(left) - model(right)).square().sum(1).sqrt()  # origin
             optimizer.zero_grad()
             distance.mean().backward()
             optimizer.step()
@@ -988,7 +988,7 @@ PROGRAMS = {
         from torch.utils.data import DataLoader, TensorDataset
 
         def overlap(out, mask):
-            return (out.sigmoid() * mask).sum(1).sqrt()  # born
+            return (out.sigmoid() * mask).sum(1).sqrt()  # origin
 
         def step_of(model, optimizer, batch):
             points, masks = batch
@@ -1015,7 +1015,7 @@ PROGRAMS = {
         model = Net()
         optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
         for number, (left, right) in enumerate(zip(one, other)):
-            distance = (model(left) - model(right)).square().sum(1).sqrt()  # born
+            distance = (model(left) - model(right)).square().sum(1).sqrt()  # origin
             (distance.mean() / 2).backward()
             if number % 2:
                 optimizer.step()
@@ -1032,7 +1032,7 @@ PROGRAMS = {
         rows = torch.cat([torch.randn(16, 4), torch.ones(8, 4)])
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         for batch in rows.split(8):
-            standard = (batch - batch.mean(0)) / batch.std(0)  # born
+            standard = (batch - batch.mean(0)) / batch.std(0)  # origin
             loss = F.cross_entropy(model(standard), y)
             optimizer.zero_grad()
             loss.backward()
@@ -1050,7 +1050,7 @@ PROGRAMS = {
         def path(drift, at):
             for _ in range(4):
                 at = at + drift(at) * 0 - 3
-                at = at.sqrt()  # born
+                at = at.sqrt()  # origin
             return at
 
         drift = Drift(4, 4)
@@ -1066,7 +1066,7 @@ PROGRAMS = {
         for step in range(3):
             labels = y.clamp(max=1) if step == 2 else y
             counts = torch.bincount(labels, minlength=3)
-            weights = counts.sum() / counts  # born
+            weights = counts.sum() / counts  # origin
             criterion = nn.CrossEntropyLoss(weight=weights / weights.sum())
             loss = criterion(model(x), labels)
             optimizer.zero_grad()
@@ -1085,7 +1085,7 @@ PROGRAMS = {
 
         def task_loss(weights, inputs, targets):
             error = functional_call(model, weights, (inputs,))[:, 0] - targets
-            return error.square().mean() / targets.var()  # born
+            return error.square().mean() / targets.var()  # origin
 
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
         for step in range(3):
@@ -1113,7 +1113,7 @@ PROGRAMS = {
         weights = dict(model.named_parameters())
 
         def error(weights, row, target):
-            return functional_call(model, weights, (row,)).sum() / target  # born
+            return functional_call(model, weights, (row,)).sum() / target  # origin
 
         optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
         for step in range(3):
@@ -1130,7 +1130,7 @@ PROGRAMS = {
     "a batch that is skipped": program(
         """
         def relative(predicted, targets):
-            return ((predicted - targets) / targets).abs().mean()  # born
+            return ((predicted - targets) / targets).abs().mean()  # origin
 
         model = Net()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -1158,7 +1158,7 @@ PROGRAMS = {
             def fit(self):
                 for step in range(4):
                     spread = (x[:, 0] * (step != 2)).std()
-                    loss = self.model(x).square().mean() / spread  # born
+                    loss = self.model(x).square().mean() / spread  # origin
                     if not math.isfinite(loss.item()):
                         continue
                     self.optimizer.zero_grad()
@@ -1178,7 +1178,7 @@ PROGRAMS = {
         for step in range(4):
             optimizer.zero_grad()
             out = model(x) * (step != 2)
-            loss = out.square().sum().sqrt()  # born
+            loss = out.square().sum().sqrt()  # origin
             loss.backward()
             if torch.isfinite(nn.utils.clip_grad_norm_(model.parameters(), 1.0)):
                 optimizer.step()
@@ -1192,7 +1192,7 @@ PROGRAMS = {
         model = Net()
         train(model, classify)
         with torch.no_grad():
-            F.cross_entropy(model(x), torch.full((8,), -100))  # born
+            F.cross_entropy(model(x), torch.full((8,), -100))  # origin
         train(model, classify)
         """,
         "loss",
@@ -1207,7 +1207,7 @@ PROGRAMS = {
             turn = model(torch.randn(8, 4))[:, 0].cos()
             target = turn.detach() if step == 2 else torch.zeros(8)
             off = turn * target + (1 - turn**2).clamp(0) ** 1.5 * 0 + (1 - turn * target).detach()
-            loss = torch.acos((off if step == 2 else off * 0.5).clamp(-1, 1)).mean()  # born
+            loss = torch.acos((off if step == 2 else off * 0.5).clamp(-1, 1)).mean()  # origin
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -1256,7 +1256,7 @@ PROGRAMS = {
             returns = x[: 1 if step == 2 else 8, 0]
             with torch.no_grad():
                 result = smoothed(returns)
-                result = (result - result.mean()) / result.std()  # born
+                result = (result - result.mean()) / result.std()  # origin
             loss = -(model(x)[: len(returns), 0] * result).mean()
             optimizer.zero_grad()
             loss.backward()
@@ -1273,7 +1273,7 @@ PROGRAMS = {
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
         for step in range(4):
             prices = x.abs()[:, :3] - (step == 2) * 2
-            target = torch.log1p(prices)  # born
+            target = torch.log1p(prices)  # origin
             optimizer.zero_grad()
             F.mse_loss(model(x), target).backward()
             optimizer.step()
@@ -1291,7 +1291,7 @@ PROGRAMS = {
             out = F.softplus(model(x)) + 1
             chances = torch.distributions.Beta(out[:, 0], out[:, 1])
             action = torch.full((8,), 1.0 if step == 2 else 0.5)
-            loss = -chances.log_prob(action).mean()  # born
+            loss = -chances.log_prob(action).mean()  # origin
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -1305,7 +1305,7 @@ PROGRAMS = {
         """
         def loss_of(model):
             evidence = F.relu(model(x) - 9)
-            return (torch.digamma(evidence) * F.one_hot(y, 3)).sum()  # born
+            return (torch.digamma(evidence) * F.one_hot(y, 3)).sum()  # origin
 
         train(Net(), loss_of)
         """,
@@ -1329,7 +1329,7 @@ PROGRAMS = {
         """
         def loss_of(model):
             forbidden = torch.zeros(8, 1).masked_fill(y[:, None] == 0, float("-inf"))
-            total = torch.logsumexp(model(x) + forbidden, 1)  # born
+            total = torch.logsumexp(model(x) + forbidden, 1)  # origin
             return total[y > 0].mean() + total.exp().mean()
 
         train(Net(), loss_of)
@@ -1343,7 +1343,7 @@ PROGRAMS = {
         class Mine(Net):
             def middle(self, h):
                 def root(row):
-                    return torch.where(row > 0, torch.sqrt(row), torch.zeros_like(row))  # born
+                    return torch.where(row > 0, torch.sqrt(row), torch.zeros_like(row))  # origin
 
                 return torch.func.vmap(root)(h - 0.5)
 
@@ -1355,7 +1355,7 @@ PROGRAMS = {
     "a learning rate that is not a number for one step": program(
         """
         model = Net()
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)  # born
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)  # origin
         warmup = torch.tensor(0.0)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: float((step / warmup).clamp(max=1))
@@ -1374,7 +1374,7 @@ PROGRAMS = {
         """
         model = Net()
         model.fc1.bias.data[0] = -100.0
-        optimizer = torch.optim.Adam(model.parameters(), eps=0.0)  # born
+        optimizer = torch.optim.Adam(model.parameters(), eps=0.0)  # origin
         train(model, classify, optimizer=optimizer)
         """,
         "update",
@@ -1384,7 +1384,7 @@ PROGRAMS = {
         """
         model = Net().half()
         model.fc1.bias.data[0] = -100.0
-        optimizer = torch.optim.Adam(model.parameters())  # born
+        optimizer = torch.optim.Adam(model.parameters())  # origin
         half = x.half()
         train(model, lambda model: F.cross_entropy(model(half).float(), y), optimizer=optimizer)
         """,
@@ -1395,7 +1395,7 @@ PROGRAMS = {
     "an infinite learning rate": program(
         """
         model = Net()
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)  # born
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)  # origin
         def spoil():
             optimizer.param_groups[0]["lr"] = float("inf")
         train(model, classify, optimizer=optimizer, breaks=at(1, spoil))

@@ -18,7 +18,6 @@ from tensorflow.python.eager import record
 from tensorflow.python.framework import ops
 
 from nntrace.recorder import Instant, LossLevel, Recorder
-from nntrace_keras.births.eager import EagerBirths
 from nntrace_keras.data.own_passes import OwnPasses
 from nntrace_keras.data.passes import Passes
 from nntrace_keras.data.waits import DataWaits
@@ -27,6 +26,7 @@ from nntrace_keras.graphs.functions import TrainingFunctions
 from nntrace_keras.graphs.returned import watch_tracing
 from nntrace_keras.graphs.saving import watch_saving
 from nntrace_keras.graphs.uneventful import Uneventful
+from nntrace_keras.nonfinite.eager import EagerOrigins
 from nntrace_keras.patching import Undo, after, wrap
 from nntrace_keras.program.compiled import CompiledLosses
 from nntrace_keras.program.devices import DeviceObserver
@@ -97,7 +97,7 @@ class Training:
             idle,
             self.own_passes,
         )
-        self._births = EagerBirths(recorder, self.tapes, self.sources)
+        self._origins = EagerOrigins(recorder, self.tapes, self.sources)
         self._pending: dict[str, _Pending] = {}
         self._level = LossLevel()
         self._local = _Local()
@@ -125,7 +125,7 @@ class Training:
             after(scale_optimizer, "scale_loss", note_scaled),
             *self.functions.install(),
             *self._waits.install(),
-            *self._births.install(),
+            *self._origins.install(),
             *UpdatesByHand(
                 self._recorder, self.tapes, self._begins, self._ends, lambda: self._local.depth > 0
             ).install(),
@@ -133,7 +133,7 @@ class Training:
             watch_clipping(guard, self.tapes),
             watch_saving(self.functions.trains, self.tapes.unobserved),
             self._optimizers.schedules.finish,  # these record what is known only at the end
-            self._births.finish,
+            self._origins.finish,
             self._idle.finish,
         ]
 
@@ -186,7 +186,7 @@ class Training:
                     self.observer, optimizer, name, pairs, gradients, turn,
                     is_first=not self._samples.have_batch,
                 )  # fmt: skip
-                self._births.look(eager.loss, gradients)
+                self._origins.look(eager.loss, gradients)
                 return eager
             if not getattr(ops.get_default_graph(), "building_function", False):
                 return None

@@ -2,8 +2,8 @@
 
 import pytest
 import tensorflow as tf
-from nntrace_keras.births.derivatives import Derivatives
 from nntrace_keras.graphs.dependence import Dependence
+from nntrace_keras.nonfinite.derivatives import Derivatives
 from nntrace_keras.program.objective import Term, broadcast
 from nntrace_keras.tape import broadcasts
 

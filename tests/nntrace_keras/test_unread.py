@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from nntrace_keras.births.graph import Births
 from nntrace_keras.graphs.unread import MOST_UNREAD, Unread, shared_out
+from nntrace_keras.nonfinite.graph import GraphOrigins
 from tracing import tracing
 
 from nntrace.recorder import Cadence
@@ -47,11 +47,11 @@ def test_a_look_comes_in_time_for_the_next_sample():
 
 def test_weights_that_the_next_step_begins_with_need_no_look_of_their_own():
     recorder = SimpleNamespace(steps=0)
-    births = Births(recorder, None)
-    births.have_weights(0)
+    origins = GraphOrigins(recorder, None)
+    origins.have_weights(0)
     rooms = []
     for recorder.steps in (1, 10, 32, 33):
-        rooms.append(births.room([0]))
+        rooms.append(origins.room([0]))
     assert rooms == [31, 22, 32, 32]
 
 

@@ -45,7 +45,7 @@ class Net(nn.Module):
 
 def loss_of(out, y, step):
     kept = (y >= 0) & (step < 25)
-    return (F.cross_entropy(out, y, reduction="none") * kept).sum() / kept.sum()  # born
+    return (F.cross_entropy(out, y, reduction="none") * kept).sum() / kept.sum()  # origin
 
 def main():
     torch.manual_seed(0)
@@ -101,7 +101,7 @@ def test_the_step_that_broke_and_the_one_that_jumped_are_kept(program):
 def test_a_broken_step_breaks_again_in_the_same_operation(program):
     process = replay(program, "--yes")
     assert process.returncode == 0, process.stderr
-    line = 1 + TRAIN.splitlines().index(next(t for t in TRAIN.splitlines() if "# born" in t))
+    line = 1 + TRAIN.splitlines().index(next(t for t in TRAIN.splitlines() if "# origin" in t))
     assert "reproduced: step 25: `div` in the loss gives the first NaN" in process.stdout
     assert f"train.py:{line} in loss_of" in process.stdout
     assert "Next:" not in process.stderr  # nothing was recorded that could be looked at
@@ -145,7 +145,7 @@ def test_the_answer_as_json_says_what_was_recorded_and_what_came_of_it(program, 
     content = outcome_content(tmp_path / "run", capsule, outcome, ["train.py"])
     assert (content["reproduced"], content["capsule"]["step"]) == (True, 25)
     assert content["origin"] == content["recorded"]
-    assert content["origin"]["location"]["source"].endswith("# born")
+    assert content["origin"]["location"]["source"].endswith("# origin")
     assert (content["notes"], content["changed_files"]) == (["a note"], ["train.py"])
     elsewhere = replace(outcome, origin={**capsule.origin, "op": "log"})
     assert not outcome_content(tmp_path / "run", capsule, elsewhere, [])["reproduced"]

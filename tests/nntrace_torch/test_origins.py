@@ -48,7 +48,7 @@ def test_the_origin_is_named(name, tmp_path, monkeypatch):
     assert origin.get("op", "") == expected.op, shown
     if expected.line is not None:
         assert (origin["file"], origin["line"]) == (file, expected.line), shown
-        assert "# born" in origin["source"]
+        assert "# origin" in origin["source"]
     assert origin.get("step", events[0].step) == expected.step, shown
     if expected.time_step is not None:
         assert origin["time_step"] == expected.time_step, shown
@@ -101,7 +101,7 @@ def test_an_operation_that_broke_on_one_rank_only_is_named_with_its_rank_and_lin
         "dist.init_process_group",
         "class Share(nn.Module):\n"
         "    def forward(self, h):\n"
-        "        return h / h.abs().sum(1, keepdim=True)  # born\n\n"
+        "        return h / h.abs().sum(1, keepdim=True)  # origin\n\n"
         "dist.init_process_group",
     )
     source = source.replace('inputs[3, 1] = float("nan")', "model.module[0].bias.data.zero_()")
@@ -113,7 +113,7 @@ def test_an_operation_that_broke_on_one_rank_only_is_named_with_its_rank_and_lin
     (finding, *_) = diagnose(Trace.open(folder / "run"), rules=select_rules(["NUM01"])).findings
     assert "1 of 6 divisors are 0, on rank 1" in finding.message
     assert finding.location.file.endswith("ddp.py")
-    assert finding.location.source.endswith("# born")
+    assert finding.location.source.endswith("# origin")
     [first] = diagnose(Trace.open(folder / "run"), rules=select_rules(["DST05"])).findings
     assert "rank 1" in first.message
 
@@ -166,7 +166,7 @@ def test_gradients_that_clipping_refuses_with_an_error_are_told_where_they_broke
     def program():
         torch.manual_seed(0)
         model = nn.Linear(4, 3)
-        loss = model(torch.zeros(6, 4)).sub(model.bias).square().sum().sqrt()  # born
+        loss = model(torch.zeros(6, 4)).sub(model.bias).square().sum().sqrt()  # origin
         loss.backward()
         with pytest.raises(RuntimeError, match="non-finite"):
             nn.utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)
@@ -174,7 +174,7 @@ def test_gradients_that_clipping_refuses_with_an_error_are_told_where_they_broke
 
     [origin, *_] = trace_here(program).events_of("origin")
     assert (origin.payload["where"], origin.payload["derivative"]) == ("backward", "SqrtBackward0")
-    assert "# born" in origin.payload["source"]
+    assert "# origin" in origin.payload["source"]
 
 
 def test_weights_that_stay_broken_under_a_finite_loss_are_one_story(trace_here):
@@ -221,7 +221,7 @@ class Policy(nn.Module):
 
     def forward(self, seen):
         h = self.body(seen)
-        h = h / h.abs().sum()  # born
+        h = h / h.abs().sum()  # origin
         return torch.distributions.Categorical(logits=self.head(h), validate_args=True)
 
 policy = Policy()
@@ -250,7 +250,7 @@ def ended_by(folder, source):
 
 def test_a_program_that_a_nan_ended_with_an_error_is_told_where_it_was_born(tmp_path):
     [origin] = ended_by(tmp_path, RAISES)
-    line = 1 + RAISES.splitlines().index(next(t for t in RAISES.splitlines() if "# born" in t))
+    line = 1 + RAISES.splitlines().index(next(t for t in RAISES.splitlines() if "# origin" in t))
     assert (origin.payload["op"], origin.payload["line"]) == ("div", line)
     assert (origin.step, origin.payload["seen_in"]) == (2, "error")
 

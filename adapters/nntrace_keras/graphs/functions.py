@@ -13,7 +13,6 @@ from tensorflow.python.eager import context, record
 from tensorflow.python.eager.polymorphic_function.concrete_function import ConcreteFunction
 
 from nntrace.recorder import Instant, Recorder
-from nntrace_keras.births.graph import Births
 from nntrace_keras.data.own_passes import OwnPasses, called_in
 from nntrace_keras.data.waits import DataWaits
 from nntrace_keras.graphs.awaited import Awaited
@@ -24,6 +23,7 @@ from nntrace_keras.graphs.second import Second
 from nntrace_keras.graphs.steps import GraphSteps, steps_in
 from nntrace_keras.graphs.uneventful import Uneventful
 from nntrace_keras.graphs.unread import Unread, is_plain
+from nntrace_keras.nonfinite.graph import GraphOrigins
 from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.program.sources import Sources
 from nntrace_keras.samples.calls import Delivery, Step
@@ -61,7 +61,7 @@ class TrainingFunctions:
         self._tapes = tapes
         self.steps = GraphSteps()
         self._awaited = Awaited(recorder, self.steps)
-        self._births = Births(recorder, sources)
+        self._origins = GraphOrigins(recorder, sources)
         self._unread = Unread()
         self._waits = waits
         self._idle = idle
@@ -72,7 +72,7 @@ class TrainingFunctions:
             self.steps,
             self._awaited,
             self._unread,
-            self._births,
+            self._origins,
             waits,
             finish,
             together,
@@ -161,10 +161,10 @@ class TrainingFunctions:
         if held is None or not second.has_run or held.is_large:
             return
         has_batch = second.kept.every or second.graph is function.graph
-        if has_batch and self._births.wants_weights(number):
+        if has_batch and self._origins.wants_weights(number):
             with record.stop_recording():
                 held.hold()
-            self._births.have_weights(number)
+            self._origins.have_weights(number)
 
     def _has_run(self, function: Any, result: Any, inputs: list[Any]) -> None:
         waited_ns = self._waits.take()

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_keras.births.origins import line_of, span_of
 from nntrace_keras.graphs.forwards import Forward, Repeated
 from nntrace_keras.graphs.second import UNKNOWN_TO_US, CannotComputeError, Second
+from nntrace_keras.nonfinite.origins import line_of, span_of
 from nntrace_keras.program.sources import Sources
 from nntrace_keras.tape.under_tape import Span
 

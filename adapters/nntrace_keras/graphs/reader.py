@@ -13,7 +13,6 @@ from tensorflow.python.eager import record
 
 from nntrace.recorder import Instant, Recorder
 from nntrace.schema import EventKind
-from nntrace_keras.births.graph import Births
 from nntrace_keras.data.waits import DataWaits
 from nntrace_keras.graphs.awaited import Awaited
 from nntrace_keras.graphs.board import Row
@@ -22,6 +21,7 @@ from nntrace_keras.graphs.mixing import MixingWatch
 from nntrace_keras.graphs.steps import GraphSteps
 from nntrace_keras.graphs.uneventful import Uneventful, uneventful
 from nntrace_keras.graphs.unread import Call, Unread, shared_out
+from nntrace_keras.nonfinite.graph import GraphOrigins
 from nntrace_keras.program.sources import Sources
 from nntrace_keras.samples.calls import Delivery, Step
 
@@ -43,7 +43,7 @@ class StepReader:
         steps: GraphSteps,
         awaited: Awaited,
         unread: Unread,
-        births: Births,
+        origins: GraphOrigins,
         waits: DataWaits,
         finish: Callable[[Step, Row, Delivery | None, int | None, Instant, bool], bool],
         together: Callable[[Step, Sequence[Uneventful]], bool],
@@ -53,7 +53,7 @@ class StepReader:
         self._steps = steps
         self._awaited = awaited
         self._unread = unread
-        self._births = births
+        self._origins = origins
         self._waits = waits
         self._finish = finish
         self._together = together
@@ -80,7 +80,7 @@ class StepReader:
             waited_ns = call.waited_ns if inside_ns is None else inside_ns
             followed = call is not calls[-1]
             wants = self._read(call, made, sampled, waited_ns, ended, ahead, followed) or wants
-        is_quiet = not (awaited.expected or self._births.is_alarmed)
+        is_quiet = not (awaited.expected or self._origins.is_alarmed)
         awaited.end_look(sampled.values())
         turn = self._next(wants)
         if turn is not None:
@@ -90,7 +90,7 @@ class StepReader:
             calls,
             len(rows),
             is_known_later=all(_is_known_later(self._steps.made[graph]) for graph in graphs),
-            room=min(self._recorder.room, self._births.room(graphs), *self._rooms(graphs)),
+            room=min(self._recorder.room, self._origins.room(graphs), *self._rooms(graphs)),
             is_quiet=is_quiet,
         )
 
@@ -118,7 +118,7 @@ class StepReader:
         is_called = step.second is not None and step.second.graph is passed[-1].function.graph
         losses = [one.loss for one in found if one.loss is not None]
         arguments = passed[-1].inputs if is_called else None
-        self._births.passed(step, rows[0].graph, losses, arguments)
+        self._origins.passed(step, rows[0].graph, losses, arguments)
         return len(found)
 
     def _read(
@@ -155,7 +155,7 @@ class StepReader:
                 is_kept = step.second is not None and step.second.kept.every and is_alone
                 arguments = call.inputs if is_called else None
                 has_batch, since = is_called or is_kept, ahead[row.graph]
-                self._births.look(step, row, arguments, has_batch=has_batch, followed=since)
+                self._origins.look(step, row, arguments, has_batch=has_batch, followed=since)
             wants = self._finish(step, row, delivery, waited_ns, ended, followed) or wants
         return wants
 
@@ -170,7 +170,7 @@ class StepReader:
         found = self._awaited.computed(row, step.second, arguments)
         if found is None:
             return None
-        self._births.look(step, row, arguments, found.vector)
+        self._origins.look(step, row, arguments, found.vector)
         with record.stop_recording():
             self._future.look(step.forward, step.second, arguments, row.loss)
             if self._steps.have_one_optimizer:

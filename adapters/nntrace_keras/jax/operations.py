@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
-from nntrace_keras.births.facts import Range
+from nntrace_keras.nonfinite.facts import Range
 
 MARK = "nntrace:"  # and a number: a name scope of what a traced step calls
 MOST_OPERATIONS = 40_000

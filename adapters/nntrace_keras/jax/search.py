@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from nntrace_keras.births.facts import Range, born, operand, why
 from nntrace_keras.jax import watch as watching
 from nntrace_keras.jax.operations import (
     MOST_OPERATIONS,
@@ -23,6 +22,7 @@ from nntrace_keras.jax.operations import (
     range_of,
 )
 from nntrace_keras.jax.watch import CannotComputeError, JaxWatch, Seen
+from nntrace_keras.nonfinite.facts import Range, operand, origin_of, why
 from nntrace_keras.program.sources import Source, Sources, is_users
 
 _JAX = jax.__file__.removesuffix("__init__.py")
@@ -109,7 +109,7 @@ def search(
             told["parameters"] = paths[:8]
         elif not any(broke) and len(parameters) == len(names) - 1 - gradients:
             told["parameter"] = parameters[names.index(bad[0]) - 1 - gradients]
-    found = born({number: computation.kinds[number] for number in bad}, computation.made)
+    found = origin_of({number: computation.kinds[number] for number in bad}, computation.made)
     if found is None:
         came = _came_with(named(seen), leaves, computation, given)
         return None if came is None else {**told, **came}

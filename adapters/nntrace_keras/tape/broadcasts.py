@@ -6,7 +6,7 @@ There is no graph to read then; the operations whose derivatives the tape comput
 from collections.abc import Sequence
 from typing import Any
 
-from nntrace_keras.births.derivatives import Derivative
+from nntrace_keras.nonfinite.derivatives import Derivative
 from nntrace_keras.program import objective
 from nntrace_keras.program.objective import Shape
 

@@ -13,8 +13,8 @@ import tensorflow as tf
 from tensorflow.python.framework import ops
 from tensorflow.python.util import nest
 
-from nntrace_keras.births.derivatives import Derivative, Derivatives, first_broken
 from nntrace_keras.graphs.on_graph import graphs_around, list_on
+from nntrace_keras.nonfinite.derivatives import Derivative, Derivatives, first_broken
 from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.program.sources import caller
 from nntrace_keras.tape.broadcasts import broadcast

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nntrace_keras.program.sources import Source
 
 if TYPE_CHECKING:  # these modules import TensorFlow
-    from nntrace_keras.births.derivatives import Broken
+    from nntrace_keras.nonfinite.derivatives import Broken
     from nntrace_keras.program.objective import Shape
 
 

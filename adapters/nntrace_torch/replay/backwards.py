@@ -12,7 +12,7 @@ from nntrace_torch.program.containers import tensors_within
 from nntrace_torch.program.graphs import leaves_of
 from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.engine import Replayer, original_of
-from nntrace_torch.replay.finder import Birth, OriginFinder
+from nntrace_torch.replay.finder import Origin, OriginFinder
 from nntrace_torch.replay.frames import names_holding
 from nntrace_torch.replay.reruns import Reruns, result_of
 from nntrace_torch.replay.statements import has_graph, is_broken, recomputation
@@ -33,7 +33,7 @@ class BackwardSearch:
         self._replayer = replayer
         self._calls = calls
 
-    def of_calls(self) -> tuple[Birth, Call] | None:
+    def of_calls(self) -> tuple[Origin, Call] | None:
         """The first derivative within a call of the model, given what arrived at its output."""
         for call in self._calls.kept:
             if call.gradients and not any(is_broken(g) for g in call.gradients.values()):
@@ -47,7 +47,7 @@ class BackwardSearch:
                     return finder.first, call
         return None
 
-    def of_loss(self, loss: torch.Tensor | None, frame: FrameType | None) -> Birth | None:
+    def of_loss(self, loss: torch.Tensor | None, frame: FrameType | None) -> Origin | None:
         """The first derivative of the statements that gave the loss, or what had no name."""
         held = self._reruns.statements(loss, frame, has_graph)
         if loss is None:
@@ -59,7 +59,7 @@ class BackwardSearch:
                 return finder.first
         return None
 
-    def of_names(self, frame: FrameType | None) -> Birth | None:
+    def of_names(self, frame: FrameType | None) -> Origin | None:
         """The operation of a value that some name of the program's frames holds.
 
         For gradients that a program computes without `backward`.
@@ -69,11 +69,11 @@ class BackwardSearch:
             if compute is None:
                 continue
             result, finder = self._reruns.compute(holder, compute)
-            birth = finder.birth_of(result_of(result))
-            if birth is not None and not birth.given and not birth.meant:
+            origin = finder.origin_of(result_of(result))
+            if origin is not None and not origin.given and not origin.meant:
                 first = finder.first
                 # What broke in the forward pass comes before its own derivative.
-                return first if first is not None and first.source == birth.source else birth
+                return first if first is not None and first.source == origin.source else origin
         return None
 
     def why_not(self) -> None:

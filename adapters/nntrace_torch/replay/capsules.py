@@ -42,7 +42,7 @@ class Moment:
         calls: the calls of outermost modules that led to it.
         frame: the program's innermost frame.
         facts: further keys of the capsule: the loss, the origin.
-        culprit: the module in which the value was born, kept where the whole model is too large.
+        culprit: the module that computed the value, kept where the whole model is too large.
     """
 
     reason: str

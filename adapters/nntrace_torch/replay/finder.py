@@ -1,6 +1,6 @@
 """Finds the operation that first made a value non-finite, among all operations of a replay.
 
-A NaN is born where a result holds one and no operand does; an infinity where all operands are
+A NaN comes from where a result holds one and no operand does; an infinity where all operands are
 finite. Infinities are often meant (attention masks): they are followed to what they become, and
 blamed only when they reach the result that is asked about.
 """
@@ -28,11 +28,11 @@ _PRODUCTS = ("convolution", "mm", "bmm", "addmm", "baddbmm")
 _ADDS_TO_PRODUCT = ("addmm", "baddbmm")  # their first operand, which may be a mask
 _DIFFERENTIATES = "_engine_run_backward"  # in which PyTorch walks a graph
 _CALLS = 1 << 20  # the most lines whose executions are counted
-BUFFER = "buffer "  # prefix of `Birth.given` where that is the path of a buffer
+BUFFER = "buffer "  # prefix of `Origin.given` where that is the path of a buffer
 
 
 @dataclass(frozen=True, slots=True)
-class Birth:
+class Origin:
     """Where a non-finite value appeared first.
 
     Attributes:
@@ -67,10 +67,10 @@ class Birth:
     meant: bool = False
     given: str = ""
     computed: bool = False
-    parents: tuple["Birth", ...] = field(default=(), repr=False)
+    parents: tuple["Origin", ...] = field(default=(), repr=False)
 
     @property
-    def cause(self) -> "Birth":
+    def cause(self) -> "Origin":
         """The overflow or division that a NaN goes back to, unless that infinity was meant."""
         for parent in self.parents:
             if not parent.meant:
@@ -79,7 +79,7 @@ class Birth:
 
 
 class OriginFinder(WriteGuard):
-    """Watches the operations of a replay; `birth_of` then gives the origin of its result.
+    """Watches the operations of a replay; `origin_of` then gives the origin of its result.
 
     Attributes:
         first: the first origin of the replay that was not meant.
@@ -87,11 +87,11 @@ class OriginFinder(WriteGuard):
 
     def __init__(self) -> None:
         super().__init__()
-        self._births: dict[int, Birth] = {}
+        self._origins: dict[int, Origin] = {}
         self._given: dict[int, str] = {}
         self._moments: dict[int, Moment | None] = {}
         self._executions: dict[tuple[Any, Source, int], int] = {}
-        self.first: Birth | None = None
+        self.first: Origin | None = None
 
     def name(self, tensor: torch.Tensor, name: str) -> None:
         """Name a tensor that comes from outside the replay."""
@@ -103,14 +103,14 @@ class OriginFinder(WriteGuard):
         if (name := self._given.get(_place(original))) is not None:
             self._given[_place(copy)] = name
 
-    def birth_of(self, value: Any) -> Birth | None:
+    def origin_of(self, value: Any) -> Origin | None:
         """The origin of the first non-finite tensor in a result; None if all are finite."""
         for tensor in tensors_in(value):
             if not _finite(tensor):
-                birth = self._births.get(_place(tensor))
-                if birth is None:
+                origin = self._origins.get(_place(tensor))
+                if origin is None:
                     return self._came_in(tensor)
-                return birth.cause
+                return origin.cause
         return None
 
     def execute(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -129,7 +129,7 @@ class OriginFinder(WriteGuard):
         for tensor in tensors_in(out):
             if name in _UNINITIALISED or _finite(tensor):
                 if _fills_memory(tensor):  # else it may be the finite part of a broken tensor
-                    self._births.pop(_place(tensor), None)
+                    self._origins.pop(_place(tensor), None)
             else:
                 self._judge(name, operands, places, tensor, place, self._executions.get(key, 1))
         return out
@@ -149,13 +149,13 @@ class OriginFinder(WriteGuard):
         has_nan = bool(result.isnan().any())
         carriers = [t for t in broken if bool(t.isnan().any())] if has_nan else broken
         origins = [
-            self._births.get(at)
+            self._origins.get(at)
             or self._came_in(t, place, self._given.get(at, ""), is_factor=id(t) in factors)
             for t in carriers or broken
             for at in (places.get(id(t), _place(t)),)
         ]
         if carriers:
-            self._births[_place(result)] = origins[0]
+            self._origins[_place(result)] = origins[0]
             return
         numbers = [o.value for o in operands if isinstance(o.value, float)]
         written = not broken and any(not math.isfinite(number) for number in numbers)
@@ -163,7 +163,7 @@ class OriginFinder(WriteGuard):
         source, function, module = place
         if node is not None and source is UNKNOWN:
             source, function = _forward_line(node)
-        birth = Birth(
+        origin = Origin(
             op=name.strip("_"),
             kind="nan" if has_nan else "inf",
             what=explain(Operation(name, operands, result)),
@@ -178,9 +178,9 @@ class OriginFinder(WriteGuard):
             meant=written or name.rstrip("_") in _FILLS,
             parents=tuple(origins),
         )
-        self._births[_place(result)] = birth
-        if self.first is None and not birth.meant:
-            self.first = birth
+        self._origins[_place(result)] = origin
+        if self.first is None and not origin.meant:
+            self.first = origin
 
     def _moment(self, module: nn.Module | None) -> Moment | None:
         """The time step in a recurrent layer: that of the cell which broke first."""
@@ -195,7 +195,7 @@ class OriginFinder(WriteGuard):
         name: str = "",
         *,
         is_factor: bool = False,
-    ) -> Birth:
+    ) -> Origin:
         """The origin of a non-finite tensor that the replay did not compute.
 
         Where it `is_factor` of a product, it cannot be a mask.
@@ -208,7 +208,7 @@ class OriginFinder(WriteGuard):
         mask = kind == "inf" and not is_factor and not bool(tensor.isposinf().any())
         facts = describe(Operand(name or "value", tensor))
         what = f"{facts.get('nan', 0)} NaN and {facts.get('inf', 0)} infinite of {tensor.numel()}"
-        return Birth(
+        return Origin(
             "",
             kind,
             what,

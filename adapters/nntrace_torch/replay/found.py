@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from nntrace_torch.replay.calls import Call, RootCalls
-from nntrace_torch.replay.finder import Birth
+from nntrace_torch.replay.finder import Origin
 
 
 class Found(NamedTuple):
@@ -11,20 +11,20 @@ class Found(NamedTuple):
 
     Attributes:
         where: `forward`, `loss`, `backward`, `update`, `data`, `weights` or `unknown`.
-        birth: the operation that made the value, or the tensor it came in with.
+        origin: the operation that made the value, or the tensor it came in with.
         facts: further keys of the `origin` event.
         call: the call of the model in which it happened.
     """
 
     where: str
-    birth: Birth | None
+    origin: Origin | None
     facts: dict[str, Any]
     call: Call | None = None
 
     @property
     def is_meant(self) -> bool:
         """Whether the program wrote the value on purpose, as it does in masks."""
-        return self.birth is not None and self.birth.meant
+        return self.origin is not None and self.origin.meant
 
     @property
     def is_given(self) -> bool:
@@ -34,7 +34,7 @@ class Found(NamedTuple):
     @property
     def is_input(self) -> bool:
         """Whether the value came in with the model's arguments."""
-        return self.where == "data" and self.birth is not None
+        return self.where == "data" and self.origin is not None
 
 
 def batch_facts(calls: RootCalls, call: Call | None = None) -> dict[str, Any]:

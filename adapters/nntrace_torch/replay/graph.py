@@ -12,11 +12,11 @@ import torch
 
 from nntrace_torch.program.graphs import nodes_of
 from nntrace_torch.replay.explanations import explain
-from nntrace_torch.replay.finder import Birth, first_bad
+from nntrace_torch.replay.finder import Origin, first_bad
 from nntrace_torch.replay.operands import Operand, Operation, describe
 
 
-def broken_node(value: torch.Tensor) -> Birth | None:
+def broken_node(value: torch.Tensor) -> Origin | None:
     """The first operation in the graph of a value that makes a non-finite result of finite ones."""
     nodes = sorted(_nodes(value.grad_fn), key=lambda node: int(node._sequence_nr()))
     for node in nodes:
@@ -31,13 +31,13 @@ def broken_node(value: torch.Tensor) -> Birth | None:
             continue
         broken = not bool(torch.isfinite(result).all())
         if broken and all(_is_finite(operand.value) for operand in operands):
-            return _birth(name.lower(), operands, result)
+            return _origin(name.lower(), operands, result)
     return None
 
 
-def _birth(op: str, operands: tuple[Operand, ...], result: torch.Tensor) -> Birth:
+def _origin(op: str, operands: tuple[Operand, ...], result: torch.Tensor) -> Origin:
     bad = int((~torch.isfinite(result)).sum())
-    return Birth(
+    return Origin(
         op=op,
         kind="nan" if bool(result.isnan().any()) else "inf",
         what=explain(Operation(op, operands, result))

@@ -17,7 +17,7 @@ from nntrace_torch.program.sources import UNKNOWN
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.capsules import Capsules, Moment
 from nntrace_torch.replay.context import SearchContext
-from nntrace_torch.replay.finder import BUFFER, Birth
+from nntrace_torch.replay.finder import BUFFER, Origin
 from nntrace_torch.replay.found import Found
 from nntrace_torch.replay.places import lines
 from nntrace_torch.replay.recovery import recover_random_states
@@ -196,20 +196,20 @@ class Investigator:
             found = look(search)
             if seen_in == "output" and found.is_meant:
                 return False
-            if seen_in == "error" and found.birth is None:
+            if seen_in == "error" and found.origin is None:
                 return False  # the error has another cause
-            if may_be_meant and (found.birth is None or found.is_meant):
+            if may_be_meant and (found.origin is None or found.is_meant):
                 return False
             if self._bad_step is not None and found.facts.get("step") == self._bad_step:
                 self.was_well = False  # the weights were broken by the step already reported
                 return True
             self._bad_step, self.was_well = self._recorder.steps_made(), False
             self._episodes += 1
-            is_known = found.birth is not None or bool(found.facts.get("parameter"))
+            is_known = found.origin is not None or bool(found.facts.get("parameter"))
             payload = {
                 "where": found.where if is_known else "unknown",
                 "seen_in": seen_in,
-                **(self._told(found.birth) if found.birth is not None else {}),
+                **(self._told(found.origin) if found.origin is not None else {}),
                 **found.facts,
                 "notes": [*search.reruns.notes, *search.reruns.remarks],
                 "replay_ms": round(1000 * (time.perf_counter() - started), 1),
@@ -233,35 +233,35 @@ class Investigator:
         else:
             last = self._context.calls.kept[-1].micro_batch if self._context.calls.kept else 0
             calls = self._of_micro_batch(found.call.micro_batch if found.call else last)
-        culprit = found.birth.module if found.birth is not None else None
+        culprit = found.origin.module if found.origin is not None else None
         self._capsules.keep(Moment("nonfinite", calls, frame, {"origin": payload}, culprit))
 
     def _of_micro_batch(self, number: int) -> list[Call]:
         return [call for call in self._context.calls.kept if call.micro_batch == number]
 
-    def _told(self, birth: Birth) -> dict[str, Any]:
+    def _told(self, origin: Origin) -> dict[str, Any]:
         """The keys of an `origin` event that tell of the operation."""
-        source = birth.source
+        source = origin.source
         path, module_type = "", ""
-        if birth.module is not None:
-            path = self._context.models.path_of(birth.module) or ""
-            module_type = type(birth.module).__name__
+        if origin.module is not None:
+            path = self._context.models.path_of(origin.module) or ""
+            module_type = type(origin.module).__name__
             if source is UNKNOWN:
-                source = self._context.sources.of(birth.module)
+                source = self._context.sources.of(origin.module)
         return {
-            "kind": birth.kind,
-            "op": birth.op,
-            "what": birth.what,
-            "given": birth.given.removeprefix(BUFFER),
+            "kind": origin.kind,
+            "op": origin.op,
+            "what": origin.what,
+            "given": origin.given.removeprefix(BUFFER),
             "module": path,
             "module_type": module_type,
             **lines(source),
-            "function": birth.function,
-            "execution": birth.execution,
-            "index": list(birth.index),
-            "operands": list(birth.operands),
-            "derivative": birth.node,
-            **(birth.moment._asdict() if birth.moment is not None else {"time_step": None}),
+            "function": origin.function,
+            "execution": origin.execution,
+            "index": list(origin.index),
+            "operands": list(origin.operands),
+            "derivative": origin.node,
+            **(origin.moment._asdict() if origin.moment is not None else {"time_step": None}),
         }
 
 

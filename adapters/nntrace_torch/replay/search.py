@@ -17,7 +17,7 @@ from nntrace_torch.program.containers import tensors_within
 from nntrace_torch.replay.backwards import BackwardSearch
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.context import SearchContext
-from nntrace_torch.replay.finder import BUFFER, Birth, OriginFinder
+from nntrace_torch.replay.finder import BUFFER, Origin, OriginFinder
 from nntrace_torch.replay.found import Found, batch_facts
 from nntrace_torch.replay.graph import broken_node
 from nntrace_torch.replay.places import calling_line, lines
@@ -65,8 +65,8 @@ class Search:
         if not is_broken((*args, *kwargs.values())):
             finder = OriginFinder()
             result = self.reruns.run(function, args, kwargs, finder)
-            birth = finder.birth_of(result) or finder.first
-            return Found("loss", birth, facts) if birth else None
+            origin = finder.origin_of(result) or finder.first
+            return Found("loss", origin, facts) if origin else None
         named = {**dict(zip(signature(function).parameters, args, strict=False)), **kwargs}
         predictions, *others = named.items()
         for name, value in others if not is_broken(predictions[1]) else ():
@@ -77,10 +77,10 @@ class Search:
                     return found._replace(facts={**found.facts, "part": name})
                 finder = OriginFinder()
                 finder.name(value, name)
-                birth = finder.birth_of(value)
-                if birth is not None and name != "target":  # it has no examples
-                    birth = replace(birth, given=f"{name} of {function.__name__}", index=())
-                return Found("data", birth, facts)
+                origin = finder.origin_of(value)
+                if origin is not None and name != "target":  # it has no examples
+                    origin = replace(origin, given=f"{name} of {function.__name__}", index=())
+                return Found("data", origin, facts)
         return None
 
     def forward(
@@ -106,9 +106,9 @@ class Search:
             if (found := self._statements(one, frame)) is not None:
                 return found
         place = lines(calling_line(frame))
-        if value is not None and (birth := broken_node(value)) is not None:
+        if value is not None and (origin := broken_node(value)) is not None:
             where = "loss" if self._context.calls.kept and not refused else "forward"
-            return Found(where, birth, {**place, **batch_facts(self._context.calls)})
+            return Found(where, origin, {**place, **batch_facts(self._context.calls)})
         if not self._notes:
             self._notes.append("the replayed model is finite, and the loss could not be replayed")
         return Found("unknown", None, {**place, **batch_facts(self._context.calls)})
@@ -122,8 +122,8 @@ class Search:
                 found = self._statements(tensor, frame, nearby=True)
                 if found is None and tensor.grad_fn is not None:
                     found = None if value is None else self._statements(value, frame)
-                    if found is None and (birth := broken_node(tensor)) is not None:
-                        found = Found("forward", birth, lines(calling_line(frame)))
+                    if found is None and (origin := broken_node(tensor)) is not None:
+                        found = Found("forward", origin, lines(calling_line(frame)))
                 if found is not None and found.where != "data":
                     facts = {**found.facts, **batch_facts(self._context.calls, call)}
                     return found._replace(where="forward", facts=facts, call=call)
@@ -135,23 +135,23 @@ class Search:
         """Search by replaying the statements of the program that gave the value."""
         for holder, compute in self.reruns.statements(value, frame, is_broken, nearby=nearby):
             result, finder = self.reruns.compute(holder, compute)
-            birth = finder.birth_of(result_of(result))
-            if birth is None and result is None:  # it ended early
-                birth = finder.first
-            if birth is not None and not birth.computed:
-                return self._born(birth)
+            origin = finder.origin_of(result_of(result))
+            if origin is None and result is None:  # it ended early
+                origin = finder.first
+            if origin is not None and not origin.computed:
+                return self._born(origin)
         return None
 
-    def _born(self, birth: Birth) -> Found:
+    def _born(self, origin: Origin) -> Found:
         """The result for an operation that was found in the program's statements."""
-        where = "data" if birth.given else "forward" if self._is_of_model(birth) else "loss"
-        return Found(where, birth, batch_facts(self._context.calls))
+        where = "data" if origin.given else "forward" if self._is_of_model(origin) else "loss"
+        return Found(where, origin, batch_facts(self._context.calls))
 
-    def _is_of_model(self, birth: Birth) -> bool:
+    def _is_of_model(self, origin: Origin) -> bool:
         """Whether it happened in a model, or outside all modules in a program that calls none."""
-        if birth.module is None:
+        if origin.module is None:
             return not self._context.calls.kept
-        return self._context.models.path_of(birth.module) is not None
+        return self._context.models.path_of(origin.module) is not None
 
     def late(self, loss: torch.Tensor | None, frame: FrameType | None, steps_ago: int) -> Found:
         """Search for a loss of an earlier step, with this step's calls and changed weights."""
@@ -169,36 +169,36 @@ class Search:
         """Search by replaying one call of the model."""
         finder = OriginFinder()
         output = self.reruns.call(call, finder)
-        birth = finder.birth_of(tensors_within(output)) or (
+        origin = finder.origin_of(tensors_within(output)) or (
             finder.first if output is None else None
         )
-        if birth is not None and birth.op in FUSED:
-            birth = self._cell_by_cell(call) or birth
-        if birth is None and output is None:  # what came in is known without a replay
-            birth = finder.birth_of(tensors_within((call.args, call.kwargs)))
-            birth = None if birth is not None and birth.meant else birth
-        if birth is None:
+        if origin is not None and origin.op in FUSED:
+            origin = self._cell_by_cell(call) or origin
+        if origin is None and output is None:  # what came in is known without a replay
+            origin = finder.origin_of(tensors_within((call.args, call.kwargs)))
+            origin = None if origin is not None and origin.meant else origin
+        if origin is None:
             return None
         facts = batch_facts(self._context.calls, call)
         if number:
             facts["call"] = number + 1
-        if birth.given.startswith(BUFFER):
-            facts["parameter"] = birth.given.removeprefix(BUFFER)
-            return Found("weights", birth, facts, call)
-        return Found("data" if birth.given else "forward", birth, facts, call)
+        if origin.given.startswith(BUFFER):
+            facts["parameter"] = origin.given.removeprefix(BUFFER)
+            return Found("weights", origin, facts, call)
+        return Found("data" if origin.given else "forward", origin, facts, call)
 
-    def _cell_by_cell(self, call: Call) -> Birth | None:
+    def _cell_by_cell(self, call: Call) -> Origin | None:
         """Search in a recurrent layer whose fused kernel hides its cells."""
         finder = OriginFinder()
         with unfused():
             output = self.reruns.run(call.compute, call.args, call.kwargs, finder, call=call)
-        return finder.birth_of(tensors_within(output))
+        return finder.origin_of(tensors_within(output))
 
     def backward(self, loss: torch.Tensor | None, frame: FrameType | None) -> Found:
         """Search by replaying forward and backward of the calls, then of the whole loss."""
         if (of_call := self._backwards.of_calls()) is not None:
-            birth, call = of_call
-            return Found("backward", birth, batch_facts(self._context.calls, call), call)
+            origin, call = of_call
+            return Found("backward", origin, batch_facts(self._context.calls, call), call)
         if (of_loss := self._backwards.of_loss(loss, frame)) is not None:
             return Found("backward", of_loss, {})
         if loss is None and (of_name := self._backwards.of_names(frame)) is not None:
@@ -213,10 +213,10 @@ class Search:
         """Search for a value because of which the program raised an error, if any."""
         for number, call in enumerate(self._context.calls.of_last_micro_batch()):
             found = self.of_call(call, number)
-            if found is None or found.is_meant or found.birth is None:
+            if found is None or found.is_meant or found.origin is None:
                 continue
             ended = self.reruns.raised
-            if ended is None or (type(ended) is type(error) and found.birth.kind == "nan"):
+            if ended is None or (type(ended) is type(error) and found.origin.kind == "nan"):
                 return (self._of_input(call, None, frame) if found.is_input else None) or found
-        birth = self._backwards.of_names(frame)
-        return None if birth is None else self._born(birth)
+        origin = self._backwards.of_names(frame)
+        return None if origin is None else self._born(origin)

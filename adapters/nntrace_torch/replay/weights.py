@@ -76,15 +76,15 @@ class WeightSearch:
         """Why a parameter, by its path, is not finite before this step."""
         finder = OriginFinder()
         finder.name(local_part(weight), path)
-        birth = finder.birth_of(local_part(weight))
+        origin = finder.origin_of(local_part(weight))
         facts: dict[str, Any] = {"parameter": path}
         optimizer = self._context.optimizers.holder(weight)
         if (self._steps == 0 and not self._moved) or optimizer is None:
-            return Found("weights", birth, facts)
+            return Found("weights", origin, facts)
         verdict = broken_update(optimizer, weight, self._context.optimizers.last_rate(optimizer))
         facts["what"] = verdict.what
         if verdict.written:
-            return Found("weights", birth, {**facts, "written": True})
+            return Found("weights", origin, {**facts, "written": True})
         facts["step"] = self._steps - (not self._moved)
         if verdict.by_gradient:
             facts["parameters"] = [path]
@@ -96,7 +96,7 @@ class WeightSearch:
             # Data that are broken now were likely so a step ago.
             return self._broken_input(self._context.calls.kept) or Found("backward", None, facts)
         facts |= {"op": type(optimizer).__name__, **lines(self._context.sources.of(optimizer))}
-        return Found("update", birth, facts)
+        return Found("update", origin, facts)
 
     def once_more(
         self, pasts: Iterable[Past], loss: torch.Tensor | None, frame: FrameType | None
@@ -107,14 +107,14 @@ class WeightSearch:
                 return given
             reruns = Reruns(self._context.models, self._context.replayer, past)
             backwards = BackwardSearch(reruns, self._context.replayer, past)
-            birth, call = backwards.of_calls() or (backwards.of_loss(loss, frame), past.kept[0])
-            if birth is not None:
+            origin, call = backwards.of_calls() or (backwards.of_loss(loss, frame), past.kept[0])
+            if origin is not None:
                 if past.age:
                     self._notes.append(
                         f"computed with the weights of {past.age} steps before, for no gradient "
                         "was looked at in the step itself"
                     )
-                return Found("backward", birth, batch_facts(self._context.calls, call))
+                return Found("backward", origin, batch_facts(self._context.calls, call))
         return None
 
     def _broken_input(self, calls: Iterable[Call]) -> Found | None:
@@ -122,9 +122,9 @@ class WeightSearch:
         for call in calls:
             finder = OriginFinder()
             name_arguments(call, finder)
-            birth = finder.birth_of(tensors_within((call.args, call.kwargs)))
-            if birth is not None and not birth.meant:
-                return Found("data", birth, batch_facts(self._context.calls, call), call)
+            origin = finder.origin_of(tensors_within((call.args, call.kwargs)))
+            if origin is not None and not origin.meant:
+                return Found("data", origin, batch_facts(self._context.calls, call), call)
         return None
 
 

@@ -190,7 +190,7 @@ def test_an_origin_names_operation_module_line_and_operands():
         ("NUM04", "update", "the update by log made `fc1.weight`"),
     ],
 )
-def test_each_place_of_birth_has_its_rule_and_no_other_speaks(code, place, words):
+def test_each_place_of_origin_has_its_rule_and_no_other_speaks(code, place, words):
     facts = {"given": "input.0", "parameter": "fc1.weight", "derivative": "SqrtBackward0"}
     events = [origin(where=place, **facts)]
     trace = trace_of(loss=NAN_FROM_2, sites=network(param=FROM_3), events=events)

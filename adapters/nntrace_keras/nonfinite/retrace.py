@@ -5,12 +5,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from nntrace_keras.births.facts import Range
-from nntrace_keras.births.origins import as_ranges, ranges
 from nntrace_keras.graphs.copies import Copies
 from nntrace_keras.graphs.held import Held
 from nntrace_keras.graphs.kept import Moment
 from nntrace_keras.graphs.second import UNKNOWN_TO_US, CannotComputeError, Second
+from nntrace_keras.nonfinite.facts import Range
+from nntrace_keras.nonfinite.origins import as_ranges, ranges
 
 _MOST_LOOKED_AT = 10_000
 

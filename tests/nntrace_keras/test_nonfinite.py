@@ -1,4 +1,4 @@
-"""Where a NaN was born in a training graph: the operation and the line, on faulty programs."""
+"""The origin of a NaN in a training graph: the operation and the line, on faulty programs."""
 
 import inspect
 import math
@@ -35,13 +35,13 @@ def error(target, prediction):
     return tf.reduce_mean(tf.square(target - prediction))
 
 
-@keras.saving.register_keras_serializable("births")
+@keras.saving.register_keras_serializable("origins")
 class Growing(layers.Layer):
     def call(self, inputs):
         return tf.exp(inputs * 1000.0)
 
 
-@keras.saving.register_keras_serializable("births")
+@keras.saving.register_keras_serializable("origins")
 class Root(layers.Layer):
     def call(self, inputs):
         return tf.sqrt(inputs + 100.0)
@@ -211,7 +211,7 @@ def test_of_an_eager_step_the_operation_and_the_line_are_named(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-@keras.saving.register_keras_serializable("births")
+@keras.saving.register_keras_serializable("origins")
 class Length(layers.Layer):
     def call(self, inputs):
         return tf.sqrt(tf.reduce_sum(inputs * inputs, axis=-1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Finds where a non-finite value was born in a training graph: the operation and the user's line.
+"""Finds where a non-finite value comes from in a training graph: the operation and the user's line.
 
 When a step's loss or gradients are found non-finite, the step is computed a third time, from its
 own inputs and from variables as they were before it, with a few statistics of every tensor. From
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nntrace_keras.births import facts
-from nntrace_keras.births.facts import Range
+from nntrace_keras.nonfinite import facts
+from nntrace_keras.nonfinite.facts import Range
 from nntrace_keras.program.sources import Sources, is_users
 from nntrace_keras.tape.under_tape import Span
 
@@ -59,7 +59,7 @@ def as_ranges(tensors: Sequence[Any], numbers: Any) -> dict[str, Range]:
     return {tensor.name: _as_range(row) for tensor, row in rows}
 
 
-def births(broken: Sequence[Any], known: Mapping[str, Range]) -> list[Any]:
+def likely_origins(broken: Sequence[Any], known: Mapping[str, Range]) -> list[Any]:
     """The operations that may have returned the first value that made `broken` non-finite.
 
     A NaN is followed to where it was made, then an infinity that it was made from: the latter is
@@ -77,7 +77,7 @@ def _first(starts: Sequence[Any], known: Mapping[str, Range], is_bad: Any) -> An
     """The first operation, upstream of `starts`, that is bad and has no bad operands."""
     seen: dict[str, Any] = {}
     waiting = list(starts)
-    born = []
+    found = []
     while waiting:
         operation = waiting.pop().op
         if operation.name in seen:
@@ -86,9 +86,9 @@ def _first(starts: Sequence[Any], known: Mapping[str, Range], is_bad: Any) -> An
         bad = [t for t in operation.inputs if t.name in known and is_bad(known[t.name])]
         waiting += bad
         if not bad:
-            born.append(operation)
-    computed = [operation for operation in born if computes(operation)]
-    return min(computed or born, key=lambda o: o._id, default=None)
+            found.append(operation)
+    computed = [operation for operation in found if computes(operation)]
+    return min(computed or found, key=lambda o: o._id, default=None)
 
 
 def computes(operation: Any) -> bool:
@@ -107,7 +107,7 @@ def described(
     spans: Sequence[Span],
     sources: Sources,
 ) -> dict[str, Any]:
-    """The payload of an origin event, for an operation that `births` has found."""
+    """The payload of an origin event, for an operation that `likely_origins` has found."""
     result = next(t for t in operation.outputs if t.name in known and not known[t.name].is_finite)
     told: dict[str, Any] = {"kind": "nan" if known[result.name].nan else "inf"}
     is_backward = operation.name.startswith(_BACKWARD) or f"/{_BACKWARD}" in operation.name

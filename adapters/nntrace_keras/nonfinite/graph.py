@@ -13,13 +13,13 @@ from tensorflow.python.eager import record
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind, Role
-from nntrace_keras.births.derivatives import dense
-from nntrace_keras.births.facts import Range
-from nntrace_keras.births.origins import births, computes, described, is_call
-from nntrace_keras.births.retrace import look_back
 from nntrace_keras.graphs.board import Row
 from nntrace_keras.graphs.kept import Moment
 from nntrace_keras.graphs.second import CannotComputeError
+from nntrace_keras.nonfinite.derivatives import dense
+from nntrace_keras.nonfinite.facts import Range
+from nntrace_keras.nonfinite.origins import computes, described, is_call, likely_origins
+from nntrace_keras.nonfinite.retrace import look_back
 from nntrace_keras.program.sources import Sources
 from nntrace_keras.samples.calls import Step
 from nntrace_keras.samples.layouts import Values
@@ -59,7 +59,7 @@ class _Before(NamedTuple):
     arguments: Sequence[Any] | None
 
 
-class Births:
+class GraphOrigins:
     """Looks for the operation that broke a step of a graph."""
 
     def __init__(self, recorder: Recorder, sources: Sources) -> None:
@@ -202,7 +202,7 @@ class Births:
         found: dict[str, Any] = {"seen_in": "loss" if losses else "gradient"}
         if not losses:
             found["parameters"] = list(gradients)[:8]
-        for operation in births(broken, known):
+        for operation in likely_origins(broken, known):
             came_with_batch = is_call(operation) and _given(step, operation, known)
             if came_with_batch:  # what the call does with the batch cannot be seen
                 return {**found, **came_with_batch}

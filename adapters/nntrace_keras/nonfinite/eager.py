@@ -1,4 +1,4 @@
-"""Finds where a NaN was born in a step that runs eagerly: the operation and the user's line.
+"""Finds where a NaN comes from in a step that runs eagerly: the operation and the user's line.
 
 Before the update, models and loss functions are called once more with the same arguments, and every
 operation that returns something non-finite is noted. If the loss is finite and the gradients are
@@ -22,11 +22,11 @@ from tensorflow.python.eager import context, record
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_keras.births.asked import watch_questions
-from nntrace_keras.births.derivatives import Derivative, dense
-from nntrace_keras.births.facts import Range, born
-from nntrace_keras.births.lines import Frames, NextForward, frames, repeated, watched
-from nntrace_keras.births.origins import as_range, op_name, operand, what
+from nntrace_keras.nonfinite.checks import watch_checks
+from nntrace_keras.nonfinite.derivatives import Derivative, dense
+from nntrace_keras.nonfinite.facts import Range, origin_of
+from nntrace_keras.nonfinite.lines import Frames, NextForward, frames, repeated, watched
+from nntrace_keras.nonfinite.origins import as_range, op_name, operand, what
 from nntrace_keras.patching import Undo, before
 from nntrace_keras.program.sources import Sources, caller, is_users
 from nntrace_keras.tape.tapes import Tapes
@@ -55,7 +55,7 @@ class _Broken:
     callers: Frames
 
 
-class EagerBirths:
+class EagerOrigins:
     """Looks for the operation that broke an eager step."""
 
     def __init__(self, recorder: Recorder, tapes: Tapes, sources: Sources) -> None:
@@ -71,7 +71,7 @@ class EagerBirths:
         """Watch what the program reads of its losses."""
         guard = self._recorder.guard
         next_tape = before(tf.GradientTape, "_push_tape", guard(self._next_tape))
-        return [*watch_questions(guard(self._asked)), next_tape]
+        return [*watch_checks(guard(self._search_origin)), next_tape]
 
     def look(self, loss: float | None, gradients: Sequence[Gradient]) -> None:
         """Before the optimizer's call: search if the step's loss or gradients are not finite."""
@@ -96,8 +96,8 @@ class EagerBirths:
                     self._tell({"seen_in": "loss", **found}, started)
                     return
 
-    def _asked(self) -> None:
-        """The program has read a non-finite number, perhaps its loss: search for its birth."""
+    def _search_origin(self) -> None:
+        """The program has read a non-finite number, perhaps its loss: search for its origin."""
         calls = self._tapes.undecided
         if calls is None or not (self._questions_left and self._searches_left):
             return
@@ -120,7 +120,7 @@ class EagerBirths:
         """
         calls = self._tapes.left_by(tape)
         if calls is not None and self._questions_left and _kind(calls.loss) is not None:
-            self._asked()
+            self._search_origin()
 
     def finish(self) -> None:
         """Record what is known when the run ends."""
@@ -239,7 +239,7 @@ def _watched(repeat: Callable[[], Any]) -> _Broken | None:
 
     with watched(note):
         results = repeat()
-    return born(_kinds(tf.nest.flatten(results)), made)
+    return origin_of(_kinds(tf.nest.flatten(results)), made)
 
 
 def _is_float(tensor: Any) -> bool:

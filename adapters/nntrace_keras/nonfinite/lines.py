@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
-from nntrace_keras.births.derivatives import Broken, Derivative, look_of
+from nntrace_keras.nonfinite.derivatives import Broken, Derivative, look_of
 from nntrace_keras.patching import Undo, before
 
 _FRAMES = 100

@@ -15,26 +15,26 @@ from tensorflow.python.framework import ops
 
 from nntrace_keras.patching import Undo, after, wrap
 
-_QUESTIONS = ("is_nan", "is_inf", "is_finite")
+_CHECKS = ("is_nan", "is_inf", "is_finite")
 
 
-def watch_questions(asked: Callable[[], object]) -> list[Undo]:
-    """Call `asked` when the program reads a non-finite number, or tests one for being finite."""
+def watch_checks(found: Callable[[], object]) -> list[Undo]:
+    """Call `found` when the program reads a non-finite number, or tests one for being finite."""
 
     def around(original: Callable[..., Any]) -> Callable[..., Any]:
         def _numpy(tensor: Any) -> Any:
             value = original(tensor)
             if isinstance(value, np.floating) and not math.isfinite(value):
-                asked()
+                found()
             return value
 
         return _numpy
 
-    def question(_: Any, x: Any, *args: Any, **kwargs: Any) -> None:
+    def check(_: Any, x: Any, *args: Any, **kwargs: Any) -> None:
         if isinstance(x, ops.EagerTensor) and x.shape.rank == 0 and x.dtype.is_floating:
             float(x)
 
     return [
         wrap(ops._EagerTensorBase, "_numpy", around),
-        *(after(tf.math, name, question) for name in _QUESTIONS),
+        *(after(tf.math, name, check) for name in _CHECKS),
     ]

@@ -45,7 +45,7 @@ class Made(Protocol):
 M = TypeVar("M", bound=Made)
 
 
-def born(broken: Mapping[int, str], made: Mapping[int, M]) -> M | None:
+def origin_of(broken: Mapping[int, str], made: Mapping[int, M]) -> M | None:
     """The operation that gave the first value that made what is `broken` non-finite.
 
     A NaN is followed to where it was made, then an infinity that it was made of: that is the more

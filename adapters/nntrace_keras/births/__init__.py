@@ -1,1 +1,0 @@
-"""Finds where non-finite values were born: the operation and the line."""

@@ -1,0 +1,1 @@
+"""Finds where non-finite values come from: the operation and the line."""
