@@ -65,6 +65,7 @@ class EventKind(StrEnum):
     CAUSALITY = "causality"
     AXES = "axes"
     KEPT_GRAPHS = "kept_graphs"
+    TRAINABLE = "trainable"
     ERROR = "error"
 
 

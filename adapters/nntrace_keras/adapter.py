@@ -50,7 +50,7 @@ class KerasAdapter:
             self._saw_gradient = lambda: training.saw_gradient
             undos = [*_interposed(recorder, training.tapes.unobserved)]
             undos += [*training.install(), *trainer.install()]
-            undos.append(watch_seeds(recorder))
+            undos += [watch_seeds(recorder), *training.flags.install()]
             recorder.versions["tensorflow"] = sys.modules["tensorflow"].__version__
         elif self._backend == "torch":
             from nntrace_keras.on_torch import describe_layers, watch_losses, watch_optimizers

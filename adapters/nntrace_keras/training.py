@@ -30,6 +30,7 @@ from nntrace_keras.nonfinite.eager import EagerOrigins
 from nntrace_keras.patching import Undo, after, wrap
 from nntrace_keras.program.compiled import CompiledLosses
 from nntrace_keras.program.devices import DeviceObserver
+from nntrace_keras.program.flags import FlagWatch
 from nntrace_keras.program.names import Names
 from nntrace_keras.program.optimizers import Optimizers
 from nntrace_keras.program.sources import Sources
@@ -74,6 +75,7 @@ class Training:
         self.own_passes = OwnPasses(recorder, self.observer.trained_prefix_of, self.passes)
         self._idle = idle = IdleWatch(recorder)
         self._compiled = CompiledLosses(recorder)
+        self.flags = FlagWatch(recorder, lambda variable: names.variable(variable, "", 0)[0])
         self.tapes = Tapes(
             recorder.guard,
             names.layer,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.flags import flagged_too_late
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import columns, named, weights
 from nntrace.rules.common.layers import span as sampled_span
@@ -58,7 +59,8 @@ def parameter_not_in_optimizer(
     freshly initialised first layers that could be trained, or if no optimizer holds what stands
     freshly initialised between everything trained and the loss, such as a discriminator. An error
     if more weights than these were frozen by hand: then these were left to learn (an adapter,
-    LoRA). Parameters that change without an optimizer are left out.
+    LoRA), and if they were unfrozen after Keras had built its training step, which leaves them out.
+    Parameters that change without an optimizer are left out.
     Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
     """
     sites = trace.sites_of(Role.PARAM_GRAD)
@@ -68,7 +70,10 @@ def parameter_not_in_optimizer(
     if not len(received) or received.sum(axis=0).max() < samples:
         yield too_few(f"needs {samples} sampled steps with gradients")
         return
-    if finding := _left_out_though_fresh(trace, untrained) or _judge_left_out(trace):
+    late = "layers that were unfrozen are still not trained"
+    finding = flagged_too_late(trace, "never_trained", late)
+    finding = finding or _left_out_though_fresh(trace, untrained) or _judge_left_out(trace)
+    if finding:
         yield finding
         return
     size = columns(trace, Role.PARAM, "rms", sites)

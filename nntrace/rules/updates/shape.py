@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.flags import flagged_too_late
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import (
     any_finite,
@@ -143,9 +144,14 @@ def frozen_layer(
     initialisers draw, which training does not preserve. Of weights that stand between everything
     trained and the loss (a discriminator that was frozen for the generator's step and stayed
     frozen) even a small part is reported. Not reported: layers that are trained later in the run,
-    and a frozen copy of a part that is trained (a target network, a teacher).
+    and a frozen copy of a part that is trained (a target network, a teacher). Also reported are
+    layers that were frozen after Keras had built its training step, which goes on to train them.
     Source: "37 reasons", 19 (frozen layers).
     """
+    late = "layers that were frozen are trained all the same"
+    if finding := flagged_too_late(trace, "still_trained", late):
+        yield finding
+        return
     judges = untrained_judges(trace, tolerance)
     if judges and all(site.requires_grad is False for site in judges):
         yield _frozen_judge(trace, judges)

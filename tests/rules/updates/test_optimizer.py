@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
-from rules.builders import findings, site, trace_of
+from rules.builders import event, findings, site, trace_of
 from rules.updates.parameter_rows import STEPS, judged, optimizer, parameter, trace
 
 from nntrace.rules import Severity
 
 # UPD11
+
+
+PLACE = {"file": "train.py", "line": 7}
 
 
 def rebuilt(times, **values):
@@ -166,3 +169,22 @@ def test_five_gradients_without_an_update_are_needed(samples, found):
         parameter("b.weight", n=some, update=None),
     ]
     assert len(findings("UPD04", trace(*rows))) == found
+
+
+def test_what_was_unfrozen_after_the_training_step_had_been_built_is_an_error():
+    told = event("trainable", 40, never_trained=["base/kernel"], still_trained=[], **PLACE)
+    run = trace(parameter("head/kernel"), events=[told])
+    [finding] = findings("UPD04", run)
+    assert finding.level is Severity.ERROR
+    assert "base/kernel" in finding.message
+    assert "compile" in finding.advice
+    assert finding.location.line == 7
+
+
+def test_what_is_trained_though_it_was_frozen_is_a_warning():
+    told = event("trainable", 40, never_trained=[], still_trained=["base/kernel"], **PLACE)
+    run = trace(parameter("head/kernel"), events=[told])
+    assert findings("UPD04", run) == []
+    [finding] = findings("UPD05", run)
+    assert finding.level is Severity.WARNING
+    assert "trained all the same: base/kernel" in finding.message
