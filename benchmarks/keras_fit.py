@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a checkout would be compiled by every process
 
 import keras
 from blocks import Times, load, measured, ratios
