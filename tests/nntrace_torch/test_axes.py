@@ -145,6 +145,24 @@ def test_a_model_whose_loss_stays_where_it_is_is_asked_whether_it_mixes_examples
     assert [answer["what"] for answer in answers] == ["examples"]
 
 
+class Placed(nn.Module):
+    """Adds positions along the examples, where time was meant."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(20, 3)
+        self.register_buffer("positions", torch.arange(64.0)[:, None, None])
+
+    def forward(self, given):
+        return self.head((given + self.positions[: len(given)]).flatten(1))
+
+
+def test_positions_that_are_added_along_the_examples_are_told(trace_here):
+    answers = told(trace_here(lambda: train(Placed(), drawn(40), rate=1e-6), every=1))
+    assert [answer["what"] for answer in answers] == ["examples"]
+    assert "moved by one place" in answers[0]["text"]
+
+
 def test_the_same_batch_in_every_step_may_be_a_graph_whose_nodes_belong_together(trace_here):
     assert told(trace_here(lambda: train(Recurrent(batch_first=False), drawn(1) * 8))) == []
 

@@ -79,3 +79,35 @@ def test_the_replay_leaves_the_training_as_it_was(trace_here):
     program()
     assert causality(trace_here(program))
     assert torch.equal(*weights)
+
+
+class Series(nn.Module):
+    """Predicts the next value of a series [N, T, 1], by a memory of one or both directions."""
+
+    def __init__(self, *, bidirectional):
+        super().__init__()
+        self.memory = nn.GRU(1, 16, batch_first=True, bidirectional=bidirectional)
+        self.head = nn.Linear(32 if bidirectional else 16, 1)
+
+    def forward(self, given):
+        return self.head(self.memory(given)[0])
+
+
+@pytest.mark.parametrize(("bidirectional", "found"), [(True, 1), (False, 0)])
+def test_the_next_values_of_a_series_are_not_to_be_seen_either(trace_here, bidirectional, found):
+    torch.manual_seed(0)
+    model, losses = Series(bidirectional=bidirectional), []
+
+    def program():
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+        for _ in range(100):
+            waves = torch.sin(torch.arange(13) / 2 + 6 * torch.rand(16, 1))[..., None]
+            loss = functional.mse_loss(model(waves[:, :-1]), waves[:, 1:])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+
+    answers = causality(trace_here(program))
+    assert losses[-1] < 0.2 * losses[0]
+    assert len(answers) == found

@@ -15,7 +15,8 @@ from nntrace_torch.probes.mixing import mixing, sequence_first
 from nntrace_torch.program.describe import can_sample
 from nntrace_torch.replay import Call, Replayer
 
-_STUCK = 0.95  # of the first loss
+_STUCK = 0.95  # of the lowest of the first losses, the very first of which is often above chance
+_FIRST = 10  # losses
 _SAMPLES = 30  # sampled steps after which a loss that is still there is a suspicion
 _COMPARED = 1 << 16  # elements of a batch, in whole examples
 _MANY = 1 << 26  # parameters and elements of the input, of which a replay makes some
@@ -32,7 +33,7 @@ class ExamplesWatch:
     def __init__(self, replayer: Replayer) -> None:
         self._replayer = replayer
         self.samples = 0
-        self._first: float | None = None
+        self._first: list[float] = []
         self._part: torch.Tensor | None = None  # of the first batch, until another one differs
         self._varies = False
         self.is_done = False
@@ -48,8 +49,8 @@ class ExamplesWatch:
             loss: the number that is differentiated, if it is known already.
             from_loader: whether a loader delivers the batches, in that size.
         """
-        if type(loss) is float and self._first is None:
-            self._first = loss
+        if type(loss) is float and len(self._first) < _FIRST:
+            self._first.append(loss)
         module = call.compute
         if not isinstance(module, nn.Module) or not call.gradients_enabled:
             return None
@@ -61,9 +62,9 @@ class ExamplesWatch:
             return None  # a full batch: perhaps one graph, whose nodes belong together
         is_suspect = sequence_first(module) is not None or (
             self.samples > _SAMPLES
-            and self._first is not None
+            and len(self._first) == _FIRST
             and type(loss) is float
-            and loss > _STUCK * self._first
+            and loss > _STUCK * min(self._first)
         )
         if not is_suspect:
             return None

@@ -9,6 +9,7 @@ from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.axes.examples import ExamplesWatch
 from nntrace_torch.axes.graph import wrong_axes
+from nntrace_torch.probes.dependencies import Answer
 from nntrace_torch.probes.mixing import sequence_first
 from nntrace_torch.program.sources import UNKNOWN, Source, Sources, caller
 from nntrace_torch.replay import Call, Replayer
@@ -71,10 +72,11 @@ class AxesWatch:
             with self._recorder.setting_up():  # a replay, at most once
                 answer = self._examples.look(call, examples, number, from_loader=from_loader)
             if answer is not None:
-                self._tell_mixed(call.compute, answer.text)
+                self._tell_mixed(call.compute, answer)
 
-    def _tell_mixed(self, module: Any, text: str) -> None:
-        layer = sequence_first(module)
+    def _tell_mixed(self, module: Any, answer: Answer) -> None:
+        by_place = bool(answer.evidence.get("by_place"))
+        layer = None if by_place else sequence_first(module)
         if layer is None:
             around, name = [module], ""
         else:
@@ -84,7 +86,7 @@ class AxesWatch:
         # Copies, as an encoder makes them of its layer, were built nowhere.
         sources = [self._sources.of(one) for one in reversed(around)]
         source = next((one for one in sources if one != UNKNOWN), UNKNOWN)
-        self._tell("examples", source, text=text, layer=name)
+        self._tell("examples", source, text=answer.text, layer=name, by_place=by_place)
 
     def _tell(self, what: str, source: Source, **facts: Any) -> None:
         if (what, source) in self._told:

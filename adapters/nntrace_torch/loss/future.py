@@ -1,5 +1,7 @@
 """Tests whether a language model sees the next token, once its loss is suspiciously small.
 
+So, too, whether a model of series [N, T, …] sees the next values.
+
 If the targets are the next inputs, the forward of one step is replayed with other tokens after the
 middle, as `nntrace check` does. This happens once in a run at most, and only on that suspicion.
 """
@@ -33,8 +35,8 @@ class FutureWatch:
 
         Args:
             call: the last call of a model.
-            target: the target of the step's first loss function, if it holds token ids.
-            classes: the number of token ids.
+            target: the target of the step's first loss function, if it holds token ids or values.
+            classes: the number of token ids; 1 for values.
             loss: the value that is differentiated, if it is known already.
         """
         if self._is_done or call is None or target is None or type(loss) is not float:

@@ -117,6 +117,8 @@ class LossSampler:
                 sample.labels, sample.classes = target.detach(), classes
             batch.add("predictions", _some_rows(predicted.movedim(axis, -1)))
         else:
+            if is_first and target.is_floating_point() and target.dim() > 1:
+                sample.labels, sample.classes = target.detach(), 1  # perhaps the next inputs
             batch.add("predictions", plan.view(predicted, 0).reshape(-1, 1))
         if loss.numel() == 1:
             batch.add("loss_value", loss)

@@ -76,7 +76,7 @@ class Forward:
         return self.roles is not None and self.roles.of(place) == TARGET
 
     def outputs(
-        self, change: Callable[[int, torch.Tensor], torch.Tensor] | None = None
+        self, change: Callable[[int, torch.Tensor], torch.Tensor] | None = None, *, seed: int = 0
     ) -> list[torch.Tensor]:
         """The floating-point tensors of the output, with `change` applied to the data.
 
@@ -86,6 +86,7 @@ class Forward:
         return self.replay(
             lambda call, args, kwargs: [out.detach() for out in floating(call(*args, **kwargs))],
             change=change,
+            seed=seed,
         )
 
     def replay(
@@ -94,6 +95,7 @@ class Forward:
         *,
         change: Callable[[int, torch.Tensor], torch.Tensor] | None = None,
         gradients: bool = False,
+        seed: int = 0,
     ) -> R:
         """Call `read` with the module and copies of its arguments, in evaluation mode.
 
@@ -115,7 +117,7 @@ class Forward:
                 part.training = False
             return read(module, args, kwargs)
 
-        state = torch.Generator().manual_seed(0).get_state().numpy().tobytes()
+        state = torch.Generator().manual_seed(seed).get_state().numpy().tobytes()
         return self.replayer.run(
             compute,
             args,

@@ -1,11 +1,13 @@
-"""Does the output of one example depend on another example? (PRB03)"""
+"""Does the output of one example depend on another one, or on its place among them? (PRB03)"""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
 
 from nntrace_torch.probes.dependencies import CLEAN, FOUND, NOTED, UNKNOWN, Answer, Forward, changed
+from nntrace_torch.probes.order import placed
 from nntrace_torch.probes.sensitivity import depends_on, sensitivity
 from nntrace_torch.replay.guard import ReplayRefusedError
 
@@ -75,6 +77,9 @@ def mixing(forward: Forward, *, examples: int | None = None, exact: bool = True)
     mixed = sorted({*by_gradient, *(exchanged or ())})
     norms = _norms_over_examples(forward.module)
     if not mixed:
+        in_rows = partial(_by_example, axis=0, examples=examples)
+        if axis == 0 and (answer := placed(forward, in_rows, examples)) is not None:
+            return answer
         text = f"the output of an example depends on no other of {examples}"
         return Answer(CLEAN, text + _by_design(norms))
     if all(before[place].shape[:2] == (examples, examples) for place in mixed):

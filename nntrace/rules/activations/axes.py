@@ -25,12 +25,14 @@ def wrong_axis(trace: Trace) -> Iterator[Finding | Skipped]:
     without moving the classes behind first: a row then holds neighbouring pixels. Weights of
     attention, made by a softmax of products of two activations, that are summed over another axis
     than the softmax ran over (a warning; not if they are divided by their sum, as in slot
-    attention). And examples of a batch that change each other's outputs in evaluation mode: asked,
-    by replaying one forward with other examples, only of a model whose recurrent or attention
-    layers take examples along the second axis though the batch has them along the first, or whose
-    loss has stayed where it began (Keras on TensorFlow, in graphs: only of the latter, in training
-    mode, where batch norm and what keeps statistics mix by design). Not asked of GANs, of full
-    batches, and of inputs whose first axis may be time or the nodes of a graph.
+    attention). And examples of a batch that change each other's outputs in evaluation mode, or with
+    PyTorch whose outputs go by their place in the batch (positions that are added along it):
+    asked, by replaying one forward with other examples and in another order, only of a model whose
+    recurrent or attention layers take examples along the second axis though the batch has them
+    along the first, or whose loss has stayed where it began (Keras on TensorFlow, in graphs: only
+    of the latter, in training mode, where batch norm and what keeps statistics mix by design). Not
+    asked of GANs, of full batches, of inputs whose first axis may be time or the nodes of a graph,
+    and about places of models that keep something of each place from call to call.
     Source: Karpathy's Recipe, step 2 ("use backprop to chart dependencies": `view` instead of
     `transpose`); Vaswani et al. 2017, Attention Is All You Need, 3.2.1.
     """
@@ -77,6 +79,15 @@ def _examples(trace: Trace, event: Event) -> Finding:
     if "op" in event.payload:
         return _operation(event)
     layer = text(event.payload, "layer")
+    if event.payload.get("by_place"):
+        return Finding(
+            f"outputs go by the place of an example in the batch: {text(event.payload, 'text')}.",
+            steps=(event.step, event.step),
+            advice="Look for what is added or indexed along the first axis: positions of shape "
+            "[length, 1, width] belong to a batch [length, N, width]; for [N, length, width] they "
+            "are [1, length, width].",
+            location=place(event.payload),
+        )
     return Finding(
         f"the model mixes the examples of a batch: {text(event.payload, 'text')}."
         + f" `{layer}` takes them along the second axis, and the batch has them along the first."

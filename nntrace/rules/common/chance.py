@@ -5,8 +5,8 @@ result if too little is known.
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, fields, replace
 from math import hypot
 
 import numpy as np
@@ -145,7 +145,8 @@ def function_loss(trace: Trace, batches: Iterable[Batch]) -> LossSeries:
     """The loss function's own values: of every step, if backward was called on them.
 
     Otherwise (scaled, summed with penalties, accumulated) of the sampled steps only. If the
-    function's own values are not known at all, the recorded losses.
+    function's own values are not known at all, the recorded losses. Steps of optimizers that never
+    step on the function are left out: the loss of an actor is not its critic's.
     """
     known = {
         batch.step: batch.loss_value
@@ -153,9 +154,10 @@ def function_loss(trace: Trace, batches: Iterable[Batch]) -> LossSeries:
         if batch.loss_value is not None and np.isfinite(batch.loss_value)
     }
     every = loss_series(trace)
-    common = [i for i, step in enumerate(every.step) if int(step) in known]
     if not known:
         return every
+    every = _of_optimizers(trace, every, known)
+    common = [i for i, step in enumerate(every.step) if int(step) in known]
     if common:
         own = np.array([known[int(step)] for step in every.step[common]])
         same = np.isclose(every.value[common], own, rtol=0.01, atol=1e-6)
@@ -168,6 +170,16 @@ def function_loss(trace: Trace, batches: Iterable[Batch]) -> LossSeries:
         every.nonfinite_from,
         every.optimizers,
     )
+
+
+def _of_optimizers(trace: Trace, every: LossSeries, known: Container[int]) -> LossSeries:
+    """The losses of the optimizers that made the known steps."""
+    if every.optimizers < 2:
+        return every
+    names = dict(zip(trace.steps.step.tolist(), trace.steps.optimizer, strict=True))
+    users = {name for step, name in names.items() if step in known}
+    own = [names[step] in users for step in every.step.tolist()]
+    return replace(every, step=every.step[own], value=every.value[own])
 
 
 def label_totals(batches: Iterable[Batch]) -> Counter[int]:

@@ -23,9 +23,10 @@ def mixes_examples(trace: Trace) -> Iterator[Finding | Skipped]:
     with respect to the inputs of all others must be zero, up to rounding (1e-5 of its largest
     element); integers count through their embeddings. What has no gradient (choices, ranks, counts)
     is seen by exchanging all examples but one: that one's output must stay the same, to 1e-4 of the
-    largest. Batch norm (which mixes examples in training, by design) and outputs that compare
-    examples with each other are noted as what they are. Not judged: graphs, packed sequences, and
-    models that return nothing for each example.
+    largest. Moved by one place, every example must keep its output. Batch norm (which mixes
+    examples in training, by design) and outputs that compare examples with each other are noted as
+    what they are. Not judged: graphs, packed sequences, and models that return nothing for each
+    example.
 
     Source: Karpathy, A Recipe ("use backprop to chart dependencies").
     """

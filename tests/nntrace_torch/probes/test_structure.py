@@ -97,6 +97,31 @@ def test_a_softmax_over_the_batch_mixes_examples(answers):
     assert answers(fit(forward, **parts(**HEAD)))["mixing"]["state"] == "found"
 
 
+def by_place(self, x):
+    """Positions that are added along the examples."""
+    return self.head(x.flatten(1) + torch.arange(len(x))[:, None])
+
+
+def with_noise(self, x):
+    return self.head(x.flatten(1) + torch.randn(len(x), 1))
+
+
+def with_a_state(self, x):
+    """As a recurrence that goes on where it was, example by example."""
+    self.state = getattr(self, "state", torch.arange(len(x))[:, None]) + x[:, 0, :1].detach()
+    return self.head(x.flatten(1) + self.state)
+
+
+@pytest.mark.parametrize(
+    ("forward", "state"), [(by_place, "found"), (with_noise, "clean"), (with_a_state, "clean")]
+)
+def test_an_output_that_goes_by_the_place_in_the_batch_is_found(answers, forward, state):
+    answer = answers(fit(forward, **parts(**HEAD)))["mixing"]
+    assert answer["state"] == state
+    if state == "found":
+        assert answer["evidence"]["by_place"]
+
+
 def test_the_examples_that_mix_are_those_of_the_gradient(answers):
     def forward(self, x):
         out = self.head(x.flatten(1))

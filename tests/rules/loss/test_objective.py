@@ -156,6 +156,13 @@ def test_steps_that_were_not_sampled_count_where_the_loss_is_the_functions_alone
     assert (finding.steps, finding.evidence["lowest"]) == ((3, 5), -2.0)
 
 
+def test_the_loss_of_an_actor_is_not_that_of_its_critic():
+    rows = [batch(step, loss_function="mse_loss", loss_value=0.5) for step in (0, 2)]
+    names = ["Adam", "Adam.2"] * 4
+    trace = trace_of(loss=[0.5, -1.0] * 4, optimizer=names, batches=rows)
+    assert findings("LOS21", trace) == []
+
+
 def test_a_density_may_be_negative():
     rows = batches(4, loss_function="poisson_nll_loss", loss_value=-2.0)
     assert skip_reasons("LOS21", trace_of(steps=4, batches=rows))
