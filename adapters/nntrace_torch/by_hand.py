@@ -8,10 +8,11 @@ loss shows, replaced by others. Where they are, the passes before are accumulate
 
 import inspect
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from torch.autograd.graph import GradientEdge
 from torch.optim import Optimizer
 
 from nntrace.recorder import Recorder, is_landmark
@@ -25,6 +26,7 @@ from nntrace_torch.replay.guard import tensors_in
 
 _NODES = 1 << 30  # a weight that is left out would be no weight of the step
 _ELEMENTS = 65536  # of the parameter that is compared
+_SINGLE = (torch.Tensor, GradientEdge)  # which can be iterated over, too
 
 
 class _Before(NamedTuple):
@@ -98,13 +100,13 @@ class StepsByHand:
                 given = signature.bind(*args, **kwargs).arguments
             except TypeError:
                 return original(*args, **kwargs)  # which says what is wrong
-            if isinstance(given["inputs"], Iterator):
-                given["inputs"] = tuple(given["inputs"])  # there is only one look at it
+            inputs = given["inputs"]
+            if isinstance(inputs, Iterable) and not isinstance(inputs, _SINGLE):
+                given["inputs"] = tuple(inputs)  # as PyTorch does: there may be only one look at it
             weights = begins(**given)
             found = original(**given)
             if weights:
-                pairs = [(w, g) for w, g in zip(weights, found, strict=True) if g is not None]
-                self._look(_tensors_in(given["outputs"]), pairs)
+                self._look(_tensors_in(given["outputs"]), _with_gradients(weights, found))
             return found
 
         return wrapper
@@ -129,6 +131,8 @@ class StepsByHand:
             or grad_outputs is not None
             or kwargs.get("is_grads_batched")
             or self._parts.replayer.active
+            or not weights
+            or (isinstance(inputs, tuple) and len(inputs) > len(weights))  # a place in the graph
             or not all(w.is_leaf and can_sample(w) and id(w) not in given for w in weights)
             or self._others()
         ):
@@ -265,6 +269,12 @@ class StepsByHand:
 def _tensors_in(given: Any) -> list[torch.Tensor]:
     several = given if isinstance(given, (tuple, list)) else (given,)
     return [tensor for tensor in several if isinstance(tensor, torch.Tensor)]
+
+
+def _with_gradients(
+    weights: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor | None]
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    return [(w, g) for w, g in zip(weights, gradients, strict=False) if g is not None]
 
 
 def _arguments(call: Any) -> tuple[Any, ...]:

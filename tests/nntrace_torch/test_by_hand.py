@@ -248,6 +248,39 @@ def test_the_parameters_of_a_model_may_be_given_as_an_iterator(trace_here):
     assert trace.series("activation", "n").shape == (12, 1)
 
 
+def test_the_values_of_a_dict_may_be_differentiated_by(trace_here):
+    def program():
+        weights = dict(enumerate(raw_weights()))
+        for step in range(12):
+            gradients = torch.autograd.grad(loss_of([*weights.values()], step), weights.values())
+            with torch.no_grad():
+                for weight, gradient in zip(weights.values(), gradients, strict=True):
+                    weight.sub_(RATE * gradient)
+
+    trace = trace_here(program)
+    assert len(trace.steps) == 12
+
+
+def test_places_in_the_graph_may_be_differentiated_by(trace_here):
+    found = []
+
+    def program():
+        weights = raw_weights()
+        for step in range(6):
+            loss = loss_of(weights, step)
+            edge = torch.autograd.graph.get_gradient_edge(loss)
+            found.append(torch.autograd.grad(loss, edge, retain_graph=True))
+            found.append(torch.autograd.grad(loss, (weights[0], edge), retain_graph=True))
+            gradients = torch.autograd.grad(loss, weights)
+            with torch.no_grad():
+                for weight, gradient in zip(weights, gradients, strict=True):
+                    weight.sub_(RATE * gradient)
+
+    trace = trace_here(program)
+    assert len(trace.steps) == 6
+    assert [len(gradients) for gradients in found] == [1, 2] * 6
+
+
 def test_passes_over_the_same_tensors_are_one_step_until_they_are_replaced(trace_here):
     def program():
         weights = raw_weights()
