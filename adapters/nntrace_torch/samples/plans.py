@@ -9,6 +9,8 @@ cache lines it touches.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -52,6 +54,31 @@ class Plan(NamedTuple):
         return self.strides[turn % len(self.strides)], offset
 
 
+@dataclass(slots=True, eq=False)
+class _Taken:
+    """What is taken of an axis: `count` runs, each of `run` neighbours, which begin `step` apart.
+
+    `size` and `stride` are the axis's own.
+    """
+
+    size: int
+    stride: int
+    count: int
+    step: int
+    run: int = 1
+
+    @property
+    def room(self) -> int:
+        """By how many positions the sample can move without leaving the axis."""
+        return self.size - ((self.count - 1) * self.step + self.run)
+
+    @property
+    def dimensions(self) -> list[tuple[int, int]]:
+        """The sizes and strides of the view's dimensions for this axis."""
+        runs = [(self.run, self.stride)] if self.run > 1 else []
+        return [(self.count, self.stride * self.step), *runs]
+
+
 @lru_cache(maxsize=4096)
 def activation_plan(
     shape: tuple[int, ...],
@@ -71,91 +98,102 @@ def activation_plan(
     """
     if len(shape) == 1:
         count = min(shape[0], limit)
-        step = shape[0] // count
-        slack = shape[0] - ((count - 1) * step + 1)
-        return Plan(
-            (count,),
-            ((strides[0] * step,),),
-            (1,),
-            ((slack, strides[0]),),
-            Layout(count, 1, 1),
-            count,
-        )
+        numbers = _Taken(shape[0], strides[0], count, shape[0] // count)
+        return _plan([numbers.dimensions], [numbers], Layout(count, 1, 1))
     unit_axis %= len(shape)
-    position_axes = [axis for axis in range(1, len(shape)) if axis != unit_axis]
-    units = min(shape[unit_axis], MAX_UNITS, limit)
-    rows = max(1, limit // units)
-    places = math.prod(shape[axis] for axis in position_axes)
-    wanted = max(min(rows, _MIN_EXAMPLES), rows // min(_RUN, places))
-    examples = min(shape[0], wanted)
-    counts = {0: examples, unit_axis: units}
-    steps = {0: shape[0] // examples, unit_axis: shape[unit_axis] // units}
-    room = rows // examples
-    runs = dict.fromkeys(position_axes, 1)
-    for axis in position_axes:
-        if strides[axis] == 1:
-            runs[axis] = min(_RUN, shape[axis], room)
-            room //= runs[axis]
-    for index, axis in enumerate(position_axes):
-        share = int(room ** (1 / (len(position_axes) - index)) + 1e-9)
-        wanted = max(1, min(shape[axis] // runs[axis], share))
-        # Spread over the whole axis, with fewer where they do not go in evenly: a picture's
-        # middle is not like its margins, nor a sequence's end like its start.
-        steps[axis] = math.ceil(shape[axis] / wanted)
-        counts[axis] = max(1, shape[axis] // steps[axis])
-        room //= counts[axis]
-    if math.prod(shape) <= limit:  # little enough to take it all
-        units = shape[unit_axis]
-        counts, steps = dict(enumerate(shape)), dict.fromkeys(range(len(shape)), 1)
-        runs = dict.fromkeys(position_axes, 1)
-    axes = [0, *position_axes, unit_axis]
+    taken = _taken(shape, strides, unit_axis, limit)
+    examples, units = taken[0], taken[unit_axis]
+    positions = [of for axis, of in enumerate(taken) if axis not in (0, unit_axis)]
+    moving = max(positions, key=lambda axis: axis.room, default=examples)
+    slack = [examples, *positions]
+    if staggered and examples.count > 1 and moving is not examples and moving.room > 0:
+        groups, alike = _groups(examples.count, moving.room)
+        examples.count = 2 * groups * alike
+        slack.remove(moving)
+        views = [
+            _staggered(examples, [*positions, units], moving, groups, alike, turn)
+            for turn in range(_STAGGERS)
+        ]
+    else:
+        views = [[d for axis in (examples, *positions, units) for d in axis.dimensions]]
+    places = math.prod(axis.count * axis.run for axis in positions)
+    return _plan(views, slack, Layout(examples.count, places, units.count))
 
-    def room_of(axis: int) -> int:
-        return shape[axis] - ((counts[axis] - 1) * steps[axis] + runs.get(axis, 1))
 
-    moving = max(position_axes, key=room_of, default=0)
-    staggered = staggered and counts[0] > 1 and moving > 0 and room_of(moving) > 0
-    groups, alike = (0, 0)
-    if staggered:
-        groups, alike = _groups(counts[0], room_of(moving))
-        counts[0] = 2 * groups * alike
-    views = []
-    for turn in range(_STAGGERS if staggered else 1):
-        jumps = {axis: strides[axis] * steps[axis] for axis in axes}
-        view = [(counts[0], jumps[0])]
-        if staggered:
-            step = max(runs[moving], steps[moving] - steps[moving] * turn // (2 * _STAGGERS))
-            jumps[moving] = strides[moving] * step
-            room = shape[moving] - ((counts[moving] - 1) * step + runs[moving])
-            shift = 2 * room // (2 * groups - 1) if groups > 1 else 0
-            shift -= shift * turn // (2 * _STAGGERS)
-            rest = room - (groups - 1) * shift  # so that the last group ends at the last position
-            view = [
-                (2, groups * alike * jumps[0] + rest * strides[moving]),
-                (groups, alike * jumps[0] + shift * strides[moving]),
-                (alike, jumps[0]),
-            ]
-        for axis in axes[1:]:
-            view.append((counts[axis], jumps[axis]))
-            if runs.get(axis, 1) > 1:
-                view.append((runs[axis], strides[axis]))
-        views.append(view)
+def _plan(
+    views: Sequence[Sequence[tuple[int, int]]], slack: Sequence[_Taken], layout: Layout
+) -> Plan:
+    """A plan of the sizes and strides of its views' dimensions, one view for each turn."""
     size = tuple(count for count, _ in views[0])
     return Plan(
         size=size,
         packed=tuple(math.prod(size[place + 1 :]) for place in range(len(size))),
         strides=tuple(tuple(stride for _, stride in view) for view in views),
-        slack=tuple(
-            (0 if staggered and axis == moving else room_of(axis), strides[axis])
-            for axis in axes[:-1]
-        ),
-        layout=Layout(
-            counts[0],
-            math.prod(counts[axis] * runs[axis] for axis in position_axes),
-            units,
-        ),
+        slack=tuple((axis.room, axis.stride) for axis in slack),
+        layout=layout,
         numel=math.prod(size),
     )
+
+
+def _taken(
+    shape: tuple[int, ...], strides: tuple[int, ...], unit_axis: int, limit: int
+) -> list[_Taken]:
+    """What is taken of each axis: all units or as many as may be, then examples, then positions."""
+    if math.prod(shape) <= limit:  # little enough to take it all
+        return [_Taken(size, by, size, 1) for size, by in zip(shape, strides, strict=True)]
+    position_axes = [axis for axis in range(1, len(shape)) if axis != unit_axis]
+    units = min(shape[unit_axis], MAX_UNITS, limit)
+    rows = max(1, limit // units)
+    places = math.prod(shape[axis] for axis in position_axes)
+    wanted = max(min(rows, _MIN_EXAMPLES), rows // min(_RUN, places))
+    counts = {0: min(shape[0], wanted), unit_axis: units}
+    taken = []
+    for place, (size, by) in enumerate(zip(shape, strides, strict=True)):
+        count = counts.get(place, 1)
+        taken.append(_Taken(size, by, count, size // count))
+    positions = [taken[axis] for axis in position_axes]
+    room = rows // taken[0].count
+    for axis in positions:
+        if axis.stride == 1:
+            axis.run = min(_RUN, axis.size, room)
+            room //= axis.run
+    for index, axis in enumerate(positions):
+        share = int(room ** (1 / (len(positions) - index)) + 1e-9)
+        wanted = max(1, min(axis.size // axis.run, share))
+        # Spread over the whole axis, with fewer where they do not go in evenly: a picture's
+        # middle is not like its margins, nor a sequence's end like its start.
+        axis.step = math.ceil(axis.size / wanted)
+        axis.count = max(1, axis.size // axis.step)
+        room //= axis.count
+    return taken
+
+
+def _staggered(
+    examples: _Taken,
+    others: Sequence[_Taken],
+    moving: _Taken,
+    groups: int,
+    alike: int,
+    turn: int,
+) -> list[tuple[int, int]]:
+    """The dimensions of a view in which each group of examples gives other positions of an axis.
+
+    The examples are two halves, of as many groups of `alike` examples; `moving` is one of `others`.
+    """
+    apart = max(moving.run, moving.step - moving.step * turn // (2 * _STAGGERS))
+    room = moving.size - ((moving.count - 1) * apart + moving.run)
+    shift = 2 * room // (2 * groups - 1) if groups > 1 else 0
+    shift -= shift * turn // (2 * _STAGGERS)
+    rest = room - (groups - 1) * shift  # so that the last group ends at the last position
+    by = examples.stride * examples.step
+    view = [
+        (2, groups * alike * by + rest * moving.stride),
+        (groups, alike * by + shift * moving.stride),
+        (alike, by),
+    ]
+    for axis in others:
+        view += replace(axis, step=apart).dimensions if axis is moving else axis.dimensions
+    return view
 
 
 def _groups(examples: int, room: int) -> tuple[int, int]:
