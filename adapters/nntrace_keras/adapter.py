@@ -29,6 +29,7 @@ class KerasAdapter:
     def __init__(self) -> None:
         self._backend = ""
         self._saw_gradient: Callable[[], bool] = lambda: False
+        self._unseen: Callable[[], str] = str
 
     def install(self, recorder: Recorder) -> Undo:
         """Hook into Keras; return the function that removes all hooks."""
@@ -63,6 +64,7 @@ class KerasAdapter:
 
             followed, trainer = JaxTraining(recorder), TrainerObserver(recorder)
             followed.epoch = lambda: trainer.epoch
+            self._unseen = lambda: followed.unseen
             undos = [*followed.install(), *trainer.install()]
             recorder.versions["jax"] = sys.modules["jax"].__version__
         else:
@@ -79,8 +81,12 @@ class KerasAdapter:
     def nothing_recorded(self) -> str:
         """Explain why the run has no record."""
         if self._backend == "jax":
+            if reason := self._unseen():
+                return reason
             made = "no `fit` or `train_on_batch` made a step"
-            return f"{made}; loops of one's own are not observed on JAX"
+            return (
+                f"{made}, and no function that the program gave to `jax.jit` after importing keras"
+            )
         if self._backend not in ("tensorflow", "torch"):
             return f"keras ran on the {self._backend} backend, which is not observed"
         if self._saw_gradient():

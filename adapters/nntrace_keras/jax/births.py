@@ -11,15 +11,13 @@ from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sampl
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_keras.jax.kept import Again, KeptSteps
+from nntrace_keras.jax.keys import KeyOf
 from nntrace_keras.jax.search import Given, all_finite, search
 from nntrace_keras.jax.watch import CannotComputeError, JaxWatch, Seen
 from nntrace_keras.program.sources import Sources
-from nntrace_keras.samples.sites import SiteKey
 from nntrace_keras.tape.loss_paths import told_apart
 
 _MOST_SEARCHES = 3
-
-KeyOf = Callable[[Role], SiteKey]
 
 
 class JaxBirths:

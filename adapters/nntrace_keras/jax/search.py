@@ -77,7 +77,7 @@ def search(
         with watch.watching():
             run(*args)
         if watch.seen is None:
-            raise CannotComputeError("it does not call `jax.value_and_grad`")
+            raise CannotComputeError("it calls neither `jax.value_and_grad` nor `jax.grad`")
         return watch.seen.loss, watch.seen.gradients, watch.seen.stepped
 
     closed, shapes = jax.make_jaxpr(compute, return_shape=True)(*arguments)

@@ -1,4 +1,4 @@
-"""A training step on JAX computed a second time, before it runs: what is sampled of it.
+"""A training step on JAX computed a second time: what is sampled of it.
 
 The compiled step itself is left alone. The second computation starts from the same batch, the same
 variables and the same random numbers, which on JAX are all arguments of the step, and gives
@@ -6,18 +6,22 @@ back the sampled elements alone.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sample_weight
 
 from nntrace.recorder import Layout, Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_keras.data.batches import BatchFacts, GivenLoss
+from nntrace_keras.jax.keys import KeyOf
 from nntrace_keras.jax.watch import CannotComputeError, JaxWatch, Seen
 from nntrace_keras.program.losses import announcement
 from nntrace_keras.program.sources import UNKNOWN, Source, Sources
@@ -37,16 +41,21 @@ from nntrace_keras.tape.loss_paths import LossAt, told_apart
 _MAX_HASHED = 4096  # examples
 _MOST_SHAPES = 4  # of batches: each is compiled by itself
 _MOST_AXES = 8
-
-KeyOf = Callable[[Role], SiteKey]
+OBJECTIVE = "objective"  # what was differentiated, among the values of a batch
 
 
 class Looked(NamedTuple):
-    """What a second computation found, and the sites in the order in which the step meets them."""
+    """What a second computation found of one function that the step differentiates.
+
+    Attributes:
+        order: the sites in the order in which the step meets them.
+        inputs: the places of its inputs among the leaves of the step's arguments.
+    """
 
     found: Found
     facts: BatchFacts
     order: Sequence[SiteKey]
+    inputs: Sequence[int] = ()
 
 
 @dataclass(slots=True)
@@ -57,16 +66,39 @@ class _Read:
     tensor: Any
 
 
-@dataclass(frozen=True, slots=True)
-class _Computation:
-    call: Callable[..., Any]
+class Step(Protocol):
+    """A step that can be computed again."""
+
+    def run(self, *arguments: Any) -> object:
+        """Make it."""
+
+    def inputs(self, seen: Seen, arguments: Sequence[Any]) -> list[tuple[str, Any]]:
+        """What went into the model, while the step is traced, under its names."""
+
+    def keys(self, seen: Seen) -> Sequence[KeyOf | None]:
+        """The sites of what `seen.gradients` are the gradients by; None for what is no variable."""
+
+
+class _Part(NamedTuple):
+    """What is read of one function that a step differentiates.
+
+    Attributes:
+        inputs: the places of its inputs among the leaves of the step's arguments.
+    """
+
     layouts: Layouts
     facts: BatchFacts
     order: Sequence[SiteKey]
+    inputs: Sequence[int]
+
+
+class _Computation(NamedTuple):
+    call: Callable[..., Any]
+    parts: Sequence[_Part]
 
 
 class JaxSecond:
-    """The second computations of one model's step, one for each shape of its batches.
+    """The second computations of one step, one for each shape of its arguments.
 
     Args:
         watch: makes what sees a step's calls while it is traced.
@@ -80,61 +112,73 @@ class JaxSecond:
         self._announced: set[tuple[str, Source]] = set()
 
     def look(
-        self, model: Any, state: Any, batch: Any, turn: int, keys: Sequence[KeyOf]
-    ) -> Looked | None:
-        """Compute a step that is about to run; None for one more shape than are compiled.
+        self, step: Step, arguments: Sequence[Any], turn: int, variant: Hashable = None
+    ) -> list[Looked]:
+        """Compute a step; empty for one more shape than are compiled.
 
         Args:
-            model: the one that trains.
-            state: what its step is given, beside
-            batch: the batch.
+            step: is made of
+            arguments: these, which live on.
             turn: moves the rows that are read.
-            keys: the sites of its trainable variables.
+            variant: what else decides how the step is traced.
 
         Raises:
-            CannotComputeError: nothing can be seen of this model's steps.
+            CannotComputeError: nothing can be seen of such steps.
         """
-        leaves, structure = jax.tree_util.tree_flatten(batch)
-        shapes = (structure, *((leaf.shape, str(leaf.dtype)) for leaf in leaves))
+        leaves, structure = jax.tree_util.tree_flatten(arguments)
+        shapes = (variant, structure, *(_shape(leaf) for leaf in leaves))
         if shapes not in self._built:
             if len(self._built) == _MOST_SHAPES:
-                return None
+                return []
             with self._recorder.setting_up():
-                self._built[shapes] = self._build(model, state, batch, keys)
-        computation = self._built[shapes]
-        vector = np.asarray(computation.call(_phases(turn), state, batch))
-        found = computation.layouts.find(vector, turn)
-        for number, (_, array) in enumerate(_inputs(batch)):
-            found.batch[f"hashes.{number}"] = _hashes(array)
-        return Looked(found, computation.facts, computation.order)
+                self._built[shapes] = self._build(step, arguments)
+        call, parts = self._built[shapes]
+        vectors = call(_phases(turn), *arguments)
+        looked = []
+        for part, vector in zip(parts, vectors, strict=True):
+            found = part.layouts.find(np.asarray(vector), turn)
+            for number, place in enumerate(part.inputs):
+                found.batch[f"hashes.{number}"] = _hashes(leaves[place])
+            looked.append(Looked(found, part.facts, part.order, part.inputs))
+        return looked
 
-    def _build(self, model: Any, state: Any, batch: Any, keys: Sequence[KeyOf]) -> _Computation:
+    def _build(self, step: Step, arguments: Sequence[Any]) -> _Computation:
         watch = self._watch()
-        planned: list[tuple[Layouts, BatchFacts, Sequence[SiteKey]]] = []
+        planned: list[list[_Part]] = []
 
-        def compute(moved: Any, state: Any, batch: Any) -> Any:
+        def compute(moved: Any, *arguments: Any) -> Any:
             with watch.watching():
-                model.train_step(state, batch)
-            if watch.seen is None:
-                raise CannotComputeError("its `train_step` does not call `jax.value_and_grad`")
-            reads, facts = self._plan(watch.seen, batch, keys, _scale(model, state))
-            planned.append((_layouts(reads), facts, _order(reads, keys)))
-            return jnp.concatenate([_elements(read, moved) for read in reads])
+                step.run(*arguments)
+            if not watch.all:
+                raise CannotComputeError("it calls neither `jax.value_and_grad` nor `jax.grad`")
+            leaves = {id(leaf): n for n, leaf in enumerate(jax.tree_util.tree_leaves(arguments))}
+            parts, vectors = [], []
+            for seen in watch.all:
+                keys, inputs = step.keys(seen), step.inputs(seen, arguments)
+                reads, facts = self._plan(seen, inputs, keys)
+                at = [leaves[id(tensor)] for _, tensor in inputs if id(tensor) in leaves]
+                order = _order(reads, [key_of for key_of in keys if key_of is not None])
+                parts.append(_Part(_layouts(reads), facts, order, at))
+                vectors.append(jnp.concatenate([_elements(read, moved) for read in reads]))
+            planned.append(parts)
+            return vectors
 
         try:
-            call = jax.jit(compute).lower(_phases(0), state, batch).compile()
+            with untouched():
+                call = jax.jit(compute).lower(_phases(0), *arguments).compile()
         except CannotComputeError:
             raise
         except Exception as error:  # whatever the program's own code makes of being traced
             message = f"it cannot be traced: {type(error).__name__}"
             raise CannotComputeError(message) from error
-        return _Computation(call, *planned[-1])
+        return _Computation(call, planned[-1])
 
     def _plan(
-        self, seen: Seen, batch: Any, keys: Sequence[KeyOf], scale: Any
+        self, seen: Seen, inputs: Sequence[tuple[str, Any]], keys: Sequence[KeyOf | None]
     ) -> tuple[list[_Read], BatchFacts]:
         """What is read of a step."""
         reads: list[_Read] = []
+        scale = 1.0 if seen.scale is None else seen.scale
 
         def add(site: SiteKey, tensor: Any, axis: int = -1) -> SiteKey:
             reads.append(_Read(site, "", examples_plan(tuple(tensor.shape), axis), tensor))
@@ -142,7 +186,7 @@ class JaxSecond:
 
         entered = [
             add(tensor_site(name, Role.INPUT, "input", array, UNKNOWN), array)
-            for name, array in _inputs(batch)
+            for name, array in inputs
         ]
         for call, gradient in zip(seen.layers, seen.output_gradients, strict=True):
             source = self._sources.of(call.layer)
@@ -150,13 +194,18 @@ class JaxSecond:
             axis = dict(site.facts).get("unit_axis", -1)
             add(site, call.output, axis)
             add(activation_site(call, Role.ACTIVATION_GRAD, source), gradient / scale, axis)
-        gradients = jax.tree_util.tree_leaves(seen.gradients[0])
-        if len(gradients) == len(keys):
-            for key_of, gradient in zip(keys, gradients, strict=True):
-                plan = flat_plan(tuple(gradient.shape))
-                reads.append(_Read(key_of(Role.PARAM_GRAD), "", plan, gradient / scale))
+        gradients = jax.tree_util.tree_leaves(seen.gradients)
+        for key_of, gradient in zip(keys, gradients, strict=False):
+            if key_of is None:
+                continue
+            plan = flat_plan(tuple(gradient.shape))
+            reads.append(_Read(key_of(Role.PARAM_GRAD), "", plan, gradient / scale))
         called = [call for call in seen.losses if call.prediction.ndim]
         losses = [self._loss(at, reads, add) for at in told_apart(called)]
+        output = seen.roots[-1].output if seen.roots and not called else None
+        if output is not None and is_data(output) and jnp.issubdtype(output.dtype, jnp.floating):
+            add(tensor_site("", Role.OUTPUT, "", output, UNKNOWN), output)
+        reads.append(_Read(None, OBJECTIVE, FlatPlan(1, 1), seen.loss / scale))
         return reads, BatchFacts(next(iter(entered), None), tuple(losses))
 
     def _loss(self, at: LossAt, reads: list[_Read], add: Callable[..., SiteKey]) -> GivenLoss:
@@ -190,7 +239,7 @@ class JaxSecond:
         )
 
 
-def _inputs(batch: Any) -> list[tuple[str, Any]]:
+def inputs_of(batch: Any) -> list[tuple[str, Any]]:
     """The inputs of the model in a batch, under the names that its call gives them."""
     inputs = unpack_x_y_sample_weight(batch)[0]
     if isinstance(inputs, dict):
@@ -202,6 +251,13 @@ def _inputs(batch: Any) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in named if getattr(value, "ndim", 0)]
 
 
+def is_data(tensor: Any) -> bool:
+    """Whether it is numbers of examples, and no key of JAX for random ones."""
+    return bool(getattr(tensor, "ndim", 0)) and not jnp.issubdtype(
+        tensor.dtype, jax.dtypes.extended
+    )
+
+
 def _hashes(examples: Any) -> tuple[Any, Layout]:
     """The low and the high 24 bits of a hash of each example, which float32 holds exactly."""
     rows = np.asarray(examples[:_MAX_HASHED])
@@ -211,13 +267,20 @@ def _hashes(examples: Any) -> tuple[Any, Layout]:
     return np.array(numbers, np.float32), Layout(1, 1, len(numbers), per_unit=False)
 
 
-def _scale(model: Any, state: Any) -> Any:
-    """By what the loss is multiplied before it is differentiated (`LossScaleOptimizer`)."""
-    scale = getattr(model.optimizer, "dynamic_scale", None)
-    for variable, value in zip(model.optimizer.variables, state[2], strict=False):
-        if variable is scale:
-            return value
-    return getattr(model.optimizer, "loss_scale_factor", None) or 1.0
+@contextmanager
+def untouched() -> Iterator[None]:
+    """While a program's functions are called once more: its random numbers and variables stay."""
+    python, numpys = random.getstate(), np.random.get_state()
+    try:
+        with keras.StatelessScope():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpys)
+
+
+def _shape(leaf: Any) -> tuple[tuple[int, ...], str]:
+    return np.shape(leaf), str(jnp.result_type(leaf))
 
 
 def _phases(turn: int) -> Any:

@@ -10,27 +10,25 @@ from typing import Any
 
 import jax
 import keras
-import numpy as np
-import numpy.typing as npt
 from keras.src.backend.jax.trainer import JAXTrainer
 from keras.src.callbacks.callback_list import CallbackList
 
-from nntrace.recorder import BatchSample, Recorder, Sample, SiteSample
-from nntrace.schema import EventKind, Role
-from nntrace_keras.data.batches import batch_samples
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
 from nntrace_keras.jax.births import JaxBirths
+from nntrace_keras.jax.differentiation import Differentiation
+from nntrace_keras.jax.keys import KeyOf, VariableKeys
+from nntrace_keras.jax.loops import JaxLoops
 from nntrace_keras.jax.optimizers import JaxOptimizers
-from nntrace_keras.jax.second import JaxSecond, KeyOf, Looked
-from nntrace_keras.jax.watch import CannotComputeError, JaxWatch
+from nntrace_keras.jax.samples import Values, elements, sample
+from nntrace_keras.jax.second import JaxSecond, Looked, inputs_of
+from nntrace_keras.jax.steps import LoopSteps
+from nntrace_keras.jax.watch import CannotComputeError, JaxWatch, Seen
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.program.compiled import CompiledLosses
 from nntrace_keras.program.names import Names
-from nntrace_keras.program.settings import weight_decay
-from nntrace_keras.program.sources import UNKNOWN, Sources
-from nntrace_keras.samples.elements import flat_plan
-from nntrace_keras.samples.sites import SiteKey, Sites, parameter_site
-
-Values = npt.NDArray[np.float32]
+from nntrace_keras.program.sources import Sources
+from nntrace_keras.samples.sites import Sites
 
 _UNSEEN = "activations, gradients, inputs and loss functions of Keras on JAX"
 
@@ -47,6 +45,8 @@ class JaxTraining:
         self._sources = Sources(recorder)
         self._compiled = CompiledLosses(recorder)
         self._names = Names()
+        self._keys = VariableKeys(self._names, self._sources)
+        self._differentiation = Differentiation()
         self._sites = Sites(recorder)
         self._optimizers = JaxOptimizers(recorder, self._sources)
         self._samples = True
@@ -64,6 +64,13 @@ class JaxTraining:
         self._looked: Looked | None = None
         self._batch_size: int | None = None
         self.epoch: Callable[[], int | None] = lambda: None
+        self._loops = JaxLoops(
+            recorder,
+            self._differentiation,
+            self._keys,
+            LoopSteps(recorder, self._sites, self._keys, self._optimizers, lambda: self.epoch()),
+            self._second,
+        )
 
     def install(self) -> list[Undo]:
         """Watch constructors and callbacks."""
@@ -73,6 +80,8 @@ class JaxTraining:
         return [
             *self._sources.install(),
             self._compiled.install(),
+            *self._differentiation.install(),
+            *self._loops.install(),
             after(JAXTrainer, "make_train_function", self._wrap_step),
             before(JAXTrainer, "train_on_batch", guard(self._begins_by_hand)),
             after(JAXTrainer, "train_on_batch", guard(self._made_by_hand)),
@@ -84,12 +93,17 @@ class JaxTraining:
             self._unwrap_steps,
         ]
 
+    @property
+    def unseen(self) -> str:
+        """Why a training loop of the program's own is not recorded; empty if none was seen."""
+        return self._loops.unseen
+
     def _wrap_step(self, _: None, model: Any, *args: Any, **kwargs: Any) -> None:
         """`fit` has made the function that trains: see what it is given."""
         original = model.train_function
         if hasattr(original, "_nntrace_original"):
             return
-        self._seconds[model] = JaxSecond(self._recorder, self._sources, self._watch)
+        self._seconds[model] = self._second()
         of_model = weakref.ref(model)
         self._births[model] = JaxBirths(
             self._recorder,
@@ -104,7 +118,8 @@ class JaxTraining:
                 return original(state, iterator)
             drawn = [next(iterator)]
             self._observe(model, state, drawn)
-            result = original(state, _noted(iterator, drawn))
+            with self._loops.aside():
+                result = original(state, _noted(iterator, drawn))
             self._notice(model, result[1])
             return result
 
@@ -117,8 +132,11 @@ class JaxTraining:
             if original is not None:
                 model.train_function = original
 
+    def _second(self) -> JaxSecond:
+        return JaxSecond(self._recorder, self._sources, self._watch)
+
     def _watch(self) -> JaxWatch:
-        return JaxWatch(self._names.layer, self._compiled.caller)
+        return JaxWatch(self._names.layer, self._compiled.caller, self._differentiation)
 
     def _gave(self, model: Any, state: Any) -> None:
         """A step has run, or is on its way."""
@@ -142,7 +160,7 @@ class JaxTraining:
         if (births := self._births.get(model)) is not None:
             births.begins(state, drawn)
         [batch] = self._drawn = drawn
-        self._before = _elements(state[0]) if self._samples else []
+        self._before = elements(state[0]) if self._samples else []
         shapes = [leaf.shape for leaf in jax.tree_util.tree_leaves(batch)]
         self._batch_size = next((int(shape[0]) for shape in shapes if shape), None)
         self._looked = None
@@ -151,8 +169,8 @@ class JaxTraining:
             return
         self._turn += 1
         try:
-            keys = self._key_makers(model)
-            self._looked = second.look(model, state, batch, self._turn, keys)
+            step = _FitStep(model, self._key_makers(model))
+            self._looked = next(iter(second.look(step, (state, batch), self._turn)), None)
         except CannotComputeError as error:
             self._seconds[model] = None
             reason = f"the step of {model.name} cannot be computed a second time: {error}"
@@ -193,7 +211,8 @@ class JaxTraining:
             return
         self._recorder.open()
         steps = len(drawn)
-        optimizer = self._optimizers.name(model, self._lr)
+        trained = model.trainable_variables
+        optimizer = self._optimizers.name(model.optimizer, trained, self._lr)
         loss = self._loss(model)
         inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
         gathers = getattr(inner, "gradient_accumulation_steps", None) or 1
@@ -253,63 +272,41 @@ class JaxTraining:
         """Hand over what was seen of the step, the parameters as they were, and their changes if
         one step made them.
         """
-        after = _elements(model._jax_state["trainable_variables"]) if steps == 1 else []
-        keys = self._keys(model)
-        values: list[Values] = []
-        parts = []
-        offset = 0
-        batch: BatchSample | None = None
-        further: list[BatchSample] = []
-        number = self._recorder.steps
-        if self._looked is not None:
-            found, facts, order = self._looked
-            for site in order:
-                self._sites.id_of(site, found.shapes.get(site, ()))
-            values.append(found.values)
-            offset = len(found.values)
-            parts = [part._replace(site=self._sites.id_of(site, ())) for site, part in found.sites]
-            batch, *further = batch_samples(number, facts, found, self._batch_size, self.epoch())
-        with np.errstate(invalid="ignore", over="ignore"):  # weights may be infinite
-            changes = [new - old for new, old in zip(after, self._before, strict=False)]
-        for role, arrays in ((Role.PARAM, self._before), (Role.UPDATE, changes)):
-            for (variable, key_of), array in zip(keys, arrays, strict=False):
-                site_id = self._sites.id_of(key_of(role), ())
-                layout = flat_plan(tuple(variable.shape)).layout
-                parts.append(SiteSample(site_id, offset, layout))
-                values.append(array)
-                offset += len(array)
+        after = elements(model._jax_state["trainable_variables"]) if steps == 1 else []
+        keys = list(zip(model.trainable_variables, self._key_makers(model), strict=True))
+        number, size, epoch = self._recorder.steps, self._batch_size, self.epoch()
         self._recorder.add_sample(
-            Sample(
-                number,
-                np.concatenate(values),
-                tuple(parts),
-                batch,
-                further_losses=tuple(further),
-            )
+            sample(number, self._sites, keys, self._looked, self._before, after, size, epoch)
         )
 
     def _key_makers(self, model: Any) -> list[KeyOf]:
-        return [key_of for _, key_of in self._keys(model)]
+        self._keys.learn(model)
 
-    def _keys(self, model: Any) -> list[tuple[Any, KeyOf]]:
-        self._names.learn(model)
-        return [
-            (variable, self._key_maker(model, variable, number))
-            for number, variable in enumerate(model.trainable_variables)
-        ]
+        def name() -> str:
+            return self._optimizers.name(model.optimizer, model.trainable_variables, self._lr)
 
-    def _key_maker(self, model: Any, variable: Any, number: int) -> KeyOf:
-        path, parent, owner = self._names.variable(variable, "variable", number)
-        source = self._sources.of(owner) if owner is not None else UNKNOWN
+        return self._keys.of(model.trainable_variables, model.optimizer, name)
 
-        def key_of(role: Role) -> SiteKey:
-            facts: dict[str, Any] = {"requires_grad": True} if role is Role.PARAM else {}
-            if role is Role.UPDATE:
-                decay = weight_decay(model.optimizer, variable)
-                facts = {"optimizer": self._optimizers.name(model, self._lr), "weight_decay": decay}
-            return parameter_site(path, role, variable, owner, source, parent=parent, facts=facts)
 
-        return key_of
+class _FitStep:
+    """The step of `fit` as Keras compiles it."""
+
+    def __init__(self, model: Any, keys: Sequence[KeyOf]) -> None:
+        self._model = model
+        self._keys = keys
+
+    def run(self, state: Any, batch: Any) -> None:
+        """Make it of the state and a batch."""
+        self._model.train_step(state, batch)
+
+    def inputs(self, seen: Seen, arguments: Sequence[Any]) -> list[tuple[str, Any]]:
+        """The inputs in the batch."""
+        return inputs_of(arguments[1])
+
+    def keys(self, seen: Seen) -> Sequence[KeyOf]:
+        """Of the model's variables, if it is by these."""
+        gradients = jax.tree_util.tree_leaves(seen.gradients[0])
+        return self._keys if len(gradients) == len(self._keys) else ()
 
 
 def _noted(iterator: Iterator[Any], drawn: list[Any]) -> Iterator[Any]:
@@ -322,13 +319,6 @@ def _noted(iterator: Iterator[Any], drawn: list[Any]) -> Iterator[Any]:
 
 def _is_synced(model: Any) -> bool:
     return bool(getattr(model, "_jax_state_synced", True)) or model._jax_state is None
-
-
-def _elements(arrays: Sequence[Any]) -> list[Values]:
-    """The sampled elements of all trainable variables."""
-    return [
-        flat_plan(tuple(array.shape)).read(np.asarray(array)).astype(np.float32) for array in arrays
-    ]
 
 
 def _together(

@@ -1,10 +1,9 @@
-"""What a training step on JAX calls while it is traced: layers, loss functions, `value_and_grad`.
+"""What a training step on JAX calls while it is traced: layers, loss functions, derivatives.
 
 Only a copy of the step is traced under it. There each layer's output gets zeros added, whose
 gradients are the output's.
 """
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,12 +18,17 @@ from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from keras.src.trainers.compile_utils import CompileLoss
 
+from nntrace_keras.jax.differentiation import Derivative, Differentiation
 from nntrace_keras.jax.operations import MARK
+from nntrace_keras.jax.scopes import Scopes
 from nntrace_keras.patching import after, wrap
 from nntrace_keras.program.losses import head_of_layer
-from nntrace_keras.program.sources import Source
+from nntrace_keras.program.sources import Source, caller
+from nntrace_keras.program.tensors import first_tensor, named_tensors
 from nntrace_keras.tape.loss_paths import name_outputs
-from nntrace_keras.tape.under_tape import LayerCall, LossCall
+from nntrace_keras.tape.under_tape import LayerCall, LossCall, RootCall
+
+_MOST = 4  # functions differentiated by one step
 
 
 class CannotComputeError(Exception):
@@ -42,34 +46,46 @@ class Seen:
         marked: what was called in the name scopes of those numbers: layers with their paths, and
             the sources of loss functions.
         stepped: the trainable variables that the optimizer gave back.
+        by: what it is differentiated by, as the function's caller and as itself sees it.
+        variables: whose values these are; None for what is none's.
+        scale: by what an optimizer has its loss multiplied; None if it does not.
     """
 
     layers: list[LayerCall] = field(default_factory=list)
+    roots: list[RootCall] = field(default_factory=list)
     losses: list[LossCall] = field(default_factory=list)
     output_gradients: Sequence[Any] = ()
     gradients: Sequence[Any] = ()
     loss: Any = None
     marked: list[tuple[Any, str] | Source] = field(default_factory=list)
     stepped: Sequence[Any] = ()
+    by: list[tuple[Any, Any]] = field(default_factory=list)
+    variables: Sequence[Any] = ()
+    scale: Any = None
 
 
 class JaxWatch:
-    """Sees the first `jax.value_and_grad` of a step, and what is called in it.
+    """Sees what a step differentiates, and what is called in it.
 
     Args:
         path_of: the recorded path of a layer, given the one that encloses it.
         loss_caller: who asked for the loss function that is being called.
+        differentiation: tells of what is differentiated.
 
     Attributes:
-        seen: what was seen last.
+        all: of each function that a step differentiated what was seen, in order.
     """
 
     def __init__(
-        self, path_of: Callable[[Any, Any], str], loss_caller: Callable[[], Source]
+        self,
+        path_of: Callable[[Any, Any], str],
+        loss_caller: Callable[[], Source],
+        differentiation: Differentiation,
     ) -> None:
         self._path_of = path_of
         self._loss_caller = loss_caller
-        self.seen: Seen | None = None
+        self._differentiation = differentiation
+        self.all: list[Seen] = []
         self._step: Any = None  # JAX' state of tracing in the step itself
         self._within: Any = None  # and in the function that is differentiated
         self._now = Seen()
@@ -78,22 +94,32 @@ class JaxWatch:
         self._last: Any = None
         self._in_loss = False
 
+    @property
+    def seen(self) -> Seen | None:
+        """What was seen of the first of them."""
+        return self.all[0] if self.all else None
+
     @contextmanager
     def watching(self) -> Iterator[None]:
         """While a step is traced: patches are on for as long as that takes."""
-        self.seen, self._step = None, get_opaque_trace_state()
+        self.all, self._step = [], get_opaque_trace_state()
+        scopes = Scopes()
         undos = [
             wrap(keras.layers.Layer, "__call__", self._around_layer),
             wrap(keras.losses.Loss, "__call__", self._around_loss),
             after(CompileLoss, "__call__", self._name_outputs),
-            wrap(jax, "value_and_grad", self._around_gradient),
             after(keras.optimizers.Optimizer, "stateless_apply", self._applied),
+            after(keras.optimizers.LossScaleOptimizer, "stateless_apply", self._applied),
+            scopes.install(),
         ]
         try:
-            yield
+            with self._differentiation.watched_by(self._differentiate):
+                yield
         finally:
             for undo in reversed(undos):
                 undo()
+            for seen in self.all:
+                seen.variables = [scopes.variable(*values) for values in seen.by]
 
     @contextmanager
     def _collecting(self, offsets: Sequence[Any] | None) -> Iterator[Seen]:
@@ -112,43 +138,42 @@ class JaxWatch:
             and not in_symbolic_scope()
         )
 
-    def _around_gradient(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def value_and_grad(
-            fun: Any, argnums: Any = 0, has_aux: bool = False, **options: Any
-        ) -> Any:
-            plain = original(fun, argnums, has_aux, **options)
+    def _differentiate(
+        self, asked: Derivative, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        is_in_step = self._within is None and self._step == get_opaque_trace_state()
+        if len(self.all) == _MOST or not is_in_step:
+            return asked.plain(*args, **kwargs)
 
-            @functools.wraps(fun)
-            def differentiated(*args: Any, **kwargs: Any) -> Any:
-                is_in_step = self._within is None and self._step == get_opaque_trace_state()
-                if self.seen is not None or not is_in_step:
-                    return plain(*args, **kwargs)
+        def observed(offsets: Any, *args: Any) -> Any:
+            with self._collecting(offsets) as seen:
+                seen.by = list(zip(outer, asked.leaves(args), strict=True))
+                result = asked.function(*args, **kwargs)
+            losses = [(c.target, c.prediction, c.value) for c in seen.losses]
+            outputs = [call.output for call in seen.layers]
+            entered = [([t for _, t in root.inputs], root.output) for root in seen.roots]
+            loss, aux = result if asked.has_aux else (result, None)
+            return loss, (aux, outputs, losses, entered)
 
-                def observed(offsets: Any, *args: Any) -> Any:
-                    with self._collecting(offsets) as seen:
-                        result = fun(*args, **kwargs)
-                    losses = [(c.target, c.prediction, c.value) for c in seen.losses]
-                    outputs = [call.output for call in seen.layers]
-                    loss, aux = result if has_aux else (result, None)
-                    return loss, (aux, outputs, losses)
-
-                shapes = jax.eval_shape(lambda: observed(None, *args)[1][1])
-                offsets = [jnp.zeros(shape.shape, shape.dtype) for shape in shapes]
-                numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-                gradient = original(observed, (0, *(n + 1 for n in numbers)), True, **options)
-                (loss, (aux, outputs, losses)), found = gradient(offsets, *args)
-                self.seen, (self.seen.output_gradients, *of_arguments) = self._now, found
-                self.seen.gradients, self.seen.loss = of_arguments, loss
-                for call, output in zip(self.seen.layers, outputs, strict=True):
-                    call.output = output
-                for loss_call, tensors in zip(self.seen.losses, losses, strict=True):
-                    loss_call.target, loss_call.prediction, loss_call.value = tensors
-                grads = of_arguments[0] if isinstance(argnums, int) else tuple(of_arguments)
-                return ((loss, aux) if has_aux else loss), grads
-
-            return differentiated
-
-        return value_and_grad
+        outer = asked.leaves(args)
+        shapes = jax.eval_shape(lambda: observed(None, *args)[1][1])
+        offsets = [jnp.zeros(shape.shape, shape.dtype) for shape in shapes]
+        numbers = (0, *(number + 1 for number in asked.numbers))
+        gradient = asked.make(observed, numbers, True, **asked.options)
+        (loss, (aux, outputs, losses, entered)), found = gradient(offsets, *args)
+        seen = self._now
+        self.all.append(seen)
+        seen.output_gradients, *of_arguments = found
+        seen.gradients, seen.loss = of_arguments, loss
+        for call, output in zip(seen.layers, outputs, strict=True):
+            call.output = output
+        for loss_call, tensors in zip(seen.losses, losses, strict=True):
+            loss_call.target, loss_call.prediction, loss_call.value = tensors
+        for root, (tensors, output) in zip(seen.roots, entered, strict=True):
+            root.output = output
+            root.inputs = [(n, t) for (n, _), t in zip(root.inputs, tensors, strict=True)]
+        gradients = of_arguments[0] if isinstance(asked.argnums, int) else tuple(of_arguments)
+        return asked.result((loss, aux) if asked.has_aux else loss, gradients)
 
     def _around_layer(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -162,7 +187,12 @@ class JaxWatch:
                     outputs = original(layer, *args, **kwargs)
             finally:
                 self._stack.pop()
-            return self._with_offset(layer, path, outputs)
+            outputs = self._with_offset(layer, path, outputs)
+            if not self._stack:
+                inputs, said = named_tensors(args, kwargs), kwargs.get("training")
+                root = RootCall(layer, inputs, first_tensor(outputs), said, caller())
+                self._now.roots.append(root)
+            return outputs
 
         return __call__
 
@@ -217,10 +247,31 @@ class JaxWatch:
 
         return __call__
 
-    def _applied(self, result: Any, *args: Any, **kwargs: Any) -> None:
-        if self.seen is not None and self._step == get_opaque_trace_state():
-            self.seen.stepped = result[0]
+    def _applied(
+        self, result: Any, optimizer: Any, optimizer_variables: Any, grads: Any, values: Any
+    ) -> None:
+        if not self.all or self._step != get_opaque_trace_state():
+            return
+        given = {id(value) for value in values}
+        mine = (s for s in self.all if any(id(outer) in given for outer, _ in s.by))
+        seen = next(mine, self.all[0])
+        seen.stepped = result[0]
+        seen.scale = loss_scale(optimizer, optimizer_variables)
 
     def _name_outputs(self, _: Any, compiled: Any, *args: Any, **kwargs: Any) -> None:
         if self._is_here():
             name_outputs(compiled, self._now.losses)
+
+
+def loss_scale(optimizer: Any, values: Any) -> Any:
+    """By what the loss is multiplied before it is differentiated; None if by nothing.
+
+    Args:
+        optimizer: the one that steps.
+        values: of its variables.
+    """
+    scale = getattr(optimizer, "dynamic_scale", None)
+    for variable, value in zip(optimizer.variables, values, strict=False):
+        if variable is scale:
+            return value
+    return getattr(optimizer, "loss_scale_factor", None)

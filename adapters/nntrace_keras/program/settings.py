@@ -20,8 +20,13 @@ def settings(optimizer: Any) -> dict[str, Any]:
     }
 
 
+def inner_optimizer(optimizer: Any) -> Any:
+    """The one whose steps a `LossScaleOptimizer` scales; of any other, itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
 def weight_decay(optimizer: Any, variable: Any) -> float:
     """The weight decay that acts on a variable."""
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = inner_optimizer(optimizer)
     decays = bool(inner.weight_decay) and inner._use_weight_decay(variable)
     return float(inner.weight_decay) if decays else 0.0

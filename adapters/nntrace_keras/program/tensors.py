@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+
+_RAGGED = ("RaggedTensor", "SparseTensor")  # TensorFlow's, which need not be installed
 
 
 def first_tensor(value: Any) -> Any:
@@ -31,8 +32,8 @@ def named_tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[s
 
 
 def _walk(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, np.ndarray) or (tf.is_tensor(value) and hasattr(value, "shape")):
-        if not isinstance(value, tf.RaggedTensor | tf.SparseTensor | keras.KerasTensor):
+    if isinstance(value, np.ndarray) or (keras.ops.is_tensor(value) and hasattr(value, "shape")):
+        if type(value).__name__ not in _RAGGED and not isinstance(value, keras.KerasTensor):
             yield name, value
     elif isinstance(value, dict):
         for part, item in value.items():

@@ -14,20 +14,9 @@ from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 
 from nntrace.recorder import Recorder
 from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.program.hand_written import HandWritten
 from nntrace_keras.tape.tapes import Tapes
 from nntrace_keras.tape.under_tape import key
-
-
-class HandWritten:
-    """Takes the place of the missing optimizer; its learning rate is not known."""
-
-    name = "by hand"
-    built = False
-    gradient_accumulation_steps = None
-    loss_scale_factor = None
-    weight_decay = None
-    momentum = None
-    _learning_rate = None
 
 
 class _Open(threading.local):

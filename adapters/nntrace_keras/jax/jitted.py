@@ -1,0 +1,185 @@
+"""The functions that a program itself gives to `jax.jit`: told when one is traced, and called.
+
+They are compiled as without nntrace: what JAX is given calls the program's function alone.
+"""
+
+import functools
+import sys
+import threading
+import types
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Protocol
+
+import jax
+import wrapt
+
+from nntrace.adapter.sources import is_installed
+from nntrace_keras.jax.traced import Traced, Tracing
+from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.program.sources import is_users
+
+_NOTED, _NOTED_BY = "_nntrace_noted", "_nntrace_noted_by"
+_MOST_VARIANTS = 16  # of one function
+
+
+class UserFunction:
+    """One function of the program.
+
+    Attributes:
+        call: the function itself.
+        is_step: whether any trace of it had gradients or a step.
+    """
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call = call
+        self.is_step = False
+        self._known: dict[Hashable, Traced] = {}
+        self._static: tuple[int, ...] = ()
+
+    def learn(self, structure: Any, leaves: Sequence[Any], traced: Traced) -> None:
+        """Note what a trace with such arguments showed."""
+        self.is_step = self.is_step or bool(traced.derived or traced.applied)
+        self._static = traced.static
+        if len(self._known) == _MOST_VARIANTS:
+            del self._known[next(iter(self._known))]
+        self._known[self.variant(structure, leaves)] = traced
+
+    def variant(self, structure: Any, leaves: Sequence[Any]) -> Hashable:
+        """What decides, beside the shapes, how such arguments are traced."""
+        static = (leaves[n] for n in self._static if n < len(leaves))
+        return structure, tuple(leaf if _is_hashable(leaf) else id(leaf) for leaf in static)
+
+    def known(self, structure: Any, leaves: Sequence[Any]) -> Traced | None:
+        """What it does with such arguments; None if it was not traced with any."""
+        return self._known.get(self.variant(structure, leaves))
+
+
+class Follower(Protocol):
+    """Who is told of the calls."""
+
+    def begins(self, function: UserFunction, arguments: Any) -> Any:
+        """A step is about to be called; what comes back goes to `ended`."""
+
+    def traced(self, function: UserFunction, arguments: Any, traced: Traced) -> Any:
+        """It was traced for the first time with such arguments: as `begins`, but after it."""
+
+    def ended(self, begun: Any, result: Any) -> None:
+        """It has given back this."""
+
+
+class _Local(threading.local):
+    """What goes on in a thread; `function` is the outermost one that is being called."""
+
+    def __init__(self) -> None:
+        self.function: UserFunction | None = None
+        self.tracing: Tracing | None = None
+        self.traced: Traced | None = None
+
+
+class JittedFunctions:
+    """Watches `jax.jit` where the program's own files call it.
+
+    Args:
+        guard: keeps errors away from the training.
+        follower: its functions keep their errors to themselves.
+        is_active: whether anything is recorded.
+    """
+
+    def __init__(
+        self,
+        guard: Callable[[Callable[..., Any]], Callable[..., Any]],
+        follower: Follower,
+        is_active: Callable[[], bool],
+    ) -> None:
+        self._follower = follower
+        self._read = guard(Tracing.traced)
+        self._is_active = is_active
+        self._local = _Local()
+
+    def install(self) -> Undo:
+        """Watch `jax.jit`."""
+        return wrap(jax, "jit", self._around)
+
+    @property
+    def tracing(self) -> Tracing | None:
+        """The trace of one of them that goes on in this thread."""
+        return self._local.tracing
+
+    def _around(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def make(options: dict[str, Any], function: Any, *args: Any) -> Any:
+            noted = self._noted(function)
+            known = getattr(noted, _NOTED, None)
+            jitted = original(noted, *args, **options)
+            if known is None:
+                return jitted
+            bound = getattr(function, "__self__", None)
+            return wrapt.FunctionWrapper(jitted, functools.partial(self._call, known, bound))
+
+        def jit(*args: Any, **options: Any) -> Any:
+            file = sys._getframe(1).f_code.co_filename
+            if not self._is_active() or not is_users(file) or is_installed(file):
+                return original(*args, **options)
+            return make(options, *args) if args else functools.partial(make, options)
+
+        return jit
+
+    def _noted(self, function: Any) -> Any:
+        """What stands for a function: one for each, as JAX compiles it once however often asked."""
+        if isinstance(function, types.MethodType):
+            return types.MethodType(self._noted(function.__func__), function.__self__)
+        if not isinstance(function, types.FunctionType):
+            return function
+        owner, known = function.__dict__.get(_NOTED_BY, (None, None))
+        if owner is self:
+            return known
+        of = UserFunction(function)
+
+        @functools.wraps(function)
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            if self._local.function is not of or self._local.tracing is not None:
+                return function(*args, **kwargs)
+            tracing = self._local.tracing = Tracing()
+            try:
+                result = tracing.run(function, args, kwargs)
+            finally:
+                self._local.tracing = None
+            self._local.traced = self._read(tracing, (args, kwargs), result)
+            return result
+
+        setattr(noted, _NOTED, of)
+        setattr(function, _NOTED_BY, (self, noted))
+        return noted
+
+    def _call(
+        self,
+        function: UserFunction,
+        bound: Any,
+        wrapped: Any,
+        instance: Any,
+        args: Any,
+        kwargs: Any,
+    ) -> Any:
+        local = self._local
+        if local.function is not None or not self._is_active():
+            return wrapped(*args, **kwargs)
+        owner = instance if bound is None else bound
+        arguments = (args if owner is None else (owner, *args), kwargs)
+        begun = self._follower.begins(function, arguments) if function.is_step else None
+        local.function = function
+        try:
+            result = wrapped(*args, **kwargs)
+        finally:
+            local.function, traced, local.traced = None, local.traced, None
+        if traced is not None:
+            begun = begun or self._follower.traced(function, arguments, traced)
+        if begun is not None:
+            self._follower.ended(begun, result)
+        return result
+
+
+def _is_hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
