@@ -1,6 +1,7 @@
 """Does the output of one example depend on another one, or on its place among them? (PRB03)"""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -28,50 +29,14 @@ def mixing(forward: Forward, *, examples: int | None = None, exact: bool = True)
         examples: the size of the first axis, if it is sure to be that of the examples.
         exact: whether to take the gradient, for which the activations of a forward are kept.
     """
-    if forward.is_packed:
-        return Answer(UNKNOWN, "a packed sequence has no axis of examples")
-    data = forward.data()
-    axis = 0
-    if examples is None and sequence_first(forward.module) is not None:
-        axis = int(any(tensor.dim() > 1 for _, tensor in data))
-    sized = [tensor for _, tensor in data if tensor.dim() > axis]
-    if not sized:
-        return Answer(UNKNOWN, "the model is given no tensor with an axis of examples")
-    examples = examples or int(max(sized, key=lambda tensor: tensor.dim()).shape[axis])
-    if examples < _FEWEST:
-        return Answer(UNKNOWN, f"a batch of {examples} is too small to exchange others than one")
-    if reason := _no_examples(data, axis, examples):
-        return Answer(UNKNOWN, reason)
-    before = forward.outputs()
-    rows = [(place, _by_example(out, axis, examples)) for place, out in enumerate(before)]
-    own = [(place, out) for place, out in rows if out is not None]
-    if not own:
-        return Answer(UNKNOWN, "no output has a part for each example")
-    again = forward.outputs()
-    if any(changed(a, b).any() for a, b in zip(before, again, strict=True)):
-        return Answer(UNKNOWN, "the output differs by itself from call to call")
-
-    def depends(kept: int, order: list[int]) -> list[int]:
-        """The places of the outputs of example `kept` that change when the others do."""
-        index = torch.tensor(order, device="cpu")
-        after = forward.outputs(
-            lambda _, t: (
-                t.index_select(axis, index.to(t.device))
-                if t.dim() > axis and t.shape[axis] == examples
-                else t
-            )
-        )
-        found = []
-        for place, out in own:
-            other = _by_example(after[place], axis, examples)
-            if other is None or changed(out[kept], other[kept]).any():
-                found.append(place)
-        return found
-
+    batch = _batch(forward, examples)
+    if isinstance(batch, str):
+        return Answer(UNKNOWN, batch)
+    axis, examples = batch.axis, batch.examples
     kept = examples // 2
     others = [one for one in range(examples) if one != kept]
     by_gradient = _gradients(forward, kept, axis, examples) if exact else {}
-    exchanged, refusal = _exchanged(depends, kept, others)
+    exchanged, refusal = _exchanged(batch, kept, others)
     if exchanged is None and not by_gradient:
         return Answer(UNKNOWN, f"the model takes its examples in the order they have only{refusal}")
     mixed = sorted({*by_gradient, *(exchanged or ())})
@@ -82,7 +47,7 @@ def mixing(forward: Forward, *, examples: int | None = None, exact: bool = True)
             return answer
         text = f"the output of an example depends on no other of {examples}"
         return Answer(CLEAN, text + _by_design(norms))
-    if all(before[place].shape[:2] == (examples, examples) for place in mixed):
+    if all(batch.outputs[place].shape[:2] == (examples, examples) for place in mixed):
         return Answer(
             NOTED, f"an output of {examples} × {examples} compares the examples, by design"
         )
@@ -91,7 +56,7 @@ def mixing(forward: Forward, *, examples: int | None = None, exact: bool = True)
     if by_gradient:
         return _found_by_gradient(by_gradient, kept, examples)
     near = sorted(others, key=lambda one: abs(one - kept))[: _PAIRS if exact else _FEW_PAIRS]
-    which = [one for one in near if _exchanged(depends, kept, others, [one])[0]]
+    which = [one for one in near if _exchanged(batch, kept, others, [one])[0]]
     though = ", though it has no gradient there" if exact else ""
     return Answer(
         FOUND,
@@ -101,8 +66,68 @@ def mixing(forward: Forward, *, examples: int | None = None, exact: bool = True)
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A call whose tensors have an axis of examples.
+
+    Attributes:
+        outputs: all outputs of the call.
+        by_example: those with a part for each example, as [examples, …], by their place.
+    """
+
+    forward: Forward
+    axis: int
+    examples: int
+    outputs: Sequence[torch.Tensor]
+    by_example: Mapping[int, torch.Tensor]
+
+    def changed_with(self, order: list[int], kept: int) -> list[int]:
+        """The places of the outputs of example `kept` that change with the order of the others."""
+        index = torch.tensor(order, device="cpu")
+        after = self.forward.outputs(
+            lambda _, t: (
+                t.index_select(self.axis, index.to(t.device))
+                if t.dim() > self.axis and t.shape[self.axis] == self.examples
+                else t
+            )
+        )
+        found = []
+        for place, output in self.by_example.items():
+            other = _by_example(after[place], self.axis, self.examples)
+            if other is None or changed(output[kept], other[kept]).any():
+                found.append(place)
+        return found
+
+
+def _batch(forward: Forward, examples: int | None) -> _Batch | str:
+    """The call's axis of examples and what it returns for each, or why there are none."""
+    if forward.is_packed:
+        return "a packed sequence has no axis of examples"
+    data = forward.data()
+    axis = 0
+    if examples is None and sequence_first(forward.module) is not None:
+        axis = int(any(tensor.dim() > 1 for _, tensor in data))
+    sized = [tensor for _, tensor in data if tensor.dim() > axis]
+    if not sized:
+        return "the model is given no tensor with an axis of examples"
+    examples = examples or int(max(sized, key=lambda tensor: tensor.dim()).shape[axis])
+    if examples < _FEWEST:
+        return f"a batch of {examples} is too small to exchange others than one"
+    if reason := _no_examples(data, axis, examples):
+        return reason
+    outputs = forward.outputs()
+    rows = {place: _by_example(out, axis, examples) for place, out in enumerate(outputs)}
+    by_example = {place: out for place, out in rows.items() if out is not None}
+    if not by_example:
+        return "no output has a part for each example"
+    again = forward.outputs()
+    if any(changed(a, b).any() for a, b in zip(outputs, again, strict=True)):
+        return "the output differs by itself from call to call"
+    return _Batch(forward, axis, examples, outputs, by_example)
+
+
 def _exchanged(
-    depends: Callable[[int, list[int]], list[int]],
+    batch: _Batch,
     kept: int,
     others: list[int],
     moved: list[int] | None = None,
@@ -118,7 +143,7 @@ def _exchanged(
     refusal = ""
     for order in _orders(kept, others, moved):
         try:
-            found = {*(found or ()), *depends(kept, order)}
+            found = {*(found or ()), *batch.changed_with(order, kept)}
         except Exception as error:  # the model's own
             refusal = f": {str(error).strip().partition(chr(10))[0] or type(error).__name__}"
     return found, refusal
