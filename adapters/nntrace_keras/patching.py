@@ -8,7 +8,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from nntrace.adapter.patching import Undo, calling_after, calling_before, replace
+from nntrace.adapter.patching import Undo, calling_after, calling_before, replace, uncounted
 
 __all__ = ["Undo", "after", "before", "wrap"]
 
@@ -19,7 +19,7 @@ def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..
     The wrapper keeps the original's module, by which AutoGraph decides what it converts.
     """
     original = getattr(owner, name)
-    return replace(owner, name, functools.wraps(original)(make(original)))
+    return replace(owner, name, functools.wraps(original)(uncounted(make(original))))
 
 
 def before(owner: Any, name: str, observe: Callable[..., object]) -> Undo:

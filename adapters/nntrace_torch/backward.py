@@ -22,6 +22,7 @@ class BackwardObserver:
         seen: whether `backward` has been called at all.
         number_of: returns the value of a loss if it is known without reading the tensor again.
         begins: called with the losses that a backward pass begins with, and their values.
+        ended: called when a backward pass whose beginning was told is over.
         light: called first, with the loss; True if it has noted the loss and nothing else is to
             be done. None while steps are not light.
     """
@@ -33,6 +34,7 @@ class BackwardObserver:
         self._scaling = scaling
         self.begins = begins
         self.number_of: Callable[[torch.Tensor], float | None] = lambda loss: None
+        self.ended: Callable[[], object] = lambda: None
         self.light: Callable[[Any], object] | None = None
         self._losses: list[Number] = []
         self._by_hand: list[Number] = []
@@ -84,12 +86,16 @@ class BackwardObserver:
 
     def _watched(self, original: Callable[..., Any]) -> Callable[..., Any]:
         observe = self._recorder.guard(self._backward)
+        ended = self._recorder.guard(self._ended)
 
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             light = self.light
-            if (light is None or not args or not light(args[0])) and not is_captured():
-                observe(*args, **kwargs)
-            return original(*args, **kwargs)
+            if (light is not None and args and light(args[0])) or is_captured():
+                return original(*args, **kwargs)
+            observe(*args, **kwargs)
+            result = original(*args, **kwargs)
+            ended()
+            return result
 
         return wrapper
 
@@ -109,6 +115,10 @@ class BackwardObserver:
         self._losses += numbers
         if self._backwards >= _MANY_LOSSES:
             self._losses = _shortened(self._losses)
+
+    def _ended(self) -> None:
+        if not is_in_backward():
+            self.ended()
 
     def _grad(
         self,

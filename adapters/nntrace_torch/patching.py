@@ -10,7 +10,7 @@ from torch.jit import _builtins
 from torch.utils._python_dispatch import _disable_current_modes
 
 from nntrace.adapter.patching import Undo as Undo
-from nntrace.adapter.patching import calling_after, calling_before, replace
+from nntrace.adapter.patching import calling_after, calling_before, replace, uncounted
 
 R = TypeVar("R")
 
@@ -32,8 +32,8 @@ def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
 def calling_from(frame: FrameType) -> Callable[..., Any]:
     """A function `(function, args, kwargs)` that calls from the line which `frame` executes.
 
-    Python shows a warning with the line that called, and by default once for each line: from a
-    wrapper it would show nntrace's line, and one warning where the program has earned two.
+    A function written in C has no `stacklevel`: its warnings point at the innermost frame, which is
+    nntrace's if a wrapper calls it.
     """
     called = frame.f_code
     code = _call.__code__.replace(
@@ -67,7 +67,7 @@ def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..
     is added, and TorchScript compiles the original's source.
     """
     original = getattr(owner, name)
-    wrapper: Any = functools.wraps(original)(make(original))
+    wrapper: Any = functools.wraps(original)(uncounted(make(original)))
     wrapper._torchdynamo_inline = original
     vars(wrapper)["__script_if_tracing_wrapper"] = True
     vars(wrapper)["__original_fn"] = original

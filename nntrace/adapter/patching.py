@@ -11,6 +11,18 @@ Undo = Callable[[], None]
 Function = Callable[..., Any]
 
 
+def uncounted(wrapper: Function) -> Function:
+    """`wrapper`, over which the levels of a warning's `stacklevel` pass without counting it.
+
+    The warning then points at the line at which it points without nntrace, and is shown as often:
+    by default once for each line. Python leaves out the frames of its import machinery, and knows
+    them by these two words in the names of their files (`is_internal_filename` in `_warnings.c`).
+    """
+    code = wrapper.__code__
+    wrapper.__code__ = code.replace(co_filename=f"{code.co_filename} (importlib._bootstrap)")
+    return wrapper
+
+
 def replace(owner: Any, name: str, wrapper: Any) -> Undo:
     """Set `owner.name` to `wrapper`; the undo does nothing once someone has patched over it."""
     original = getattr(owner, name)

@@ -89,6 +89,13 @@ def test_classes_that_are_laid_out_behind_without_being_moved_there(laid_out, nu
     assert found(loss) == [("classes", 3, 1)] * number
 
 
+@pytest.mark.parametrize("places", [(1, 1), (1,), ()])
+def test_classes_that_a_pooling_left_at_a_single_place_are_where_they_belong(places):
+    out = torch.randn(6, 5, *places, requires_grad=True)
+    loss = functional.cross_entropy(out.mul(2).view(6, -1), torch.randint(0, 5, (6,)))
+    assert found(loss) == []
+
+
 def test_several_predictions_behind_one_another_are_laid_out_by_right():
     out = torch.randn(4, 7, 21, requires_grad=True) * 1
     assert found(functional.cross_entropy(out.view(-1, 7), torch.randint(0, 7, (84,)))) == []

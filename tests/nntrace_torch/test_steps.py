@@ -281,6 +281,30 @@ def test_gradients_cleared_within_a_step_are_told_at_the_backward(trace_here):
     assert event.payload["file"] == __file__
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_copies_of_parameters_that_get_gradients_only_before_the_step_are_not_told(
+    trace_here, kept
+):
+    model = mlp()
+    copies = [torch.nn.Parameter(one.detach().clone()) for one in model.parameters()]
+
+    def program():
+        optimizer = torch.optim.SGD(copies, lr=0.1)
+        for _ in range(10):
+            model.zero_grad()
+            for _ in range(2):
+                loss_of(model, torch.randn(6, 4)).backward()
+            for one, copy in zip(model.parameters(), copies, strict=True):
+                copy.grad = one.grad.clone()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=not kept)
+            with torch.no_grad():
+                for one, copy in zip(model.parameters(), copies, strict=True):
+                    one.copy_(copy)
+
+    assert not trace_here(program).events_of("idle")
+
+
 def test_micro_batches_that_add_up_and_steps_at_changed_weights_are_not_told(trace_here):
     assert not trace_here(micro_batches(lambda optimizer: None)).events_of("idle")
     ascent = micro_batches(lambda optimizer: optimizer.zero_grad(), perturb=0.01)

@@ -46,6 +46,18 @@ def a_module():
         optimizer.step()
 
 
+def a_backward_hook_without_an_input_that_needs_gradients():
+    """Its warning counts five levels up: through autograd to the line that calls `backward`."""
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+    model.register_full_backward_hook(lambda module, inputs, outputs: None)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(4, 3)).square().mean().backward()
+        optimizer.step()
+
+
 def shown(run):
     """File, line, category and text of each warning that is shown, by Python's default filter."""
     globals().pop("__warningregistry__", None)  # what has been shown before
@@ -54,6 +66,14 @@ def shown(run):
         warnings.simplefilter("default")
         run()
     return [(one.filename, one.lineno, one.category, str(one.message)) for one in caught]
+
+
+PROGRAMS = (
+    two_losses,
+    a_number_with_its_graph,
+    a_module,
+    a_backward_hook_without_an_input_that_needs_gradients,
+)
 
 
 @pytest.fixture
@@ -65,7 +85,7 @@ def always():
     torch.set_warn_always(before)
 
 
-@pytest.mark.parametrize("program", [two_losses, a_number_with_its_graph, a_module])
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_warnings_are_shown_as_often_and_with_the_same_lines(program, trace_here, always):
     bare = shown(program)
     traced = shown(lambda: trace_here(program))

@@ -67,7 +67,8 @@ def _classes(node: Any) -> WrongAxis | None:
     shape, classes = _sizes(above), result[1]
     if shape is None or len(shape) < 3 or shape[1] != classes or shape[-1] == classes:
         return None
-    if result[0] != shape[0] * math.prod(shape[2:]):
+    places = math.prod(shape[2:])
+    if places == 1 or result[0] != shape[0] * places:  # a single place is not mixed with another
         return None
     if len(shape) == 3 and shape[-1] % classes == 0:  # several predictions behind one another
         return None

@@ -6,7 +6,6 @@ model's output. In steps that are not sampled only the batch size and the loss's
 
 import inspect
 import math
-import sys
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +18,6 @@ from nntrace.recorder import ForeignLoss, Recorder
 from nntrace_torch.loss.given import LossSampler, reduction
 from nntrace_torch.patching import (
     Undo,
-    calling_from,
     is_captured,
     outside_modes,
     read_number,
@@ -92,7 +90,7 @@ class LossObserver:
         observe = self._recorder.guard(self._observer(name))
 
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            result = calling_from(sys._getframe(1))(original, args, kwargs)
+            result = original(*args, **kwargs)
             if not (self.is_light and _are_recorded()) and not is_captured():
                 observe(result, *args, **kwargs)
             return result

@@ -51,6 +51,12 @@ def _some_gradients(optimizer: Optimizer) -> list[tuple[torch.Tensor, torch.Tens
     return list(islice(given, _WATCHED))
 
 
+def _state(parameter: torch.Tensor | None) -> tuple[int, int]:
+    """What changes when a parameter is given a gradient, or more of it; needs no waiting."""
+    gradient = None if parameter is None else parameter.grad
+    return (0, 0) if gradient is None else (id(gradient), gradient._version)
+
+
 class GradientClearing:
     """Remembers some gradients at the end of a step and looks at them before the next backward.
 
@@ -61,6 +67,8 @@ class GradientClearing:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._stepped: list[tuple[weakref.ref[torch.Tensor], int]] = []
+        self._before: list[tuple[int, int]] = []  # their gradients' states, before a backward
+        self._is_given = False
         self._lost = 0
         self._gone_at: Source | None = None  # the backward before which this step's were gone
         self._watched: list[tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor], int]] = []
@@ -77,6 +85,7 @@ class GradientClearing:
             goes_on: whether this step was sampled, too.
         """
         self._watched, self._stepped, self._gone_at = [], [], None
+        self._before, self._is_given = [], False
         if not goes_on:
             self._turns.clear()
         if not alone:
@@ -96,6 +105,7 @@ class GradientClearing:
         if not self._watched:
             return
         self.cleared = True
+        self._before = [_state(reference()) for reference, _ in self._stepped]
         for parameter_ref, gradient_ref, version in self._watched:
             parameter, gradient = parameter_ref(), gradient_ref()
             if parameter is None or gradient is None or parameter.grad is not gradient:
@@ -104,6 +114,16 @@ class GradientClearing:
                 self.cleared = False
         self._watched = []
 
+    def note_given(self) -> None:
+        """Note whether the first backward of a step has given gradients to the parameters.
+
+        Parameters that are copies of the model's, for mixed precision, get theirs by the program.
+        """
+        if self._before:
+            now = [_state(reference()) for reference, _ in self._stepped]
+            self._is_given = now != self._before
+            self._before = []
+
     def look_at_turns(self) -> None:
         """Look at them before each backward, where several optimizers take turns."""
         for turn in self._turns.values():
@@ -111,7 +131,7 @@ class GradientClearing:
 
     def look_between(self) -> None:
         """Look whether gradients are gone before a further backward of the same step."""
-        if self._lost >= _LOST or not self._stepped:
+        if self._lost >= _LOST or not self._is_given:
             return
         for reference, version in self._stepped:
             parameter = reference()

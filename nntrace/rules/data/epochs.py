@@ -105,7 +105,7 @@ def duplicate_examples(
     Source: Karpathy's Recipe, step 1 (look for duplicates).
     """
     batches = [b for b in training_batches(trace) if b.epoch is not None and b.batch_size]
-    loaders = [event.payload for event in trace.events_of(EventKind.LOADER)]
+    loaders = _training_loaders(trace)
     if any(loader.get("replacement") is True for loader in loaders):
         yield Skipped("the sampler draws with replacement: copies are expected")
         return
@@ -226,6 +226,14 @@ def _passes(trace: Trace) -> list[_Pass]:
             )
         )
     return found
+
+
+def _training_loaders(trace: Trace) -> list[dict[str, Any]]:
+    """What is known of the loaders, but for those whose every pass was without a step."""
+    passes = _passes(trace)
+    evaluating = {one.loader for one in passes} - {one.loader for one in passes if one.steps}
+    loaders = (event.payload for event in trace.events_of(EventKind.LOADER))
+    return [loader for loader in loaders if loader.get("loader") not in evaluating]
 
 
 def _same_order(

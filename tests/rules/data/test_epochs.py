@@ -138,6 +138,14 @@ def test_batches_that_are_drawn_anew_without_copies_are_meant(batch_size, copies
     assert findings("DAT08", trace) if judged else skip_reasons("DAT08", trace)
 
 
+@pytest.mark.parametrize(("steps", "judged"), [(0, False), (10, True)])
+def test_the_loader_of_an_evaluation_does_not_say_how_training_draws(steps, judged):
+    other = event("loader", loader=1, dataset_size=64, batch_size=64)
+    events = [loader(batch_size=None), other, *passes(1, loader=1, steps=steps)]
+    trace = trace_of(steps=10, batches=epoch_of(200), events=events)
+    assert findings("DAT08", trace) if judged else skip_reasons("DAT08", trace)
+
+
 def test_batches_made_by_hand_have_no_epoch_to_judge():
     rows = [batch(step, batch_size=32, duplicate_examples=9) for step in range(10)]
     assert skip_reasons("DAT08", trace_of(steps=10, batches=rows, events=[loader()]))
