@@ -121,12 +121,15 @@ def eval_on_one_batch(
         for event in trace.events_of(EventKind.LOADER)
         if isinstance(loader := event.payload.get("loader"), int)
     }
+    passes_over = [event.payload for event in trace.events_of(EventKind.EPOCH)]
+    training = {one.get("loader") for one in passes_over if one.get("steps")}
     seen = sorted(
         (
             (loader, event.step, examples, size)
             for event in trace.events_of(EventKind.EPOCH)
             if event.payload.get("steps") == 0
             and isinstance(loader := event.payload.get("loader"), int)
+            and loader not in training  # a batch taken from it may be looked at for its shape
             and isinstance(examples := event.payload.get("examples"), int)
             and isinstance(size := sizes.get(loader), int)
             and size > 0

@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.chance import (
+    SQUARED_ERROR,
     batches_of_last_phase,
     chance_losses,
     comparable_function,
@@ -38,6 +39,8 @@ from nntrace.trace import Trace
 
 _LEARNED = 0.8  # of chance: a loss below it shows that something was learned, here or earlier
 _GROWN = 1.5  # times their first size: samples of the same data do not differ so much
+_CHANGED = 1.1  # times their first size, if the errors have not grown with them
+_KEPT_UP = 0.9  # of the errors of a model that learns nothing while the targets grow
 _HEADS = (10, 20, 40)  # steps that count as the start: short ones are, long ones are less noisy
 _SURE_STEPS = 200
 _ASCENT = "Check the sign of the loss, of the gradients, and of the update."
@@ -70,14 +73,16 @@ def loss_not_decreasing(
     Silent if either shows progress of more than 1 %, if the loss is already well below chance, or
     if a check has shown that it is higher without inputs (PRB02). Not judged if the noise could
     hide a fall by a quarter, as when every step is another task, nor if a network makes the targets
-    of every step (Q-learning) or targets grow as the errors do. A warning for runs below 200 steps,
-    and for losses whose chance value is unknown: their floor may lie just below the start, so for
-    them a trend half as certain counts as progress.
+    of every step (Q-learning), or targets grow as the errors do, or more (returns). A warning for
+    runs below 200 steps, and for losses whose chance value is unknown: their floor may lie just
+    below the start, so for them a trend half as certain counts as progress.
     Source: Karpathy's Recipe, step 2 (overfit one batch); "37 reasons", IV.
     """
     series = loss_series(trace)
     full_rate_steps = steps_at_full_rate(trace)
-    if skipped := unjudgeable(series, steps) or _moving_targets(trace, series):
+    if skipped := (
+        unjudgeable(series, steps) or _moving_targets(trace, series) or _kept_up(trace, series)
+    ):
         yield skipped
         return
     if full_rate_steps < steps:
@@ -210,6 +215,18 @@ def _moving_targets(trace: Trace, series: LossSeries) -> Skipped | None:
     if growth > _GROWN and _level(series) <= growth**2 * median(series.value[:fifth]):
         return Skipped(f"targets become {growth:.2g} times as large: errors grow with them")
     return None
+
+
+def _kept_up(trace: Trace, series: LossSeries) -> Skipped | None:
+    """Skip if the squared error fell in relation to targets that have grown, such as returns."""
+    calls = trace.events_of(EventKind.LOSS_CALL)
+    if not all(event.payload.get("function") in SQUARED_ERROR for event in calls):
+        return None
+    growth, fifth = target_growth(trace), max(1, len(series) // 5)
+    expected = growth**2 * median(series.value[:fifth])
+    if growth <= _CHANGED or not 0.0 < _level(series) < _KEPT_UP * expected:
+        return None
+    return Skipped(f"targets become {growth:.2g} times as large, and errors grow less")
 
 
 def _level(series: LossSeries) -> float:

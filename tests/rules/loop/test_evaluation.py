@@ -62,6 +62,18 @@ def test_one_short_evaluation_may_be_a_look():
     assert skip_reasons("LOS23", trace_of(steps=3, events=passes))
 
 
+@pytest.mark.parametrize(("trained", "found"), [(32, 0), (0, 1)])
+def test_a_batch_taken_from_the_training_data_for_its_shape_is_no_evaluation(trained, found):
+    passes = [event("loader", loader=0, dataset_size=1000), event("loader", loader=1)]
+    passes += [
+        event("epoch", 10 * n, loader=0, epoch=2 * n, batches=1, examples=9, steps=0)
+        for n in range(3)
+    ]
+    passes += [event("epoch", 30, loader=0, epoch=1, batches=32, examples=99, steps=trained)]
+    trace = trace_of(steps=3, events=passes)
+    assert findings("LOS23", trace) if found else skip_reasons("LOS23", trace)
+
+
 @pytest.mark.parametrize(("examples", "found"), [(19, 1), (20, 0)])
 def test_evaluations_of_keras_tell_what_they_were_over(examples, found):
     passes = [event("loader", loader=2, dataset_size=100)]

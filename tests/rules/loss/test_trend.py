@@ -269,6 +269,22 @@ def test_errors_may_grow_as_targets_do(code):
     assert "targets" in skip_reasons(code, growing(2.2, 2.5))[0]
 
 
+@pytest.mark.parametrize(
+    ("growth", "rise", "function", "judged"),
+    [
+        (1.3, 1.3, "mse_loss", False),  # 0.83 times what a model that learns nothing would have
+        (1.3, 1.6, "mse_loss", True),
+        (1.1, 1.0, "mse_loss", True),
+        (1.3, 1.3, "l1_loss", True),
+    ],
+)
+def test_squared_errors_that_grow_less_than_the_targets_have_fallen(growth, rise, function, judged):
+    trace = growing(growth, rise, function)
+    assert bool(skip_reasons("LOS07", trace)) is not judged
+    if judged:
+        assert findings("LOS07", trace)
+
+
 @pytest.mark.parametrize(("growth", "rise"), [(1.6, 2.0), (2.2, 9.0), (30.0, 40.0)])
 def test_errors_that_grow_more_than_targets_or_with_targets_that_run_away_diverge(growth, rise):
     assert findings("LOS08", growing(growth, rise))
