@@ -14,6 +14,7 @@ from nntrace_keras.program.losses import (
     is_exchanged,
     is_handed_in,
     is_symbolic,
+    positions_of_one_target,
 )
 from nntrace_keras.program.objective import Term, sum_of
 from nntrace_keras.program.sources import Source
@@ -79,5 +80,6 @@ class LossReader:
         self._announced.add((path, source))
         payload = announcement(facts, path, classes, source, is_weighted=call.is_weighted)
         payload["masked"] = call.is_masked
+        payload["positions"] = positions_of_one_target(facts, call.target, call.prediction)
         payload["exchanged"] = is_exchanged(facts, call.target, call.prediction)
         self._recorder.add_event(EventKind.LOSS_CALL, payload)

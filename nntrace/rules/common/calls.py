@@ -6,6 +6,7 @@ A trace is not trusted: a payload value of another type than documented counts a
 from dataclasses import dataclass
 from typing import Any
 
+from nntrace.rules.common.payloads import count
 from nntrace.rules.finding import Location
 from nntrace.rules.rule import source_line
 from nntrace.schema import EventKind
@@ -32,6 +33,7 @@ class LossCall:
         is_paired: whether Keras' loss uses the logits behind the predictions, whatever it is told.
         is_doubled: whether those logits are the output of a softmax or sigmoid themselves.
         is_exchanged: whether targets are the model's output, and predictions come with the data.
+        positions: how many positions of an example are compared with its one target; else 0.
     """
 
     function: str
@@ -46,6 +48,7 @@ class LossCall:
     is_paired: bool
     is_doubled: bool
     is_exchanged: bool
+    positions: int
     location: Location | None
 
 
@@ -74,6 +77,7 @@ def loss_calls(trace: Trace) -> tuple[LossCall, ...]:
                 values.get("hidden_logits") is True,
                 values.get("doubled") is True,
                 values.get("exchanged") is True,
+                count(values, "positions"),
                 location_in(values),
             )
         )

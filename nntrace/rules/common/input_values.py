@@ -1,6 +1,7 @@
-"""What kind of values the inputs hold, and whether the first layer normalises them."""
+"""What kind of values the inputs hold, and whether the first layer normalises or bins them."""
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -17,6 +18,7 @@ NEVER_ADAPTED = (
     "divides by 1."
 )
 _NORMALISES = ("Normalization", "Rescaling")  # layers before a model that only scale data
+_BINS = "Discretization"
 _SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape"})
 
 
@@ -56,11 +58,14 @@ def not_adapted(trace: Trace) -> Site | None:
 
 
 def _all_features_are_scaled(trace: Trace) -> bool:
-    """Whether the layers that only scale data have as many features as the inputs."""
-    scaled = [s for s in trace.sites_of(Role.ACTIVATION) if s.module_type in _NORMALISES]
+    """Whether the layers that only scale data, or put it into bins, cover the inputs' features."""
+    layers = trace.sites_of(Role.ACTIVATION)
+    scaled = [s for s in layers if s.module_type in _NORMALISES]
+    binned = [s for s in layers if s.module_type == _BINS]
     inputs = [s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype]
     features = [sum(s.shape[-1] for s in sites if s.shape) for sites in (scaled, inputs)]
-    return bool(scaled) and features[0] >= features[1]
+    covered = features[0] + sum(prod(s.shape[1:-1]) for s in binned)  # the last axis are bins
+    return bool(scaled or binned) and covered >= features[1]
 
 
 def _meets_a_norm(trace: Trace, given: Site) -> bool:

@@ -239,16 +239,21 @@ def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
 
     (N, 1) against (N,) gives N × N differences: each prediction is compared with every target, and
     the best answer is the mean of all targets. Only an expansion beyond both shapes counts: one
-    constant target for the whole batch is fine. Losses written by hand are seen as well, with Keras
-    on TensorFlow in graphs and eagerly (Keras' own losses make both shapes alike).
+    constant target for the whole batch is fine. A warning if predictions [examples, positions, 1]
+    meet one target for each example, as after a recurrent layer that returns its whole sequence:
+    Keras compares each position with that target. Losses written by hand are seen as well, with
+    Keras on TensorFlow in graphs and eagerly (Keras' own losses make both shapes alike).
     Source: PyTorch's warning in `mse_loss`; "37 reasons", 15 (check your loss).
     """
     calls = [call for call in loss_calls(trace) if call.shape is not None]
+    where = span([batch.step for batch in training_batches(trace)])
+    if repeated := next((call for call in loss_calls(trace) if call.positions > 1), None):
+        yield _one_target_for_all(repeated, where)
+        return
     objectives = trace.events_of(EventKind.OBJECTIVE)
     if not calls and not objectives:
         yield Skipped("the shapes of predictions and targets were not recorded")
         return
-    where = span([batch.step for batch in training_batches(trace)])
     for call in calls:
         given, wanted = call.shape or (), call.target_shape or ()
         whole = _broadcast(given, wanted)
@@ -269,6 +274,19 @@ def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
                 location=location_in(event.payload),
             )
             return
+
+
+def _one_target_for_all(call: LossCall, where: tuple[int, int]) -> Finding:
+    return Finding(
+        f"`{call.path}` is given predictions (N, {call.positions}, 1) and targets (N, 1): all "
+        f"{call.positions} positions of an example are trained to predict its one target.",
+        steps=where,
+        severity=Severity.WARNING,
+        evidence={"positions": call.positions},
+        advice="Let the last recurrent layer return its last output only "
+        "(`return_sequences=False`), or pool over the positions before the last layer.",
+        location=call.location,
+    )
 
 
 def _size(batch: Batch) -> float | None:

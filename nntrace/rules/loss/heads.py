@@ -7,6 +7,7 @@ from nntrace.rules.common.calls import REGRESSION, LossCall, loss_calls
 from nntrace.rules.common.chance import (
     BINARY,
     CROSS_ENTROPY,
+    is_of,
     loss_inputs,
     loss_location,
     training_batches,
@@ -20,6 +21,8 @@ from nntrace.trace import Batch, Trace
 _LOGIT_BINARY = "binary_cross_entropy_with_logits"
 _OUT_OF_RANGE = "all elements of input should be between 0 and 1"  # PyTorch's own words
 _ROUNDING = 1e-3
+_ROWS = 2  # axes of targets that hold a row for each example
+_SEVERAL = 1.2  # ones in a row of the targets, on average
 _RANGES = {
     "sigmoid": (0.0, 1.0),
     "softmax": (0.0, 1.0),
@@ -167,13 +170,17 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
     Squared or absolute error on a softmax classifier with one-hot targets (its gradient vanishes
     where the model is most wrong), cross-entropy between exclusive classes on independent
     sigmoids, a binary loss on a softmax. With Keras on TensorFlow also a cross-entropy or
-    divergence whose arguments are exchanged (Keras takes the targets first). Soft targets, as in
+    divergence whose arguments are exchanged (Keras takes the targets first), and a cross-entropy
+    between exclusive classes whose targets have several ones for an example. Soft targets, as in
     distillation and consistency training, are left alone.
     Source: "37 reasons", 15 and 20; Goodfellow et al., Deep Learning, 6.2.2.
     """
     announced = loss_calls(trace)
     if exchanged := [call for call in announced if call.is_exchanged]:
         yield _exchanged(trace, exchanged[0])
+        return
+    if several := _of_several_classes(trace):
+        yield several
         return
     calls = [call for call in announced if call.head]
     if not calls:
@@ -203,6 +210,40 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
             evidence={"loss_function": call.function, "head": call.head, "outputs": width},
             location=call.location,
         )
+
+
+def _of_several_classes(trace: Trace) -> Finding | None:
+    """The finding on rows of zeros and ones, most with several ones, for exclusive classes."""
+    for path, batches in loss_inputs(trace).items():
+        site = trace.site(path, Role.TARGET)
+        is_exclusive = any(is_of(path, name) for name in CROSS_ENTROPY)
+        if not is_exclusive or site is None or len(site.shape) != _ROWS:
+            continue
+        width = site.shape[-1]
+        rows = [b.target_mean * width for b in batches if _is_binary(b) and b.classes == width]
+        if not rows or len(rows) < len(batches) or min(rows) < _SEVERAL:
+            continue
+        return Finding(
+            f"`{path}`, for exclusive classes, is given targets with {median(rows):.2g} ones for "
+            "an example.",
+            site=site,
+            steps=(batches[0].step, batches[-1].step),
+            severity=Severity.ERROR,
+            explains=("LOS01", "LOS08", "LOS10", "LOS12", "LOS22"),
+            evidence={"ones": median(rows), "batches": len(rows)},
+            advice="For independent labels let the model end in a sigmoid and take "
+            '`"binary_crossentropy"`; for exclusive ones give one class for each example.',
+            location=loss_location(trace, path),
+        )
+    return None
+
+
+def _is_binary(batch: Batch) -> bool:
+    """Whether the targets of a batch are zeros and ones."""
+    mean, std = batch.target_mean, batch.target_std
+    if mean is None or std is None or (batch.target_min, batch.target_max) != (0.0, 1.0):
+        return False
+    return bool(abs(std**2 - mean * (1 - mean)) < _ROUNDING)
 
 
 def _exchanged(trace: Trace, call: LossCall) -> Finding:

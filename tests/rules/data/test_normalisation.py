@@ -261,6 +261,14 @@ def test_layers_that_scale_data_may_stand_after_lookups_if_there_is_one_for_each
     assert len(findings("DAT04", trace_of(steps=3, sites=[*inputs, *layers]))) == found
 
 
+@pytest.mark.parametrize(("binned", "found"), [([[64, 6], [64, 4]], 0), ([[64, 6]], 1)])
+def test_features_that_are_put_into_bins_need_no_scale(binned, found):
+    wide = {"mean": 40.0, "std": 17.0, "shape": [64, 1], "numel": 64}
+    inputs = [site(f"input.{name}", "input", **wide) for name in ("age", "income")]
+    layers = [site("bins", "activation", module_type="Discretization", shape=s) for s in binned]
+    assert len(findings("DAT04", trace_of(steps=3, sites=[*inputs, *layers]))) == found
+
+
 @pytest.mark.parametrize(("std", "found"), [(50.0, 1), (1.0, 0)])
 def test_a_normalisation_that_was_never_adapted_is_named(std, found):
     given = image(mean=100.0, std=50.0, min=0.0, max=300.0)

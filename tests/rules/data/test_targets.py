@@ -184,6 +184,15 @@ def test_classes_have_no_scale():
 # LOS18
 
 
+@pytest.mark.parametrize(("positions", "found"), [(24, 1), (0, 0)])
+def test_positions_that_share_the_one_target_of_an_example_are_a_warning(positions, found):
+    shapes = {"shape": [8, 1], "target_shape": [8, 1], "file": "a.py", "line": 3}
+    call = event("loss_call", function="mse_loss", positions=positions, **shapes)
+    results = findings("LOS18", trace_of(steps=3, batches=batches(3), events=[call]))
+    assert [result.level for result in results] == [Severity.WARNING] * found
+    assert all("return_sequences=False" in result.advice for result in results)
+
+
 @pytest.mark.parametrize(
     ("shape", "target", "found"),
     [

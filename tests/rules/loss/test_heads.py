@@ -184,6 +184,37 @@ def test_arguments_in_the_wrong_order_are_an_error():
     assert "y_true, y_pred" in finding.advice
 
 
+@pytest.mark.parametrize(
+    ("function", "mean", "width", "found"),
+    [
+        ("categorical_crossentropy", 0.5, 5, 1),
+        ("categorical_crossentropy", 0.25, 5, 1),
+        ("categorical_crossentropy", 0.23, 5, 0),
+        ("categorical_crossentropy", 0.2, 5, 0),
+        ("cross_entropy", 0.5, 5, 1),
+        ("binary_cross_entropy", 0.5, 5, 0),
+        ("cross_entropy", 0.5, None, 0),  # class numbers
+    ],
+)
+def test_exclusive_classes_of_which_an_example_has_several_are_an_error(
+    function, mean, width, found
+):
+    shape = [32] if width is None else [32, width]
+    target = site(function, "target", shape=shape)
+    ones = {"target_mean": mean, "target_std": (mean * (1 - mean)) ** 0.5}
+    ones |= {"target_min": 0.0, "target_max": 1.0, "classes": 5}
+    results = findings("LOS06", called(function, head="affine", sites=[target], **ones))
+    assert len(results) == found
+    assert all("binary_crossentropy" in finding.advice for finding in results)
+
+
+def test_targets_between_zero_and_one_are_shares_of_classes():
+    target = site("cross_entropy", "target", shape=[32, 5])
+    shares = {"target_mean": 0.5, "target_std": 0.1, "target_min": 0.0, "target_max": 1.0}
+    trace = called("cross_entropy", head="affine", sites=[target], classes=5, **shares)
+    assert findings("LOS06", trace) == []
+
+
 AXES = [
     ("nll_loss", "log_softmax", 32, [32, 10], 1),
     ("nll_loss", "log_softmax", 10, [32, 10], 0),
