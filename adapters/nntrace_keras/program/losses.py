@@ -176,10 +176,10 @@ def positions_of_one_target(facts: LossFacts, target: Any, prediction: Any) -> i
 
     Keras gives a target [examples, 1] another axis for predictions [examples, positions, 1].
     """
-    given, wanted = (getattr(tensor, "shape", ()) for tensor in (prediction, target))
     if not facts.is_keras or facts.labels or (rank_of(prediction), rank_of(target)) != (3, 2):
         return 0
-    return int(given[1] or 0) if given[-1] == wanted[-1] == 1 != given[1] else 0
+    _, positions, width = prediction.shape
+    return int(positions or 0) if width == target.shape[-1] == 1 != positions else 0
 
 
 def recorded_name(name: str, takes_logits: bool) -> str:

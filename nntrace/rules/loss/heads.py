@@ -220,7 +220,8 @@ def _of_several_classes(trace: Trace) -> Finding | None:
         if not is_exclusive or site is None or len(site.shape) != _ROWS:
             continue
         width = site.shape[-1]
-        rows = [b.target_mean * width for b in batches if _is_binary(b) and b.classes == width]
+        means = [b.target_mean for b in batches if _is_binary(b) and b.classes == width]
+        rows = [mean * width for mean in means if mean is not None]
         if not rows or len(rows) < len(batches) or min(rows) < _SEVERAL:
             continue
         return Finding(
