@@ -12,6 +12,7 @@ from nntrace.rules.common.chance import (
     loss_location,
     training_batches,
 )
+from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
@@ -23,6 +24,14 @@ _OUT_OF_RANGE = "all elements of input should be between 0 and 1"  # PyTorch's o
 _ROUNDING = 1e-3
 _ROWS = 2  # axes of targets that hold a row for each example
 _SEVERAL = 1.2  # ones in a row of the targets, on average
+_FOR_LABELS_IN_KERAS = (
+    'For independent labels let the model end in a sigmoid and take `"binary_crossentropy"`; for '
+    "exclusive ones give one class for each example."
+)
+_FOR_LABELS = (
+    "For independent labels take `binary_cross_entropy_with_logits` (`BCEWithLogitsLoss`), and 0 "
+    "as the threshold of a logit; for exclusive ones give one class for each example."
+)
 _RANGES = {
     "sigmoid": (0.0, 1.0),
     "softmax": (0.0, 1.0),
@@ -170,9 +179,10 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
     Squared or absolute error on a softmax classifier with one-hot targets (its gradient vanishes
     where the model is most wrong), cross-entropy between exclusive classes on independent
     sigmoids, a binary loss on a softmax. With Keras on TensorFlow also a cross-entropy or
-    divergence whose arguments are exchanged (Keras takes the targets first), and a cross-entropy
-    between exclusive classes whose targets have several ones for an example. Soft targets, as in
-    distillation and consistency training, are left alone.
+    divergence whose arguments are exchanged (Keras takes the targets first). And a cross-entropy
+    between exclusive classes whose targets have several ones for an example, unless they have the
+    form of the input, as counts that are reconstructed. Soft targets, as in distillation and
+    consistency training, are left alone.
     Source: "37 reasons", 15 and 20; Goodfellow et al., Deep Learning, 6.2.2.
     """
     announced = loss_calls(trace)
@@ -214,10 +224,11 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
 
 def _of_several_classes(trace: Trace) -> Finding | None:
     """The finding on rows of zeros and ones, most with several ones, for exclusive classes."""
+    inputs = [site.shape for site in trace.sites_of(Role.INPUT)]
     for path, batches in loss_inputs(trace).items():
         site = trace.site(path, Role.TARGET)
         is_exclusive = any(is_of(path, name) for name in CROSS_ENTROPY)
-        if not is_exclusive or site is None or len(site.shape) != _ROWS:
+        if not is_exclusive or site is None or len(site.shape) != _ROWS or site.shape in inputs:
             continue
         width = site.shape[-1]
         means = [b.target_mean for b in batches if _is_binary(b) and b.classes == width]
@@ -232,8 +243,7 @@ def _of_several_classes(trace: Trace) -> Finding | None:
             severity=Severity.ERROR,
             explains=("LOS01", "LOS08", "LOS10", "LOS12", "LOS22"),
             evidence={"ones": median(rows), "batches": len(rows)},
-            advice="For independent labels let the model end in a sigmoid and take "
-            '`"binary_crossentropy"`; for exclusive ones give one class for each example.',
+            advice=_FOR_LABELS_IN_KERAS if speaks_keras(trace) else _FOR_LABELS,
             location=loss_location(trace, path),
         )
     return None

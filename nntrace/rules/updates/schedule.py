@@ -19,7 +19,7 @@ _REPEATING = ("CosineAnnealingWarmRestarts", "CyclicLR", "CosineDecayRestarts")
     "UPD10",
     "scheduler-unit-mistaken",
     Severity.WARNING,
-    explains=("UPD02", "UPD08", "UPD09", "LOS07", "LOS14", "LOS15"),
+    explains=("UPD02", "UPD08", "UPD09", "LOS07", "LOS11", "LOS14", "LOS15"),
     advice="Step the scheduler in the unit it is made for: after each batch if its length is in "
     "optimizer steps, after each epoch if it is in epochs.",
 )

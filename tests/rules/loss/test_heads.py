@@ -205,7 +205,17 @@ def test_exclusive_classes_of_which_an_example_has_several_are_an_error(
     ones |= {"target_min": 0.0, "target_max": 1.0, "classes": 5}
     results = findings("LOS06", called(function, head="affine", sites=[target], **ones))
     assert len(results) == found
-    assert all("binary_crossentropy" in finding.advice for finding in results)
+    assert all("binary_cross_entropy_with_logits" in finding.advice for finding in results)
+
+
+def test_counts_that_are_reconstructed_have_the_form_of_the_input():
+    sites = [
+        site("input.0", "input", shape=[32, 5]),
+        site("cross_entropy", "target", shape=[32, 5]),
+    ]
+    ones = {"target_mean": 0.5, "target_std": 0.5, "target_min": 0.0, "target_max": 1.0}
+    trace = called("cross_entropy", head="affine", sites=sites, classes=5, **ones)
+    assert findings("LOS06", trace) == []
 
 
 def test_targets_between_zero_and_one_are_shares_of_classes():

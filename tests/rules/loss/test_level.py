@@ -68,6 +68,44 @@ def test_a_loss_that_has_just_come_to_the_frequencies_of_labels_is_noted(way, le
     assert ("Train on" in finding.advice) is (level is Severity.INFO)
 
 
+def stuck(targets, *, classes=100, rare=1):
+    """A loss at the chance of classes, of which the second half is `rare` times as rare."""
+    counts = np.repeat([rare, 1], classes // 2)
+    shares = counts / counts.sum()
+    entropy = -float((shares * np.log(shares)).sum())
+    rows = batches(
+        200,
+        loss_function="cross_entropy",
+        classes=classes,
+        batch_size=targets,
+        label_values=tuple(range(classes)),
+        label_counts=tuple(int(count) for count in counts),
+    )
+    call = event(
+        "loss_call",
+        function="cross_entropy",
+        reduction="mean",
+        classes=classes,
+        shape=[targets, classes],
+        target_shape=[targets],
+    )
+    return trace_of(loss=noisy(np.full(200, entropy), 0.01), batches=rows, events=[call])
+
+
+@pytest.mark.parametrize(
+    ("targets", "rare", "level"),
+    [
+        (24, 1, Severity.INFO),
+        (26, 1, Severity.ERROR),
+        (149, 20, Severity.INFO),
+        (151, 20, Severity.ERROR),
+    ],
+)
+def test_classes_of_which_few_were_seen_cannot_have_been_learned_yet(targets, rare, level):
+    [finding] = findings("LOS11", stuck(targets, rare=rare))
+    assert finding.level is level
+
+
 def test_a_bad_start_above_even_labels_is_no_learning_of_their_frequencies():
     loss = np.concatenate([np.linspace(2 * LN10, LN10, 120), np.full(280, LN10)])
     rows = batches(
