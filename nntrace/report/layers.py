@@ -7,6 +7,7 @@ from typing import Final
 
 import altair as alt
 import numpy as np
+import numpy.typing as npt
 
 from nntrace.report.figure import STEP, Chart, Figure, Rows, data, layered, magnitude
 from nntrace.report.theme import SEQUENCE, colour
@@ -59,7 +60,7 @@ def layer_figures(trace: Trace) -> Iterator[Figure]:
     """The figures on layers for which the run holds data."""
     parameters = weights(trace)
     ratios = update_ratios(trace, parameters)
-    if np.isfinite(ratios).any():
+    if _is_drawn(ratios).any():
         yield Figure(
             "update-ratio",
             "Update ratio rms(Δw) / rms(w)",
@@ -67,11 +68,12 @@ def layer_figures(trace: Trace) -> Iterator[Figure]:
             "Median and range over all weights. The band is 1e-4 to 1e-2, the line 1e-3.",
             wide=True,
         )
+    if np.isfinite(ratios).any():
         yield from _heatmap(
             trace, parameters, ratios, "update-ratio-by-layer", "Update ratio by layer",
             "Aim at 1e-3: yellow learns too fast, dark too slowly.", domain=(-6.0, 0.0),
         )  # fmt: skip
-    present = [view for view in _VIEWS if (trace.series(view.role, view.stat) > 0).any()]
+    present = [view for view in _VIEWS if _is_drawn(trace.series(view.role, view.stat)).any()]
     for view in present:
         if len(trace.sites_of(view.role)) > 1:
             yield Figure(
@@ -183,13 +185,19 @@ def _largest(values: FloatArray, parts: Sequence[IntArray]) -> FloatArray:
     return np.stack([usable[part].max(axis=0) for part in parts])
 
 
+def _is_drawn(values: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which values have a place on a logarithmic axis."""
+    return np.isfinite(values) & (values > 0)
+
+
 def _profiles(trace: Trace, view: _View) -> Chart:
     """A statistic by depth at a few of the sampled steps."""
     sites, values = trace.sites_of(view.role), trace.series(view.role, view.stat)
     picked = chosen(len(sites), _MOST_LAYERS)
     names = labels([sites[index] for index in picked])
     rows: Rows = []
-    for sample in chosen(len(values), _PROFILES):
+    drawn = np.flatnonzero(_is_drawn(values).any(axis=1))
+    for sample in drawn[chosen(len(drawn), _PROFILES)]:
         step = int(trace.sampled_steps[sample])
         for depth, (index, text) in enumerate(zip(picked, names, strict=True)):
             value = float(values[sample, index])

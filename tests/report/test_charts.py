@@ -68,6 +68,25 @@ def test_a_heatmap_cell_shows_the_largest_of_its_samples_and_nan_in_red() -> Non
     assert red["a"] <= 400 < red["b"]
 
 
+def test_a_run_that_breaks_after_its_first_step_shows_that_step_by_depth() -> None:
+    std = [0.5] + [math.nan] * 99
+    trace = trace_of(
+        loss=[1.0] * 100, sites=[site("a", "activation", std=std), site("b", "activation", std=std)]
+    )
+    (figure,) = (f for f in layer_figures(trace) if f.name == "activation-by-depth")
+    assert {row["step"] for row in rows_of(specification(figure, width=100))} == {0}
+
+
+@pytest.mark.parametrize(("moved", "drawn"), [(0.0, False), (1e-3, True)])
+def test_update_ratios_are_drawn_only_where_something_moved(moved: float, drawn: bool) -> None:
+    rows = [
+        site("a.weight", role, rms=[size] * 9, shape=[8, 8], numel=64, parent="a")
+        for role, size in (("param", 1.0), ("update", moved))
+    ]
+    names = {figure.name for figure in layer_figures(trace_of(loss=[1.0] * 9, sites=rows))}
+    assert ("update-ratio" in names) is drawn
+
+
 def test_a_recorded_zero_of_a_heatmap_has_the_lowest_colour_and_a_missing_value_none() -> None:
     frozen = site("a", "activation", std=[0.0] * 10)
     missing = site("b", "activation", std=[1e-3] * 5 + [math.nan] * 5)

@@ -85,7 +85,7 @@ def test_a_run_of_nothing_but_nan_has_a_page(tmp_path: Path) -> None:
         ],
     )
     html = page(run)
-    assert "Where the NaN went" in html
+    assert "Sites that the NaN reached" in html
     assert "NaN" not in json.dumps(charts(html))
 
 
