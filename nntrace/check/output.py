@@ -28,7 +28,7 @@ _MARKS: Final = {
     Outcome.PASSED: ("✓", "green"),
     Outcome.NOTED: ("i", "cyan"),
     Outcome.FAILED: ("✗", "bold red"),
-    Outcome.SKIPPED: ("–", "dim"),
+    Outcome.NOT_JUDGED: ("–", "dim"),
 }
 
 
@@ -134,7 +134,7 @@ def _line(one: Verdict, width: int) -> Line:
 def _summary(checked: Checked, verdicts: tuple[Verdict, ...]) -> str:
     counts = {
         outcome: sum(one.outcome is outcome for one in verdicts)
-        for outcome in (Outcome.PASSED, Outcome.NOTED, Outcome.FAILED, Outcome.SKIPPED)
+        for outcome in (Outcome.PASSED, Outcome.NOTED, Outcome.FAILED, Outcome.NOT_JUDGED)
     }
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     return (

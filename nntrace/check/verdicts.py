@@ -21,7 +21,7 @@ class Outcome(StrEnum):
     PASSED = "passed"
     NOTED = "noted"
     FAILED = "failed"
-    SKIPPED = "not judged"
+    NOT_JUDGED = "not judged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def verdict(probe: Rule, trace: Trace, diagnosis: Diagnosis) -> Verdict:
         return Verdict(probe, outcome, found[0].message)
     reason = next((item.reason for item in diagnosis.skipped if item.code == probe.code), None)
     if reason is not None:
-        return Verdict(probe, Outcome.SKIPPED, reason)
+        return Verdict(probe, Outcome.NOT_JUDGED, reason)
     describe = _EVIDENCE.get(probe.code)
     return Verdict(probe, Outcome.PASSED, describe(trace) if describe is not None else "")
 

@@ -58,7 +58,7 @@ _SHOWN = 3  # names of each kind
     "-v",
     "--verbose",
     is_flag=True,
-    help="Show the script's output, and which rules were skipped and why.",
+    help="Show the script's output, and which rules could not judge, and why.",
 )
 @click.argument("cmd", nargs=-1, type=click.UNPROCESSED, required=True, metavar="CMD...")
 def command(
