@@ -5,10 +5,12 @@ again: which healthy program would then raise an alarm, which faulty one would b
 rule measures need not be known for that, only what it says.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ HEAD = """# Calibration
 How the thresholds of the rules stand to the programs of the zoo. Generated from kept runs:
 
     python tests/zoo/zoo.py --keep RUNS
-    python tests/zoo/zoo.py --kept RUNS --calibration > docs/calibration.md
+    python tests/zoo/zoo.py --kept RUNS --calibration docs/calibration.md
 
 Each threshold is moved to four fifths, a half and a quarter of its default, to five quarters,
 twice and four times it, and all runs are judged again. *Nearest healthy* is the first value at
@@ -32,7 +34,8 @@ which a program that has no fault would raise a warning, *nearest faulty* the fi
 program with this rule's fault would no longer be found, with the program's name; `—` stands where
 none is within a factor of four. A rule for which both are far away does not hang on its exact
 threshold. Found and alarms count programs at the defaults; a rule without programs of its own is
-calibrated by the healthy ones alone.
+calibrated by the healthy ones alone. With `--rules NUM,LOS10` only the sections of these rules are
+written anew, so that each section says of how many programs it speaks.
 """
 
 
@@ -65,18 +68,20 @@ class Turn:
     value: float
 
 
-def calibrate(runs: Iterable[tuple[Path, str, str]], jobs: int) -> dict[str, Calibration]:
+def calibrate(
+    runs: Iterable[tuple[Path, str, str]], rules: Sequence[Rule], jobs: int
+) -> dict[str, Calibration]:
     """By rule, from runs given as folder, the name of the program and its code (of a faulty one;
     else empty).
     """
     found: dict[str, Calibration] = defaultdict(Calibration)
-    given = list(runs)
+    codes = {rule.code for rule in rules}
+    given = [run for run in runs if not run[2] or run[2] in codes]
     with ProcessPoolExecutor(jobs) as pool:
-        results = list(
-            pool.map(_of_run, [folder for folder, _, _ in given], [c for *_, c in given])
-        )
+        judged = partial(_of_run, codes=codes)
+        results = list(pool.map(judged, [folder for folder, _, _ in given], [c for *_, c in given]))
     for (_, name, code), (said, turns) in zip(given, results, strict=True):
-        for rule in select_rules():
+        for rule in rules:
             if not code:
                 found[rule.code].clean += 1
                 found[rule.code].alarms += said.get(rule.code, False)
@@ -92,10 +97,11 @@ def calibrate(runs: Iterable[tuple[Path, str, str]], jobs: int) -> dict[str, Cal
     return found
 
 
-def _of_run(folder: Path, code: str) -> tuple[dict[str, bool], list[Turn]]:
+def _of_run(folder: Path, code: str, codes: set[str]) -> tuple[dict[str, bool], list[Turn]]:
     """What is said at the defaults, and what turns; of a faulty program its own rule's alone."""
     trace = Trace.open(folder)
-    rules = [rule for rule in select_rules() if not code or rule.code == code]
+    asked = {code} if code else codes
+    rules = [rule for rule in select_rules() if rule.code in asked]
     said = {rule.code: _speaks(rule, trace, bool(code), {}) for rule in rules}
     turns = [turn for rule in rules for turn in _turns(rule, trace, bool(code), said[rule.code])]
     return said, turns
@@ -128,30 +134,34 @@ def _counts(finding: Finding, at_all: bool) -> bool:
     return at_all or finding.level is not Severity.INFO
 
 
-def page(found: dict[str, Calibration]) -> str:
-    """The page in Markdown."""
-    lines = [HEAD]
-    for rule in select_rules():
-        result = found[rule.code]
-        programs = f"found in {result.found} of {result.faulty} programs with its fault, "
+def page(found: dict[str, Calibration], before: str) -> str:
+    """The page in Markdown: sections of what was `found`, others as they stood `before`."""
+    stood = dict(re.findall(r"^(## \S+) (.*?\n)(?=## |\Z)", before, re.DOTALL | re.MULTILINE))
+    sections = [
+        _section(rule, found[rule.code])
+        if rule.code in found
+        else f"## {rule.code} {stood.get(f'## {rule.code}', '')}"
+        for rule in select_rules()
+    ]
+    return HEAD + "\n" + "\n".join(section.rstrip("\n") + "\n" for section in sections)
+
+
+def _section(rule: Rule, result: Calibration) -> str:
+    programs = f"found in {result.found} of {result.faulty} programs with its fault, "
+    lines = [
+        f"## {rule.code} {rule.name}\n",
+        f"{programs if result.faulty else ''}{result.alarms} alarms in {result.clean} healthy "
+        "programs.\n",
+    ]
+    if not rule.thresholds:
+        return "\n".join([*lines, "It has no thresholds."])
+    lines += ["| threshold | default | nearest healthy | nearest faulty |", "|---|---|---|---|"]
+    for threshold in rule.thresholds:
+        nearest = result.nearest[threshold.name]
         lines.append(
-            f"## {rule.code} {rule.name}\n\n"
-            f"{programs if result.faulty else ''}{result.alarms} alarms in {result.clean} healthy "
-            "programs.\n"
+            f"| `{threshold.name}` | {threshold.default:g} | {_cell(nearest.healthy)} | "
+            f"{_cell(nearest.faulty)} |"
         )
-        if not rule.thresholds:
-            lines.append("It has no thresholds.\n")
-            continue
-        lines.append(
-            "| threshold | default | nearest healthy | nearest faulty |\n|---|---|---|---|"
-        )
-        for threshold in rule.thresholds:
-            nearest = result.nearest[threshold.name]
-            lines.append(
-                f"| `{threshold.name}` | {threshold.default:g} | {_cell(nearest.healthy)} | "
-                f"{_cell(nearest.faulty)} |"
-            )
-        lines.append("")
     return "\n".join(lines)
 
 

@@ -4,10 +4,12 @@ The first PyTorch program of every second family on each side, one of Keras on e
 programs: all of them (`make zoo`) take long.
 """
 
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from zoo.calibration import Calibration, page
 from zoo.zoo import CAUSES, ELSEWHERE, KERAS, NOT_IN_KERAS, code_of, judge, programs
 
 from nntrace.rules import select_rules
@@ -41,9 +43,26 @@ def test_a_whole_program_is_left_alone(program, tmp_path):
     assert judge(program, tmp_path, EVERY).problem == ""
 
 
-def test_the_page_of_the_calibration_has_every_rule():
+def test_the_page_of_the_calibration_has_every_rule_with_its_thresholds():
     listed = CALIBRATION.read_text(encoding="utf-8")
-    assert [r.code for r in select_rules() if f"\n## {r.code} {r.name}\n" not in listed] == []
+    sections = re.split(r"^## ", listed, flags=re.MULTILINE)[1:]
+    thresholds = {
+        section.partition("\n")[0]: re.findall(r"^\| `(\w+)` \| (\S+) \|", section, re.MULTILINE)
+        for section in sections
+    }
+    assert thresholds == {
+        f"{rule.code} {rule.name}": [(t.name, f"{t.default:g}") for t in rule.thresholds]
+        for rule in select_rules()
+    }
+
+
+def test_sections_of_the_calibration_that_are_not_made_anew_stay_as_they_were():
+    before = CALIBRATION.read_text(encoding="utf-8")
+    assert page({}, before) == before
+    changed = page({"ACT02": Calibration(found=1, faulty=2, clean=3)}, before)
+    kept = [line for line in before.splitlines() if line in changed.splitlines()]
+    assert "found in 1 of 2 programs with its fault, 0 alarms in 3 healthy programs." in changed
+    assert len(before.splitlines()) - len(kept) in (1, 2)
 
 
 def test_every_rule_of_the_zoo_has_a_faulty_and_a_healthy_program():

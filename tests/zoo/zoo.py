@@ -22,6 +22,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nntrace.rules import select_rules
+
 HERE = Path(__file__).parent
 SIDES = ("faulty", "healthy")
 WHOLE = "whole"
@@ -235,7 +237,10 @@ def main() -> int:
         "--kept", type=Path, help="train nothing: judge the run folders that --keep left here"
     )
     parser.add_argument(
-        "--calibration", action="store_true", help="of kept runs: print docs/calibration.md"
+        "--calibration", type=Path, help="of kept runs: write this page, docs/calibration.md"
+    )
+    parser.add_argument(
+        "--rules", default="", help="with --calibration: only their sections, as NUM,LOS10"
     )
     parser.add_argument("--every", type=int, help="sample every N-th step, not by the budget")
     options = parser.parse_args()
@@ -251,7 +256,7 @@ def main() -> int:
         chosen = [p for p in chosen if run_folder(p, options.kept).is_dir()]
     if not chosen:
         parser.error(f"no program matches {options.match!r}")
-    if options.calibration:
+    if options.calibration is not None:
         if options.kept is None:
             parser.error("--calibration judges the runs of --kept")
         from calibration import calibrate, page  # beside this script
@@ -260,7 +265,11 @@ def main() -> int:
             (run_folder(p, options.kept), p.stem, code_of(p) * (p.parent.name == SIDES[0]))
             for p in chosen
         ]
-        print(page(calibrate(runs, options.jobs)))
+        prefixes = tuple(options.rules.split(","))
+        rules = [rule for rule in select_rules() if rule.code.startswith(prefixes)]
+        before = options.calibration.read_text(encoding="utf-8")
+        found = calibrate(runs, rules, options.jobs)
+        options.calibration.write_text(page(found, before), encoding="utf-8")
         return 0
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.jobs) as pool:
         if options.kept is not None:
