@@ -6,9 +6,8 @@ A trace is not trusted: a payload value of another type than documented counts a
 from dataclasses import dataclass
 from typing import Any
 
-from nntrace.rules.common.payloads import count
+from nntrace.rules.common.payloads import count, place
 from nntrace.rules.finding import Location
-from nntrace.rules.rule import source_line
 from nntrace.schema import EventKind
 from nntrace.trace import Trace
 
@@ -78,7 +77,7 @@ def loss_calls(trace: Trace) -> tuple[LossCall, ...]:
                 values.get("doubled") is True,
                 values.get("exchanged") is True,
                 count(values, "positions"),
-                location_in(values),
+                place(values),
             )
         )
     return tuple(found)
@@ -88,14 +87,6 @@ def _takes_probabilities(values: dict[str, Any]) -> bool:
     """Whether a loss takes probabilities; none of PyTorch's does: `kl_div` takes logarithms."""
     name = values.get("keras_function")
     return name in _OF_PROBABILITIES and values.get("from_logits") is not True
-
-
-def location_in(payload: dict[str, Any]) -> Location | None:
-    """The line of code that an event names; None if it names none."""
-    file, line = payload.get("file"), payload.get("line")
-    if not isinstance(file, str) or not file or not isinstance(line, int):
-        return None
-    return Location(file, line, source_line(file, line))
 
 
 def as_shape(value: object) -> tuple[int, ...] | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.calls import REGRESSION, LossCall, as_shape, location_in, loss_calls
+from nntrace.rules.common.calls import REGRESSION, LossCall, as_shape, loss_calls
 from nntrace.rules.common.chance import (
     CROSS_ENTROPY,
     label_totals,
@@ -16,6 +16,7 @@ from nntrace.rules.common.chance import (
     training_batches,
 )
 from nntrace.rules.common.loss_course import loss_series
+from nntrace.rules.common.payloads import place
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -271,7 +272,7 @@ def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
                 "prediction is compared with every target.",
                 steps=where,
                 evidence={"shape": pair[0], "broadcast": pair[1]},
-                location=location_in(event.payload),
+                location=place(event.payload),
             )
             return
 

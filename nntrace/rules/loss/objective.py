@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.calls import location_in, loss_calls
+from nntrace.rules.common.calls import loss_calls
 from nntrace.rules.common.chance import (
     BINARY,
     CROSS_ENTROPY,
@@ -17,6 +17,7 @@ from nntrace.rules.common.chance import (
 )
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.objective_terms import FIRST, summed_terms
+from nntrace.rules.common.payloads import place
 from nntrace.rules.common.signals import in_times, median, rounded, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -141,7 +142,7 @@ def loss_clamped(
         "have no gradient.",
         steps=(active[0].step, active[-1].step),
         evidence={"share": cut, "active_samples": len(active), "samples": len(known)},
-        location=location_in(event.payload) if event is not None else None,
+        location=place(event.payload) if event is not None else None,
     )
 
 
