@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nntrace.recorder.batches import SeenExamples, summarise
 from nntrace.recorder.blocks import Workspace
 from nntrace.recorder.capsules import CapsuleRecord, write_capsule
+from nntrace.recorder.columns import lists
 from nntrace.recorder.digits import shorten
 from nntrace.recorder.histograms import BinCounts
 from nntrace.recorder.layers import LayerFacts
@@ -27,7 +28,7 @@ from nntrace.recorder.records import (
 from nntrace.recorder.rows import Rows
 from nntrace.recorder.sample import KeptTensor, Sample
 from nntrace.recorder.statistics import batched_statistics
-from nntrace.recorder.streams import StreamWriter, lists
+from nntrace.recorder.streams import StreamWriter
 from nntrace.recorder.successive import SuccessiveSteps
 from nntrace.recorder.unrest import SiteLevels
 from nntrace.rows import Site

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from nntrace.arrow import arrow_schema
+from nntrace.recorder.columns import column
 from nntrace.schema import SEGMENT, SEGMENT_BYTES
 
 # Each column is compressed by itself: short columns get no smaller, but take twenty times as long
@@ -41,14 +40,17 @@ class StreamWriter:
     def append_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write dictionaries as one batch; columns left out are null, other keys ignored."""
         if rows:
-            self._write(pa.RecordBatch.from_pylist(rows, schema=self._schema))
+            arrays = [
+                column([row.get(field.name) for row in rows], field.type) for field in self._schema
+            ]
+            self._write(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
 
     def append_columns(self, columns: Mapping[str, Any], *, nan_is_null: bool = True) -> None:
         """Write columns of equal length as one batch; columns left out are null."""
         length = len(next(iter(columns.values())))
         if length:
             arrays = [
-                _column(columns[field.name], field.type, nan_is_null=nan_is_null)
+                column(columns[field.name], field.type, nan_is_null=nan_is_null)
                 if field.name in columns
                 else pa.nulls(length, field.type)
                 for field in self._schema
@@ -92,16 +94,3 @@ class StreamWriter:
         if self._sink.tell() >= self._segment_bytes:
             self.close()
             self._number += 1
-
-
-def lists(lengths: npt.NDArray[np.integer], values: npt.NDArray[Any]) -> pa.ListArray:
-    """A list column for `append_columns`: row i holds the next `lengths[i]` of the values."""
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    return pa.ListArray.from_arrays(offsets, pa.array(values))
-
-
-def _column(values: Any, kind: pa.DataType, *, nan_is_null: bool) -> pa.Array:
-    if isinstance(values, pa.Array):
-        return values.cast(kind)
-    return pa.array(values, type=kind, from_pandas=nan_is_null)
