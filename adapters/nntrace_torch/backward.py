@@ -22,7 +22,6 @@ class BackwardObserver:
         seen: whether `backward` has been called at all.
         number_of: returns the value of a loss if it is known without reading the tensor again.
         begins: called with the losses that a backward pass begins with, and their values.
-        ended: called when a backward pass whose beginning was told is over.
         light: called first, with the loss; True if it has noted the loss and nothing else is to
             be done. None while steps are not light.
     """
@@ -34,7 +33,7 @@ class BackwardObserver:
         self._scaling = scaling
         self.begins = begins
         self.number_of: Callable[[torch.Tensor], float | None] = lambda loss: None
-        self.ended: Callable[[], object] = lambda: None
+        self._afterwards: Callable[[], object] | None = None
         self.light: Callable[[Any], object] | None = None
         self._losses: list[Number] = []
         self._by_hand: list[Number] = []
@@ -52,6 +51,10 @@ class BackwardObserver:
         """Count a backward pass from a loss whose value is known already."""
         self._losses.append(number)
         self._backwards += 1
+
+    def call_afterwards(self, call: Callable[[], object]) -> None:
+        """Have this called once, when the backward pass that begins is over."""
+        self._afterwards = call
 
     def differentiates(self, losses: Any) -> None:
         """Count a pass of `torch.autograd.grad` in place of one of `backward`."""
@@ -94,7 +97,8 @@ class BackwardObserver:
                 return original(*args, **kwargs)
             observe(*args, **kwargs)
             result = original(*args, **kwargs)
-            ended()
+            if self._afterwards is not None:
+                ended()
             return result
 
         return wrapper
@@ -117,8 +121,10 @@ class BackwardObserver:
             self._losses = _shortened(self._losses)
 
     def _ended(self) -> None:
-        if not is_in_backward():
-            self.ended()
+        afterwards = self._afterwards
+        if afterwards is not None and not is_in_backward():
+            self._afterwards = None
+            afterwards()
 
     def _grad(
         self,

@@ -120,7 +120,7 @@ class Observers:
         recorder.hooks.on_error(recorder.guard(self.watch.raised))
         recorder.hooks.on_end(recorder.guard(self.watch.ended))
         self.backward.number_of = self.losses.number_of
-        self.backward.ended = self.clearing.note_given
+        self.clearing.afterwards = self.backward.call_afterwards
         self.losses.broke = self.watch.loss_function
         self.losses.evaluated = self.evaluations.loss
         self.losses.is_replaying = lambda: self.replayer.active

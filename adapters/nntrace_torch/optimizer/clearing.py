@@ -9,6 +9,7 @@ at the end of the step as well (units that never fire).
 """
 
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -61,11 +62,13 @@ class GradientClearing:
     """Remembers some gradients at the end of a step and looks at them before the next backward.
 
     Attributes:
+        afterwards: has something called once, when the backward pass that begins is over.
         cleared: whether this step began with cleared gradients; None if that was not looked at.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self.afterwards: Callable[[Callable[[], object]], object] = lambda call: None
         self._stepped: list[tuple[weakref.ref[torch.Tensor], int]] = []
         self._before: list[tuple[int, int]] = []  # their gradients' states, before a backward
         self._is_given = False
@@ -106,6 +109,7 @@ class GradientClearing:
             return
         self.cleared = True
         self._before = [_state(reference()) for reference, _ in self._stepped]
+        self.afterwards(self._note_given)
         for parameter_ref, gradient_ref, version in self._watched:
             parameter, gradient = parameter_ref(), gradient_ref()
             if parameter is None or gradient is None or parameter.grad is not gradient:
@@ -114,14 +118,13 @@ class GradientClearing:
                 self.cleared = False
         self._watched = []
 
-    def note_given(self) -> None:
+    def _note_given(self) -> None:
         """Note whether the first backward of a step has given gradients to the parameters.
 
         Parameters that are copies of the model's, for mixed precision, get theirs by the program.
         """
-        if self._before:
-            now = [_state(reference()) for reference, _ in self._stepped]
-            self._is_given = now != self._before
+        if self._before:  # no other step has begun meanwhile
+            self._is_given = self._before != [_state(reference()) for reference, _ in self._stepped]
             self._before = []
 
     def look_at_turns(self) -> None:
