@@ -15,6 +15,7 @@ from nntrace.trace.model import FloatArray, IntArray
 _SAME_WAY: Final = 0.9  # cosine of successive gradients above which nothing turns them around
 _UNDER_WAY: Final = 0.8  # of the first loss: below that, something was learned
 _LEAST_LOSSES: Final = 20
+_BOTTOMLESS: Final = 1e6  # times its first size: no loss with a lowest value falls as far below 0
 _ERRORS: Final = 4.0  # standard errors from which a trend is certain
 _LIKELY: Final = 1.645  # standard errors that chance alone reaches in one case of twenty
 _SHORT: Final = 100  # steps; a run with fewer is short, as in RUN12
@@ -157,14 +158,17 @@ def goes_uphill(trace: Trace) -> bool:
 def falls_without_end(trace: Trace, faster: float) -> bool:
     """Whether the loss falls below zero and goes on falling, so that it has no lowest value.
 
-    In the last quarter of the run it must fall at least `faster` times as much as in the second.
+    In the last quarter of the run it must fall at least `faster` times as much as in the second, or
+    lie a million times as far below zero as it began above or below.
     """
     values = loss_series(trace).value
     if len(values) < _LEAST_LOSSES:
         return False
     levels = [median(part) for part in np.array_split(values, 4)]
     falls = np.diff(levels)
-    return bool(levels[-1] < 0.0 and (falls < 0.0).all() and falls[-1] <= faster * falls[0])
+    start = abs(median(values[: max(1, min(10, len(values) // 10))])) + 1.0
+    fast = falls[-1] <= faster * falls[0] or levels[-1] < -_BOTTOMLESS * start
+    return bool(levels[-1] < 0.0 and (falls < 0.0).all() and fast)
 
 
 def has_fallen(trace: Trace) -> bool:

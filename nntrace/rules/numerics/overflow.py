@@ -15,6 +15,10 @@ from nntrace.trace import Trace
 # Rules whose patterns large steps cause in other runs; here it is weights that nothing bounds.
 _OF_UNBOUNDED = ("ACT03", "GRD02", "GRD05", "PAR02", "UPD01", "UPD07", "LOS08")
 _FASTER = 10.0  # ratio of the fall in the run's last quarter to that in its second
+_SIGNS = (
+    "The loss falls without end, so it has no lowest value. Look at the sign of each of its terms: "
+    "a divergence or log-determinant that is subtracted, a log-likelihood without its minus."
+)
 _LIMITS = {"float16": 65504.0, "bfloat16": 3.39e38, "float32": 3.40e38}
 
 
@@ -78,6 +82,7 @@ def overflow_ahead(
                     site=site,
                     steps=(int(step[half]), int(step[-1])),
                     evidence={"largest": 10 ** float(exponent[-1]), "limit": limit},
+                    advice=_SIGNS if without_end else "",
                     not_explained_by=_OF_UNBOUNDED if without_end else (),
                     explains=_OF_UNBOUNDED if without_end else (),
                 )

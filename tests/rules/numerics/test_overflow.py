@@ -49,3 +49,12 @@ def test_growth_under_a_loss_without_a_least_value_is_no_work_of_large_steps(sig
     [finding] = findings("NUM05", trace_of(loss=loss, sites=sites))
     assert ("UPD01" in finding.not_explained_by) is own
     assert ("UPD01" in finding.explains) is own
+
+
+@pytest.mark.parametrize(("depth", "own"), [(3e6, True), (1e6, False)])
+def test_a_loss_a_million_times_as_far_below_zero_as_its_start_has_no_least_value(depth, own):
+    levels = [1.0, -0.7 * depth, -0.9 * depth, -depth]  # it falls ever slower
+    sites = growing(1e30, dtype="float32", count=40)
+    loss = [level for level in levels for _ in range(10)]
+    [finding] = findings("NUM05", trace_of(loss=loss, sites=sites))
+    assert ("sign of each of its terms" in finding.advice) is own
