@@ -132,6 +132,8 @@ class Observer:
 
         They are not marked as read here: a graph that is built need not be the one that runs.
         """
+        for call in (call for gradient in gradients for call in gradient.calls.layers):
+            self._names.learn(call.layer)  # a part that its model may not know
         stepped, others = ([one.variable for one in some] for some in (mine, rest))
         return [
             self._stepped(name, n, variable, None, {}, trained=bool(variable.trainable))

@@ -55,8 +55,11 @@ class Unstepped:
 def _weights(gradients: Sequence[Gradient]) -> Iterator[Any]:
     for gradient in gradients:
         passed = {id(call.layer) for call, value in gradient.activations if value is not None}
-        for root in gradient.calls.roots:
-            for layer in root.layer._flatten_layers():
-                for variable in layer._trainable_variables:
-                    if not variable.trainable or id(layer) in passed:
-                        yield variable
+        roots = [root.layer for root in gradient.calls.roots]
+        parts = [part for root in roots for part in root._flatten_layers()]
+        # A model does not know layers that it keeps in an object of the program's own.
+        called = [call.layer for call in gradient.calls.layers]
+        for layer in {id(layer): layer for layer in (*parts, *called)}.values():
+            for variable in layer._trainable_variables:
+                if not variable.trainable or id(layer) in passed:
+                    yield variable

@@ -119,7 +119,8 @@ def _left_out_though_fresh(trace: Trace, untrained: float) -> Finding | None:
         evidence={"parameters": paths},
         advice="Compute the gradients of these as well and give them to the optimizer "
         "(`tape.gradient(loss, encoder.trainable_variables + head.trainable_variables)`), or "
-        "set their `trainable = False`.",
+        "set their `trainable = False`. A model knows its layers if they are attributes of it or "
+        "of another layer, not of an object of your own.",
     )
 
 
