@@ -80,6 +80,11 @@ def test_a_softmax_before_a_loss_on_logits_is_found(descent):
     assert [finding.code for finding in diagnose(descent).findings if finding.code == "LOS02"]
 
 
+def test_the_mode_of_layers_that_behave_differently_in_training_is_recorded(run):
+    [mode] = run[1].events_of(EventKind.MODE)
+    assert (mode.payload["training"], mode.payload["dropout_active"]) == (True, 1)
+
+
 def test_the_seed_that_the_program_set_is_recorded(run):
     assert [e.payload["seed"] for e in run[1].events_of(EventKind.SEED)] == ["0"]
 

@@ -81,6 +81,13 @@ def test_updates_are_what_each_step_changed(traces, name):
     np.testing.assert_allclose(change[known][:-1], np.diff(before[known]), atol=1e-7)
 
 
+@pytest.mark.parametrize("name", JITTED)
+def test_the_mode_is_that_in_which_the_loop_calls_its_model(traces, name):
+    [mode] = traces[name].events_of(EventKind.MODE)
+    assert (mode.payload["training"], mode.payload["norm_active"]) == (True, 1)
+    assert mode.payload["file"].endswith("loops.py")
+
+
 def test_a_step_whose_first_call_took_over_its_arguments_is_sampled_from_the_second_on(traces):
     assert traces["donated"].sampled_steps.tolist() == [1, 2, 3, 4, 5]
     assert len(traces["donated"].steps) == 6

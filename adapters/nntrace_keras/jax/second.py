@@ -9,7 +9,7 @@ import hashlib
 import random
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -24,6 +24,7 @@ from nntrace_keras.data.batches import BatchFacts, GivenLoss
 from nntrace_keras.jax.keys import KeyOf
 from nntrace_keras.jax.watch import CannotComputeError, JaxWatch, Seen
 from nntrace_keras.program.losses import announcement
+from nntrace_keras.program.modes import Modes
 from nntrace_keras.program.sources import UNKNOWN, Source, Sources
 from nntrace_keras.samples.elements import (
     PHASES,
@@ -37,6 +38,7 @@ from nntrace_keras.samples.layouts import Found, Layouts, Part
 from nntrace_keras.samples.sites import SiteKey
 from nntrace_keras.samples.tensor_sites import activation_site, tensor_site
 from nntrace_keras.tape.loss_paths import LossAt, told_apart
+from nntrace_keras.tape.under_tape import Mode, RootCall
 
 _MAX_HASHED = 4096  # examples
 _MOST_SHAPES = 4  # of batches: each is compiled by itself
@@ -84,12 +86,16 @@ class _Part(NamedTuple):
 
     Attributes:
         inputs: the places of its inputs among the leaves of the step's arguments.
+        root: the call of its first model, without tensors; None if it calls none.
+        modes: of the layers in it that behave differently in training.
     """
 
     layouts: Layouts
     facts: BatchFacts
     order: Sequence[SiteKey]
     inputs: Sequence[int]
+    root: RootCall | None
+    modes: Sequence[Mode]
 
 
 class _Computation(NamedTuple):
@@ -102,9 +108,20 @@ class JaxSecond:
 
     Args:
         watch: makes what sees a step's calls while it is traced.
+        modes: those of all models.
+        prefix_of: the name of a model in the trace.
     """
 
-    def __init__(self, recorder: Recorder, sources: Sources, watch: Callable[[], JaxWatch]) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        sources: Sources,
+        watch: Callable[[], JaxWatch],
+        modes: Modes,
+        prefix_of: Callable[[Any], str],
+    ) -> None:
+        self._modes = modes
+        self._prefix_of = prefix_of
         self._recorder = recorder
         self._sources = sources
         self._watch = watch
@@ -139,6 +156,8 @@ class JaxSecond:
             found = part.layouts.find(np.asarray(vector), turn)
             for number, place in enumerate(part.inputs):
                 found.batch[f"hashes.{number}"] = _hashes(leaves[place])
+            if part.root is not None:
+                self._modes.note(self._prefix_of(part.root.layer), part.root, part.modes)
             looked.append(Looked(found, part.facts, part.order, part.inputs))
         return looked
 
@@ -158,7 +177,7 @@ class JaxSecond:
                 reads, facts = self._plan(seen, inputs, keys)
                 at = [leaves[id(tensor)] for _, tensor in inputs if id(tensor) in leaves]
                 order = _order(reads, [key_of for key_of in keys if key_of is not None])
-                parts.append(_Part(_layouts(reads), facts, order, at))
+                parts.append(_Part(_layouts(reads), facts, order, at, *_mode(seen)))
                 vectors.append(jnp.concatenate([_elements(read, moved) for read in reads]))
             planned.append(parts)
             return vectors
@@ -237,6 +256,13 @@ class JaxSecond:
             by_class=known.by_class and not known.labels,
             classes=classes,
         )
+
+
+def _mode(seen: Seen) -> tuple[RootCall | None, Sequence[Mode]]:
+    modes = list(seen.modes.values())
+    if not seen.roots:
+        return None, modes
+    return replace(seen.roots[0], inputs=[], output=None), modes
 
 
 def inputs_of(batch: Any) -> list[tuple[str, Any]]:

@@ -26,6 +26,7 @@ from nntrace_keras.jax.steps import LoopSteps
 from nntrace_keras.jax.watch import CannotComputeError, JaxWatch, Seen
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.program.compiled import CompiledLosses
+from nntrace_keras.program.modes import Modes
 from nntrace_keras.program.names import Names
 from nntrace_keras.program.sources import Sources
 from nntrace_keras.samples.sites import Sites
@@ -47,6 +48,8 @@ class JaxTraining:
         self._names = Names()
         self._keys = VariableKeys(self._names, self._sources)
         self._differentiation = Differentiation()
+        self._modes = Modes(recorder)
+        self._first = ""
         self._sites = Sites(recorder)
         self._optimizers = JaxOptimizers(recorder, self._sources)
         self._samples = True
@@ -133,7 +136,13 @@ class JaxTraining:
                 model.train_function = original
 
     def _second(self) -> JaxSecond:
-        return JaxSecond(self._recorder, self._sources, self._watch)
+        return JaxSecond(self._recorder, self._sources, self._watch, self._modes, self._prefix_of)
+
+    def _prefix_of(self, model: Any) -> str:
+        """The name of a model in the trace: empty for the first one."""
+        path = self._names.layer(model)
+        self._first = self._first or path
+        return "" if path == self._first else path
 
     def _watch(self) -> JaxWatch:
         return JaxWatch(self._names.layer, self._compiled.caller, self._differentiation)

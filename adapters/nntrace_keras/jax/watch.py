@@ -22,11 +22,12 @@ from nntrace_keras.jax.differentiation import Derivative, Differentiation
 from nntrace_keras.jax.operations import MARK
 from nntrace_keras.jax.scopes import Scopes
 from nntrace_keras.patching import after, wrap
+from nntrace_keras.program.describe import is_batch_norm, is_dropout, is_training
 from nntrace_keras.program.losses import head_of_layer
 from nntrace_keras.program.sources import Source, caller
 from nntrace_keras.program.tensors import first_tensor, named_tensors
 from nntrace_keras.tape.loss_paths import name_outputs
-from nntrace_keras.tape.under_tape import LayerCall, LossCall, RootCall
+from nntrace_keras.tape.under_tape import LayerCall, LossCall, Mode, RootCall
 
 _MOST = 4  # functions differentiated by one step
 
@@ -40,6 +41,7 @@ class Seen:
     """What one function called while it was differentiated, in order.
 
     Attributes:
+        modes: of dropout and batch norm layers, by the ids of the layers.
         output_gradients: of the layers.
         gradients: by the function's arguments, as JAX gives them.
         loss: what was differentiated.
@@ -53,6 +55,7 @@ class Seen:
 
     layers: list[LayerCall] = field(default_factory=list)
     roots: list[RootCall] = field(default_factory=list)
+    modes: dict[int, Mode] = field(default_factory=dict)
     losses: list[LossCall] = field(default_factory=list)
     output_gradients: Sequence[Any] = ()
     gradients: Sequence[Any] = ()
@@ -187,6 +190,8 @@ class JaxWatch:
                     outputs = original(layer, *args, **kwargs)
             finally:
                 self._stack.pop()
+            if is_dropout(layer) or is_batch_norm(layer):
+                self._now.modes[id(layer)] = Mode(is_dropout(layer), is_training(layer, kwargs))
             outputs = self._with_offset(layer, path, outputs)
             if not self._stack:
                 inputs, said = named_tensors(args, kwargs), kwargs.get("training")

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from nntrace.recorder import Recorder
-from nntrace.schema import EventKind, Role
+from nntrace.schema import Role
 from nntrace_keras.data.batches import BatchFacts
 from nntrace_keras.graphs.structure import Structure
 from nntrace_keras.graphs.turns import Turns
@@ -18,6 +18,7 @@ from nntrace_keras.program.describe import (
     is_batch_norm,
     unit_axis,
 )
+from nntrace_keras.program.modes import Modes
 from nntrace_keras.program.names import Names
 from nntrace_keras.program.settings import weight_decay
 from nntrace_keras.program.sources import UNKNOWN, Sources
@@ -59,7 +60,7 @@ class Observer:
         self._sources = sources
         self._structure = Structure(recorder)
         self._losses = LossReader(recorder)
-        self._modes: dict[str, dict[str, object]] = {}
+        self._modes = Modes(recorder)
         self.unstepped = Unstepped()
         self._roots: list[str] = []
         self._turns = Turns()
@@ -231,26 +232,14 @@ class Observer:
 
     def _note_modes(self, gradient: Gradient) -> None:
         """Record the mode in which layers were called that behave differently in training."""
-        modes = list(gradient.calls.modes.values())
         root = gradient.calls.roots[0]
-        said = root.training
-        is_plain = isinstance(said, bool)
-        training = said if is_plain else any(mode.active for mode in modes) or not modes
-        payload: dict[str, object] = {
-            "training": training,
-            "dropout_active": sum(m.is_dropout and m.active for m in modes),
-            "dropout_inactive": sum(m.is_dropout and not m.active for m in modes),
-            "norm_active": sum(not m.is_dropout and m.active for m in modes),
-            "norm_inactive": sum(not m.is_dropout and not m.active for m in modes),
-        }
+        training = self._modes.note(
+            self._prefix(root).rstrip("/"),
+            root,
+            list(gradient.calls.modes.values()),
+            lambda: _trained_norms(root.layer, gradient),
+        )
         self.phase = "train" if training else "eval"
-        model = self._prefix(root).rstrip("/")
-        if self._modes.get(model) != payload:
-            trained = _trained_norms(root.layer, gradient)
-            before = {} if model in self._modes else {"norm_trained": trained}
-            self._modes[model] = payload
-            place = {"file": root.source.file, "line": root.source.line}
-            self._recorder.add_event(EventKind.MODE, {"model": model, **payload, **before, **place})
 
 
 def _trained_norms(model: Any, gradient: Gradient) -> int:
