@@ -42,6 +42,7 @@ class Session:
         self._settings = settings
         self._explains_silence = explains_silence
         self._adapters: dict[str, Adapter] = {}
+        self._said_origins: set[tuple[Any, ...]] = set()
         sampling, experiment = settings.sampling, settings.experiment
         self.recorder = Recorder(
             Path(settings.run),
@@ -119,7 +120,8 @@ class Session:
     def _say_origin(self, payload: dict[str, Any], step: int) -> None:
         """Print the origin of a non-finite value in one line, while the program goes on.
 
-        Ranks other than 0 print nothing where the origin is unknown: another rank knows it.
+        An operation that breaks again is not named again. Ranks other than 0 print nothing where
+        the origin is unknown: another rank knows it.
         """
         from nntrace.rules.numerics.origin_words import sentence
         from nntrace.rules.numerics.origins import origin_of
@@ -127,6 +129,10 @@ class Session:
         origin, rank = origin_of(payload, step), self.recorder.rank
         if rank and origin.where == "unknown":
             return
+        cause = (origin.where, origin.text("module"), origin.text("op"), origin.location)
+        if cause in self._said_origins:
+            return
+        self._said_origins.add(cause)
         of_rank = f"rank {rank}: " if rank else ""
         place = ""
         if (line := origin.location) is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from processes import TRAIN, only_run, runs, start, traced, without_notices, write
 
-from nntrace.schema import RunStatus
+from nntrace.schema import EventKind, RunStatus
 from nntrace.trace import Trace
 
 
@@ -102,6 +102,28 @@ def test_where_a_nan_was_born_is_said_when_it_happens(folder):
     assert lines.index(said) == lines.index("step 1") + 1
     assert said.startswith("nntrace: step 2: `log` in the loss gives the first infinite value")
     assert said.endswith(f"(train.py:{line}). Next: nntrace diagnose run")
+
+
+def test_an_operation_that_breaks_again_is_not_told_again(folder):
+    source = """
+        import torch
+        from torch import nn
+
+        torch.manual_seed(0)
+        model = nn.Linear(4, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        for step in range(30):
+            optimizer.zero_grad()
+            loss = (model(torch.randn(8, 4)).square().mean() * (step not in (5, 20))).log()
+            loss.backward()
+            if loss.isfinite():
+                optimizer.step()
+        """
+    write(folder, "train.py", source)
+    found = traced(folder, "--out", "run", "train.py")
+    events = Trace.open(folder / "run").events_of(EventKind.ORIGIN)
+    assert len(events) == 2
+    assert found.stderr.count("gives the first infinite value") == 1
 
 
 def test_spawned_processes_and_forked_workers_write_nothing(folder):
