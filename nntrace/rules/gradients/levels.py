@@ -31,6 +31,7 @@ from nntrace.rules.common.signals import (
     noise_scale,
     spreads_around,
 )
+from nntrace.rules.common.trials import trial_and_error
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
@@ -131,10 +132,12 @@ def gradient_spike(
     A warning if the loss is worse afterwards, or if it happens again and again (from three times
     on, half as many deviations are enough); otherwise information. It is also information if it
     happens often but the updates of those steps are no longer than others, as with Adam in a flow
-    or a mixture, in which single examples have such gradients.
+    or a mixture, in which single examples have such gradients, and in learning by trial and error,
+    where episodes differ and the loss says little.
     Source: Pascanu et al. 2013; Chowdhery et al. 2022 (PaLM, 5.1: spikes).
     """
     steps = trace.steps
+    by_trials = bool(trial_and_error(trace))
     judged = False
     for optimizer in sorted(set(steps.optimizer)):
         own = np.array([name == optimizer for name in steps.optimizer], dtype=bool)
@@ -159,7 +162,8 @@ def gradient_spike(
         peak = max(lone, key=lambda s: excess[s])
         step = int(steps.step[at[peak]])
         harm = _worse_after(steps.loss[own], int(np.count_nonzero(own[: at[peak]])))
-        is_followed = _lengthen_steps(trace, steps.step[at[lone]])
+        is_followed = not by_trials and _lengthen_steps(trace, steps.step[at[lone]])
+        harm = harm and not by_trials
         again = f" and {len(lone) - 1} more times" if len(lone) > 1 else ""
         yield Finding(
             f"the gradient norm spikes: {norm[peak]:.3g} at step {step}, "

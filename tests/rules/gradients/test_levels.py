@@ -138,6 +138,14 @@ def test_a_spike_that_harms_is_a_warning(after, level):
     assert finding.steps == (30, 30)
 
 
+def test_spikes_of_single_episodes_are_a_note():
+    values = norms(20.0)
+    values[20] = values[45] = 20.0
+    events = [event("objective", n, terms=["other"], single_calls=8 * (n + 1)) for n in range(4)]
+    rows = trace_of(steps=LONG, loss=losses(1.2), grad_norm=values, events=events)
+    assert [finding.level for finding in findings("GRD05", rows)] == [Severity.INFO]
+
+
 def test_a_new_level_is_no_spike():
     assert not findings("GRD05", spiky(norms(20.0, width=30)))
 
