@@ -13,7 +13,7 @@ from nntrace.recorder import writer as writer_module
 from nntrace.recorder.rank_folder import RankFolder, claim
 from nntrace.recorder.records import StepRecord
 from nntrace.rows import Site
-from nntrace.schema import EventKind, Role, RunStatus
+from nntrace.schema import STREAMS, EventKind, Role, RunStatus
 from nntrace.trace import Trace
 
 
@@ -328,7 +328,7 @@ def test_a_disk_error_takes_the_hooks_off_on_the_training_thread(run, capsys, mo
 def test_a_folder_moved_during_the_run_keeps_its_rows_and_is_named_at_the_end(run, capsys):
     recorder = recorder_of(run)
     step(recorder)
-    wait_until(lambda: (run / "manifest.json").exists())
+    wait_until(lambda: len([*run.glob("rank-*/*.arrows")]) == len(STREAMS))
     moved = run.rename(run.with_name("moved"))
     step(recorder)
     recorder.close(RunStatus.FINISHED)
