@@ -27,7 +27,7 @@ def traces(runs):
     return {name: Trace.open(runs[1] / name) for name in FOLLOWED}
 
 
-@pytest.mark.parametrize("name", [*FOLLOWED, "in_a_scan"])
+@pytest.mark.parametrize("name", [*FOLLOWED, "in_a_scan", "copied"])
 def test_losses_and_weights_are_those_of_an_untraced_run(runs, name):
     assert runs[0][name][0] == "True"
 

@@ -3,6 +3,7 @@
 They are compiled as without nntrace: what JAX is given calls the program's function alone.
 """
 
+import copy
 import functools
 import sys
 import threading
@@ -113,7 +114,7 @@ class JittedFunctions:
             if known is None:
                 return jitted
             bound = getattr(function, "__self__", None)
-            return wrapt.FunctionWrapper(jitted, functools.partial(self._call, known, bound))
+            return _Watched(jitted, functools.partial(self._call, known, bound))
 
         def jit(*args: Any, **options: Any) -> Any:
             file = sys._getframe(1).f_code.co_filename
@@ -175,6 +176,19 @@ class JittedFunctions:
         if begun is not None:
             self._follower.ended(begun, result)
         return result
+
+
+class _Watched(wrapt.FunctionWrapper):  # type: ignore[type-arg]
+    """A jitted function that is copied and pickled as what it stands for."""
+
+    def __copy__(self) -> Any:
+        return copy.copy(self.__wrapped__)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copy.deepcopy(self.__wrapped__, memo)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.__wrapped__.__reduce_ex__(protocol)
 
 
 def _is_hashable(value: Any) -> bool:

@@ -4,6 +4,7 @@ Its argument is the folder of the runs; prints for each whether losses and weigh
 the last bit, how often the loss function was called in Python, bare and traced, and the losses.
 """
 
+import copy
 import sys
 from functools import partial
 from pathlib import Path
@@ -71,6 +72,12 @@ def of_an_object():
 
     one = Trainer(keras.optimizers.SGD(0.01))
     return trained(one.jitted, one.state())
+
+
+def copied():
+    one = Classifier(keras.optimizers.SGD(0.01))
+    function = jax.jit(lambda state, batch: one.step(state, batch))
+    return trained(copy.deepcopy(function), one.state())
 
 
 def in_two_functions():
@@ -170,6 +177,7 @@ STYLES = {
     "scaled": lambda: jitted(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01))),
     "eager": eager,
     "of_an_object": of_an_object,
+    "copied": copied,
     "in_two_functions": in_two_functions,
     "by_hand": by_hand,
     "with_an_evaluation": with_an_evaluation,
