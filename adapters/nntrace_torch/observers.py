@@ -42,6 +42,8 @@ from nntrace_torch.samples.forward import ForwardSampler
 from nntrace_torch.samples.modules import Models
 from nntrace_torch.samples.parameters import ParameterSampler
 
+_WAITED = 16  # steps, after which an optimizer that has made none is no longer waited for
+
 
 class Observers:
     """The observers of one process. The tracer calls them; what they notice comes back to it.
@@ -151,7 +153,9 @@ class Observers:
         return play(self._recorder, self.calls, self.investigator)
 
     def orphans(self) -> list[torch.Tensor]:
-        """Trainable parameters of the models that no optimizer has been given."""
+        """Trainable parameters of the models that no optimizer steps: it was not given them, or has
+        made no step though others have made many.
+        """
         orphans = []
         stepped = self.parameters.stepped()  # nearly all parameters
         others = [
@@ -160,11 +164,12 @@ class Observers:
             for parameter in model.parameters()
             if parameter.requires_grad and id(parameter) not in stepped
         ]
+        waited = self._recorder.steps >= _WAITED
         for parameter, holder in zip(others, self.optimizers.holder_names(others), strict=True):
-            if holder is None:
-                orphans.append(parameter)
-            else:
+            if holder is not None:
                 self.parameters.is_held(parameter, holder)
+            if holder is None or (waited and not self.optimizers.has_stepped(holder)):
+                orphans.append(parameter)
         return orphans
 
     def _norm_broke(self) -> None:

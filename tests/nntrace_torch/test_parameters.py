@@ -131,6 +131,28 @@ def test_a_trainable_parameter_that_no_optimizer_holds_is_looked_at_too(trace_he
     assert trace.site("2.weight", "update") is None
 
 
+@pytest.mark.parametrize("is_stepped", [False, True])
+def test_what_an_optimizer_that_makes_no_step_holds_is_looked_at_too(trace_here, is_stepped):
+    model = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3))
+    idle, steps = (torch.optim.SGD(part.parameters(), lr=0.1) for part in model)
+
+    def program():
+        for _ in range(30):
+            functional.cross_entropy(model(torch.randn(8, 4)), torch.arange(8) % 3).backward()
+            steps.step()
+            if is_stepped:
+                idle.step()
+            model.zero_grad()
+
+    trace = trace_here(program)
+    rows = {
+        path: trace.series("param_grad", "rms", trace.site(path, "param_grad"))
+        for path in ("0.weight", "1.weight")
+    }
+    assert np.isfinite(rows["1.weight"]).sum() == 30
+    assert np.isfinite(rows["0.weight"]).sum() == (30 if is_stepped else 14)
+
+
 def test_a_frozen_parameter_is_a_site_with_statistics_of_its_first_sample(trace_here):
     model = mlp()
     model[0].requires_grad_(False)

@@ -144,6 +144,10 @@ class Optimizers:
             names = [self._holder(parameter) for parameter in parameters]
         return names
 
+    def has_stepped(self, name: str) -> bool:
+        """Whether an optimizer of this name has made a step of its own."""
+        return any(known.announced for known in self._known.values() if known.name == name)
+
     def holder(self, parameter: torch.Tensor) -> Optimizer | None:
         """The first living optimizer that holds this parameter."""
         for known in self._known.values():

@@ -55,7 +55,8 @@ def parameter_not_in_optimizer(
     They stay as they are. Information if they are the first layers, as when a head is trained on a
     backbone: that may be meant, though their gradients are computed for nothing. A warning if that
     backbone is freshly initialised, so that it has nothing a head could use, or if the parameters
-    lie elsewhere and are most of the model; also if the program never computed the gradients of
+    lie elsewhere and are most of the model; also if they were given to an optimizer that makes no
+    step while another does, if the program never computed the gradients of
     freshly initialised first layers that could be trained, or if no optimizer holds what stands
     freshly initialised between everything trained and the loss, such as a discriminator. An error
     if more weights than these were frozen by hand: then these were left to learn (an adapter,
@@ -65,7 +66,8 @@ def parameter_not_in_optimizer(
     """
     sites = trace.sites_of(Role.PARAM_GRAD)
     received = np.nan_to_num(columns(trace, Role.PARAM_GRAD, "n", sites)) > 0
-    held = {site.path for site in trace.sites_of(Role.UPDATE)}
+    idle = _never_stepped(trace)
+    held = {site.path for site in trace.sites_of(Role.UPDATE) if site.optimizer not in idle}
     stepped = np.array([site.path in held for site in sites], dtype=bool)
     if not len(received) or received.sum(axis=0).max() < samples:
         yield too_few(f"needs {samples} sampled steps with gradients")
@@ -82,6 +84,11 @@ def parameter_not_in_optimizer(
     if not missing.any():
         return
     blamed = [site for site, is_missing in zip(sites, missing, strict=True) if is_missing]
+    if waiting := {s.path: s for s in trace.sites_of(Role.UPDATE) if s.optimizer in idle}:
+        unstepped = [site for site in blamed if site.path in waiting]
+        if unstepped:
+            yield _of_an_idle_optimizer(trace, unstepped, waiting[unstepped[0].path].optimizer)
+            return
     elements = np.array([site.numel for site in sites])
     is_prefix = bool(stepped.any() and np.flatnonzero(missing)[-1] < np.flatnonzero(stepped)[0])
     is_most = 2 * elements[missing].sum() > elements[received.any(axis=0)].sum()
@@ -100,6 +107,27 @@ def parameter_not_in_optimizer(
         steps=sampled_span(trace),
         severity=severity,
         evidence={"parameters": paths},
+    )
+
+
+def _never_stepped(trace: Trace) -> set[str]:
+    """The names of optimizers that hold parameters and made no step, though others did."""
+    stepping = {name for name in trace.steps.optimizer if name}
+    holding = {site.optimizer for site in trace.sites_of(Role.UPDATE) if site.optimizer}
+    return holding - stepping if stepping & holding else set()
+
+
+def _of_an_idle_optimizer(trace: Trace, sites: list[Site], optimizer: str | None) -> Finding:
+    paths = [site.path for site in sites]
+    return Finding(
+        f"{optimizer} makes no step in {len(trace.steps)} steps of another optimizer: what it was "
+        f"given receives gradients and stays as it was ({named(paths)}).",
+        site=sites[0],
+        steps=sampled_span(trace),
+        severity=Severity.WARNING,
+        evidence={"parameters": paths, "optimizer": optimizer},
+        advice="Call its `step()` in every iteration, too; set `requires_grad` of what should not "
+        "learn to False.",
     )
 
 

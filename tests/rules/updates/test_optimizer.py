@@ -51,6 +51,31 @@ def test_plain_sgd_loses_nothing():
 # UPD04
 
 
+def held_by(name, path, *, update):
+    rows = parameter(path, update=update)
+    return [row | {"optimizer": name} if row["role"] == "update" else row for row in rows]
+
+
+def test_an_optimizer_that_makes_no_step_beside_one_that_does_is_a_warning():
+    rows = [
+        held_by("Adam", "encoder.weight", update=np.nan),
+        held_by("SGD", "a.weight", update=1.0),
+    ]
+    [finding] = findings("UPD04", trace(*rows))
+    assert finding.level is Severity.WARNING
+    assert finding.evidence == {"parameters": ["encoder.weight"], "optimizer": "Adam"}
+    assert "Adam makes no step" in finding.message
+
+
+def test_an_optimizer_whose_steps_were_not_sampled_is_none_of_those():
+    rows = [
+        held_by("Adam", "encoder.weight", update=np.nan),
+        held_by("SGD", "a.weight", update=1.0),
+    ]
+    names = ["SGD"] * (STEPS - 1) + ["Adam"]
+    assert findings("UPD04", trace(*rows, optimizer=names)) == []
+
+
 def test_a_layer_with_gradients_that_nothing_steps_is_an_error():
     rows = [parameter("a.weight"), parameter("b.weight"), parameter("head.weight", update=None)]
     [finding] = findings("UPD04", trace(*rows))
