@@ -8,9 +8,9 @@ import numpy as np
 
 from nntrace.dataflow import Vertex
 from nntrace.rules.activations.units import has_died_out
-from nntrace.rules.common.chance import is_no_better_than_chance
 from nntrace.rules.common.depth import SAMPLES, before_head, signal_of, until_end
 from nntrace.rules.common.flow import Flow
+from nntrace.rules.common.frequencies import is_no_better_than_chance
 from nntrace.rules.common.layers import (
     BoolArray,
     Link,

@@ -7,8 +7,8 @@ import numpy as np
 
 from nntrace.rules.activations.drawn_codes import drowned_code
 from nntrace.rules.activations.units import has_died_out
-from nntrace.rules.common.chance import is_on_its_way
 from nntrace.rules.common.depth import since_late
+from nntrace.rules.common.frequencies import is_on_its_way
 from nntrace.rules.common.layers import Link, chain, first_finite, span
 from nntrace.rules.common.loss_course import is_still_learning, remaining_loss
 from nntrace.rules.common.signals import finite, lasting, median

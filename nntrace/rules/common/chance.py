@@ -13,7 +13,7 @@ import numpy as np
 
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.loss_course import LossSeries, loss_series
-from nntrace.rules.common.signals import median, window_medians
+from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Location
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Site, Trace
@@ -32,9 +32,6 @@ SQUARED_ERROR = frozenset({"mse_loss"})
 _EXAMPLES_PER_LABEL = 10  # with fewer the entropy of the labels is not known well
 _RUN_AWAY = 10.0  # growth from which targets are not fixed data
 _EXACT_ENTROPY_SIZE = 2000
-_WINDOWS = 20  # into which a course is divided
-_ABOUT = 1.1  # times a level: as near as a noisy loss comes to it
-_TIMES = 5  # at a level for this many times as long as it took to get there: it had its time
 _OF_INPUTS = tuple(
     field.name
     for field in fields(Batch)
@@ -295,44 +292,3 @@ def chance_losses(function: str, batches: tuple[Batch, ...]) -> tuple[Chance, ..
         value = entropy(totals.values()) + (len(totals) - 1) / (2.0 * totals.total())
         found.append(Chance("label entropy", value))
     return tuple(found)
-
-
-def has_just_learnt_frequencies(series: LossSeries, chances: tuple[Chance, ...]) -> bool:
-    """Whether the loss has only recently reached the entropy of uneven labels.
-
-    Recently: it has not been there five times as long as it took to get there. A network learns how
-    frequent each label is before it learns what labels depend on. Language models stay at the
-    frequencies of their tokens for a while, then leave them.
-    """
-    levels = [chance.value for chance in chances]
-    if len(levels) < 2 or min(levels) * _ABOUT > max(levels):
-        return False
-    windows = window_medians(series.value, _WINDOWS)
-    there = np.flatnonzero(windows <= _ABOUT * min(levels))
-    return bool(len(there) and len(windows) < (1 + _TIMES) * there[0])
-
-
-def is_no_better_than_chance(trace: Trace, *, least: int = 20, tolerance: float = 0.03) -> bool:
-    """Whether the loss of the second half is that of a constant prediction, or higher.
-
-    False if that is unknown. A loss that started far above chance may have fallen without anything
-    having been learned yet.
-    """
-    batches = training_batches(trace)
-    function, reason = comparable_function(trace, batches)
-    series = function_loss(trace, batches)
-    levels = [chance.value for chance in chance_losses(function, batches)]
-    if reason or not levels or len(series) < least:
-        return False
-    half = series.value[2 * series.step >= sum(series.span)]
-    return median(half) >= (1.0 - tolerance) * min(levels)
-
-
-def is_on_its_way(trace: Trace) -> bool:
-    """Whether the loss has only recently reached the level of the label frequencies, if known."""
-    batches = training_batches(trace)
-    function, reason = comparable_function(trace, batches)
-    if reason or not is_no_better_than_chance(trace):
-        return False
-    chances = chance_losses(function, batches)
-    return has_just_learnt_frequencies(function_loss(trace, batches), chances)

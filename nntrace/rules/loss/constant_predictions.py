@@ -7,6 +7,7 @@ import numpy as np
 
 from nntrace.rules.activations.units import has_died_out
 from nntrace.rules.common.chance import loss_location, training_batches
+from nntrace.rules.common.frequencies import has_seen_few_of_each
 from nntrace.rules.common.signals import lasting, median
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -38,7 +39,9 @@ def constant_predictions(
     until the end of the run and for a quarter of it, since an output layer that starts at zero is
     common and healthy. Predictions are compared with their own scale and, if the targets hardly
     vary either (years, prices), with the targets. Targets that do not vary at all ask for constant
-    predictions and are left out.
+    predictions and are left out. Information while each class was too rarely a target to be told
+    from others, as the words of a language model in its first hundred steps, unless the predictions
+    are exactly the same.
     Source: "37 reasons", 3 (random input) and 24 (dead network); Karpathy's Recipe, step 2.
     """
     judged = False
@@ -64,6 +67,7 @@ def constant_predictions(
             return
         worst = median(varies[known][start:])
         level = median(trace.series(Role.OUTPUT, "rms", site))
+        early = worst > 0.0 and has_seen_few_of_each(trace)
         # With dead units that are not all of a layer, something of the input is left.
         is_cut_off = worst == 0.0 and not has_died_out(trace)
         yield Finding(
@@ -72,6 +76,7 @@ def constant_predictions(
             f"the inputs by {inputs:.2g}.",
             site=site,
             steps=(int(steps[start]), int(steps[-1])),
+            severity=Severity.INFO if early else Severity.ERROR,
             evidence={"variation": worst, "input_variation": inputs, "rms": level},
             not_explained_by=("ACT04",) if is_cut_off else (),
             location=loss_location(trace, site.path),

@@ -1,22 +1,20 @@
 """LOS11: a loss that stays where a model that ignores its input would be."""
 
-import math
 from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
 
 from nntrace.rules.activations.variation import alike_from
-from nntrace.rules.common.calls import loss_calls
 from nntrace.rules.common.chance import (
     Chance,
     batches_of_last_phase,
     chance_losses,
     comparable_function,
     function_loss,
-    has_just_learnt_frequencies,
     loss_location,
 )
+from nntrace.rules.common.frequencies import has_just_learnt_frequencies, has_seen_few_of_each
 from nntrace.rules.common.loss_course import (
     LossSeries,
     falls_steadily,
@@ -41,9 +39,6 @@ from nntrace.trace.model import FloatArray
 
 _LEAST_LOSSES = 20
 _LEARNED = 0.8  # of a step's first loss
-_UNEVEN = 1.05  # ln C over the entropy of labels, from which on these are uneven
-_OF_EACH = 50  # targets of each class, on average, that are few: a hundred steps of ImageNet are
-_OF_EACH_UNEVEN = 300  # the same if classes are as uneven as words
 _TRAIN_ON = (
     "Train on: every language model first learns how frequent the labels are. If the loss stays "
     "at this level five times as long as it took to get there, check whether the inputs carry a "
@@ -126,9 +121,7 @@ def stuck_at_chance(
         return
     since = _since_when(series, chance, 2.0 * tolerance)
     is_sure = len(trace.steps) >= 2 * steps
-    early = has_just_learnt_frequencies(series, chances) or _has_seen_few_of_each(
-        trace, function, chances, full_rate_steps
-    )
+    early = has_just_learnt_frequencies(series, chances) or has_seen_few_of_each(trace)
     yield Finding(
         f"the loss has been at {level:.4g} since step {since}, which is what a model reaches "
         f"that ignores its input ({chance.name} = {chance.value:.4g})"
@@ -140,22 +133,6 @@ def stuck_at_chance(
         | ({} if ignored is None else {"alike_from": ignored[0].path, "between": ignored[1]}),
         location=loss_location(trace, function),
     )
-
-
-def _has_seen_few_of_each(
-    trace: Trace, function: str, chances: tuple[Chance, ...], steps: int
-) -> bool:
-    """Whether each class was too rarely a target to be learned, as the words of a vocabulary are.
-
-    The frequencies of uneven classes are learned first, and what they depend on later.
-    """
-    levels = [chance.value for chance in chances]
-    least = _OF_EACH if min(levels) * _UNEVEN > max(levels) else _OF_EACH_UNEVEN
-    for call in loss_calls(trace):
-        if call.function == function and call.classes and call.target_shape:
-            of_each = steps * math.prod(call.target_shape) / call.classes
-            return call.target_shape != call.shape and of_each < least
-    return False
 
 
 def _since_when(series: LossSeries, chance: Chance, tolerance: float) -> int:

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from rules.builders import batches, trace_of
+from rules.builders import batches, event, trace_of
 
 LN10 = math.log(10)
 
@@ -20,3 +20,27 @@ def classified(loss, function="cross_entropy", classes=10, **columns):
         len(loss), loss_function=function, loss_value=loss, classes=classes, batch_size=32
     )
     return trace_of(loss=loss, batches=rows, **columns)
+
+
+def stuck(targets, *, classes=100, rare=1, **columns):
+    """A loss at the chance of classes, of which the second half is `rare` times as rare."""
+    counts = np.repeat([rare, 1], classes // 2)
+    shares = counts / counts.sum()
+    entropy = -float((shares * np.log(shares)).sum())
+    rows = batches(
+        200,
+        loss_function="cross_entropy",
+        classes=classes,
+        batch_size=targets,
+        label_values=tuple(range(classes)),
+        label_counts=tuple(int(count) for count in counts),
+    )
+    call = event(
+        "loss_call",
+        function="cross_entropy",
+        reduction="mean",
+        classes=classes,
+        shape=[targets, classes],
+        target_shape=[targets],
+    )
+    return trace_of(loss=noisy(np.full(200, entropy), 0.01), batches=rows, events=[call], **columns)

@@ -1,5 +1,8 @@
 import pytest
 from rules.builders import event, findings, site, skip_reasons, trace_of
+from rules.loss.loss_rows import stuck
+
+from nntrace.rules import Severity
 
 
 def predictions(variation, rms=1.0, inputs=1.0, target=None, **columns):
@@ -18,6 +21,19 @@ def test_predictions_that_hardly_vary_until_the_end_are_an_error(variation, foun
     results = findings("LOS12", predictions([0.5, *[variation] * 9]))
     assert len(results) == found
     assert all(finding.steps == (1, 9) for finding in results)
+
+
+@pytest.mark.parametrize(
+    ("targets", "variation", "level"),
+    [(24, 0.005, Severity.INFO), (26, 0.005, Severity.ERROR), (24, 0.0, Severity.ERROR)],
+)
+def test_classes_of_which_few_were_seen_may_be_predicted_alike(targets, variation, level):
+    sites = [
+        site("input.0", "input", example_std=1.0, rms=1.0),
+        site("cross_entropy", "output", example_std=variation, rms=1.0),
+    ]
+    [finding] = findings("LOS12", stuck(targets, sites=sites))
+    assert finding.level is level
 
 
 def test_predictions_of_zeros_only_are_an_error():

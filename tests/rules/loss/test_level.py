@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 from rules.builders import batch, batches, event, findings, site, skip_reasons, trace_of
-from rules.loss.loss_rows import LN10, classified, noisy
+from rules.loss.loss_rows import LN10, classified, noisy, stuck
 
 from nntrace.rules import Severity
 
@@ -66,30 +66,6 @@ def test_a_loss_that_has_just_come_to_the_frequencies_of_labels_is_noted(way, le
     [finding] = findings("LOS11", uneven(way))
     assert finding.level is level
     assert ("Train on" in finding.advice) is (level is Severity.INFO)
-
-
-def stuck(targets, *, classes=100, rare=1):
-    """A loss at the chance of classes, of which the second half is `rare` times as rare."""
-    counts = np.repeat([rare, 1], classes // 2)
-    shares = counts / counts.sum()
-    entropy = -float((shares * np.log(shares)).sum())
-    rows = batches(
-        200,
-        loss_function="cross_entropy",
-        classes=classes,
-        batch_size=targets,
-        label_values=tuple(range(classes)),
-        label_counts=tuple(int(count) for count in counts),
-    )
-    call = event(
-        "loss_call",
-        function="cross_entropy",
-        reduction="mean",
-        classes=classes,
-        shape=[targets, classes],
-        target_shape=[targets],
-    )
-    return trace_of(loss=noisy(np.full(200, entropy), 0.01), batches=rows, events=[call])
 
 
 @pytest.mark.parametrize(

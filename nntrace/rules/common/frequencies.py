@@ -1,0 +1,87 @@
+"""What a model learns first: how frequent each label is.
+
+Until it has had the time to learn more, a loss at that level is no sign of a fault.
+"""
+
+import math
+
+import numpy as np
+
+from nntrace.rules.common.calls import loss_calls
+from nntrace.rules.common.chance import (
+    Chance,
+    batches_of_last_phase,
+    chance_losses,
+    comparable_function,
+    function_loss,
+    training_batches,
+)
+from nntrace.rules.common.loss_course import LossSeries, steps_at_full_rate
+from nntrace.rules.common.signals import median, window_medians
+from nntrace.trace import Trace
+
+_WINDOWS = 20  # into which a course is divided
+_ABOUT = 1.1  # times a level: as near as a noisy loss comes to it
+_TIMES = 5  # at a level for this many times as long as it took to get there: it had its time
+_UNEVEN = 1.05  # ln C over the entropy of labels, from which on these are uneven
+_OF_EACH = 50  # targets of each class, on average, that are few: a hundred steps of ImageNet are
+_OF_EACH_UNEVEN = 300  # the same if classes are as uneven as words
+
+
+def has_just_learnt_frequencies(series: LossSeries, chances: tuple[Chance, ...]) -> bool:
+    """Whether the loss has only recently reached the entropy of uneven labels.
+
+    Recently: it has not been there five times as long as it took to get there. A network learns how
+    frequent each label is before it learns what labels depend on. Language models stay at the
+    frequencies of their tokens for a while, then leave them.
+    """
+    levels = [chance.value for chance in chances]
+    if len(levels) < 2 or min(levels) * _ABOUT > max(levels):
+        return False
+    windows = window_medians(series.value, _WINDOWS)
+    there = np.flatnonzero(windows <= _ABOUT * min(levels))
+    return bool(len(there) and len(windows) < (1 + _TIMES) * there[0])
+
+
+def is_no_better_than_chance(trace: Trace, *, least: int = 20, tolerance: float = 0.03) -> bool:
+    """Whether the loss of the second half is that of a constant prediction, or higher.
+
+    False if that is unknown. A loss that started far above chance may have fallen without anything
+    having been learned yet.
+    """
+    batches = training_batches(trace)
+    function, reason = comparable_function(trace, batches)
+    series = function_loss(trace, batches)
+    levels = [chance.value for chance in chance_losses(function, batches)]
+    if reason or not levels or len(series) < least:
+        return False
+    half = series.value[2 * series.step >= sum(series.span)]
+    return median(half) >= (1.0 - tolerance) * min(levels)
+
+
+def is_on_its_way(trace: Trace) -> bool:
+    """Whether the loss has only recently reached the level of the label frequencies, if known."""
+    batches = training_batches(trace)
+    function, reason = comparable_function(trace, batches)
+    if reason or not is_no_better_than_chance(trace):
+        return False
+    chances = chance_losses(function, batches)
+    return has_just_learnt_frequencies(function_loss(trace, batches), chances)
+
+
+def has_seen_few_of_each(trace: Trace) -> bool:
+    """Whether each class was too rarely a target to be learned, as the words of a vocabulary are.
+
+    The frequencies of uneven classes are learned first, and what they depend on later.
+    """
+    batches = batches_of_last_phase(trace)
+    function, _ = comparable_function(trace, batches)
+    levels = [chance.value for chance in chance_losses(function, batches)]
+    if not levels:
+        return False
+    least = _OF_EACH if min(levels) * _UNEVEN > max(levels) else _OF_EACH_UNEVEN
+    for call in loss_calls(trace):
+        if call.function == function and call.classes and call.target_shape:
+            targets = steps_at_full_rate(trace) * math.prod(call.target_shape)
+            return call.target_shape != call.shape and targets < least * call.classes
+    return False
