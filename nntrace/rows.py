@@ -40,6 +40,7 @@ class Site:
     lr: float | None = None
     weight_decay: float | None = None
     dropout_rate: float | None = None
+    library_object: int | None = None
 
     @property
     def shown(self) -> str:

@@ -148,6 +148,7 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         lr float32
         weight_decay float32
         dropout_rate float32
+        library_object int32
     """),
     "steps": _columns("""
         step int64

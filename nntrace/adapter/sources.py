@@ -10,7 +10,7 @@ import os
 import sys
 import sysconfig
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -81,20 +81,35 @@ class UserCode:
                 break
             code = frame.f_code
             file = code.co_filename
-            if not file.startswith(self._not_the_users):
-                constructs = (
-                    built is not None
-                    and code.co_name == "__init__"
-                    and code.co_argcount > 0
-                    and frame.f_locals.get(code.co_varnames[0]) is built
-                )
-                if not constructs:
-                    if installed or not is_installed(file):
-                        return Source(file, frame.f_lineno)
-                    if within is UNKNOWN:
-                        within = Source(file, frame.f_lineno)
+            is_counted = not file.startswith(self._not_the_users)
+            if is_counted and (built is None or _constructed(frame) is not built):
+                if installed or not is_installed(file):
+                    return Source(file, frame.f_lineno)
+                if within is UNKNOWN:
+                    within = Source(file, frame.f_lineno)
             frame = frame.f_back
         return within
+
+    def constructed_around(self, built: object) -> list[object]:
+        """What installed packages construct around `built`, from the innermost outward.
+
+        It ends at the first line of the program, other than of the constructors of `built`.
+        """
+        frame: FrameType | None = sys._getframe(1)
+        around: list[object] = []
+        for _ in range(_DEEPEST):
+            if frame is None:
+                break
+            file = frame.f_code.co_filename
+            if not file.startswith(self._not_the_users):
+                constructed = _constructed(frame)
+                if constructed is not built:
+                    if not is_installed(file):
+                        break
+                    if constructed is not None:
+                        around.append(constructed)
+            frame = frame.f_back
+        return around
 
     def call_path(self) -> int:
         """A hash of the stack of calls in the user's code.
@@ -118,17 +133,37 @@ class UserCode:
         return hash(tuple(calls))
 
 
+def _constructed(frame: FrameType) -> object | None:
+    """The object whose constructor the frame runs; None for other functions."""
+    code = frame.f_code
+    if code.co_name != "__init__" or not code.co_argcount:
+        return None
+    constructed: object = frame.f_locals.get(code.co_varnames[0])
+    return constructed
+
+
 class BuiltAt:
-    """Where each living object was built; keeps none of them alive."""
+    """Where each living object was built; keeps none of them alive.
+
+    An object that an installed package builds within the constructor of another is part of that
+    one. The outermost such object, which the program asked for, has a number that its parts share.
+    """
 
     def __init__(self, code: UserCode) -> None:
-        self._caller: Callable[[object], Source] = code.caller
+        self._code = code
         self._by_id: dict[int, tuple[weakref.ref[Any], Source]] = {}
+        self._part_of: dict[int, int] = {}  # by the identity of a part
+        self._numbers: dict[int, int] = {}  # by the identity of an outermost object
+        self._count = 0
 
     def of(self, built: object) -> Source:
         """Where an object was built; `UNKNOWN` for a copy or an object older than this one."""
         reference, source = self._by_id.get(id(built), (None, UNKNOWN))
         return source if reference is not None and reference() is built else UNKNOWN
+
+    def library_object(self, built: object) -> int | None:
+        """The number of the object of a library that an object is part of; None for others."""
+        return self._part_of.get(id(built)) if self._knows(built) else None
 
     def note(self, built: object, *args: Any, **kwargs: Any) -> None:
         """Note that an object is being built; call this from its constructor."""
@@ -136,7 +171,22 @@ class BuiltAt:
         if key in self._by_id and self._by_id[key][0]() is built:
             return  # a base class's constructor
         try:
-            reference = weakref.ref(built, lambda _: self._by_id.pop(key, None))
+            reference = weakref.ref(built, lambda _: self._forget(key))
         except TypeError:
             return
-        self._by_id[key] = (reference, self._caller(built))
+        self._by_id[key] = (reference, self._code.caller(built))
+        around = self._code.constructed_around(built)
+        outermost = next((one for one in reversed(around) if self._knows(one)), None)
+        if outermost is not None:
+            if id(outermost) not in self._numbers:
+                self._numbers[id(outermost)] = self._count
+                self._count += 1
+            self._part_of[key] = self._numbers[id(outermost)]
+
+    def _knows(self, built: object) -> bool:
+        reference, _ = self._by_id.get(id(built), (None, UNKNOWN))
+        return reference is not None and reference() is built
+
+    def _forget(self, key: int) -> None:
+        for known in (self._by_id, self._part_of, self._numbers):
+            known.pop(key, None)

@@ -75,3 +75,65 @@ def test_a_layer_that_a_package_builds_is_named_by_the_programs_line(package):
 
     layer = package.build(Notes())
     assert known.of(layer).file == __file__
+
+
+NESTED = """
+class Linear:
+    def __init__(self, notes):
+        notes.note(self)
+
+class Pooler:
+    def __init__(self, notes):
+        notes.note(self)
+        self.dense = Linear(notes)
+
+class Bert:
+    def __init__(self, notes, head=None):
+        notes.note(self)
+        self.pooler = Pooler(notes)
+        self.layer = Linear(notes)
+        self.head = head(notes) if head else None
+
+def instantiate(kind, notes):
+    return kind(notes)
+"""
+
+
+@pytest.fixture
+def library(package):
+    exec(compile(NESTED, package.__file__, "exec"), package.__dict__)
+    return package
+
+
+def test_what_a_library_builds_within_an_object_is_part_of_the_one_the_program_asked_for(library):
+    known = BuiltAt(code())
+    one, other = library.Bert(known), library.Bert(known)
+    number = known.library_object(one.layer)
+    assert number is not None
+    assert known.library_object(one.pooler) == known.library_object(one.pooler.dense) == number
+    assert known.library_object(other.layer) not in (None, number)
+    assert known.library_object(one) is None
+
+
+def test_what_the_program_builds_is_no_part_of_a_library(library):
+    known = BuiltAt(code())
+
+    class Model(library.Bert):
+        def __init__(self, notes):
+            super().__init__(notes)
+            self.own = library.Linear(notes)
+
+    def head(notes):
+        return library.Linear(notes)
+
+    model = Model(known)
+    assert known.library_object(model.own) is None
+    assert known.library_object(model.layer) is not None
+    assert known.library_object(library.Bert(known, head).head) is None
+    assert known.library_object(library.instantiate(library.Linear, known)) is None
+
+
+def test_the_parts_of_objects_that_are_gone_are_forgotten(library):
+    known = BuiltAt(code())
+    library.Bert(known)
+    assert not [*known._by_id, *known._part_of, *known._numbers]

@@ -1,7 +1,7 @@
 """Facts about a program that are recorded once: devices, rebuilt optimizers, idle gradients."""
 
 import sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import torch
 from nntrace_torch.program.devices import queue
@@ -168,3 +168,49 @@ def test_a_batch_norm_called_in_two_forwards_of_a_step_is_not_reused(trace_here)
         return functional.cross_entropy(outputs + model(INPUTS), targets)
 
     assert not payloads(trace_here(lambda: classify(model, INPUTS, loss_function=twice)), "reused")
+
+
+BERT = """
+from torch import nn
+
+class Pooler(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Linear(8, 8)
+
+    def forward(self, hidden):
+        return self.dense(hidden)
+
+class Bert(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 8))
+        self.pooler = Pooler()
+
+    def forward(self, inputs):
+        hidden = self.layers(inputs)
+        return hidden, self.pooler(hidden)
+"""
+
+
+def test_parameters_of_what_a_library_built_within_a_module_share_its_number(trace_here, tmp_path):
+    library = ModuleType("bert")
+    path = tmp_path / "site-packages" / "bert.py"
+    exec(compile(BERT, path, "exec"), vars(library))
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bert, self.head = library.Bert(), nn.Linear(8, 3)
+
+        def forward(self, inputs):
+            return self.head(self.bert(inputs)[0])
+
+    sites = trace_here(lambda: classify(Model(), INPUTS, steps=3)).sites_of(Role.PARAM)
+    numbers = {site.path: site.library_object for site in sites if site.path.endswith("weight")}
+    assert numbers == {
+        "bert.layers.0.weight": 0,
+        "bert.layers.2.weight": 0,
+        "bert.pooler.dense.weight": 0,
+        "head.weight": None,
+    }

@@ -220,11 +220,13 @@ class ParameterSampler:
             return earlier
         path = self._unique(path)
         source = self._sources.of(owner) if owner is not None else UNKNOWN
+        library = self._sources.library_object(owner) if owner is not None else None
         fields = {
             "module_type": class_name(owner) if owner is not None else "Parameter",
             "parent": enclosing(path, owner),
             **tensor_fields(local_part(parameter), source),
             **fans(parameter, owner),
+            "library_object": library,
         }
         if self._filters is None and owner is not None and shows_filters(parameter, owner):
             self._filters = KeptFilters(path, parameter)

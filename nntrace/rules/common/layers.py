@@ -5,6 +5,7 @@ the order in which the program first reached them.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -68,6 +69,20 @@ def of_a_library(sites: Iterable[Site]) -> bool:
     """Whether all sites were built by installed code, not by the user's."""
     files = [PurePath(site.file or "").parts for site in sites]
     return bool(files) and all(_INSTALLED.intersection(parts) for parts in files)
+
+
+def by_design(blamed: Iterable[Site], others: Iterable[Site]) -> bool:
+    """Whether all of `blamed` are minor parts of modules that libraries built with `others`.
+
+    So is BERT's pooler under a mean of the tokens. A whole module of a library, or most of it, is
+    none: the program asked for it, and has to use it.
+    """
+    faulty: dict[int | None, int] = defaultdict(int)
+    sound: dict[int | None, int] = defaultdict(int)
+    for sizes, sites in ((faulty, blamed), (sound, others)):
+        for site in sites:
+            sizes[site.library_object] += site.numel
+    return None not in faulty and all(size < sound[number] for number, size in faulty.items())
 
 
 def is_norm(site: Site) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.framework import speaks_keras
-from nntrace.rules.common.layers import columns, named, of_a_library, span
+from nntrace.rules.common.layers import by_design, columns, named, of_a_library, span
 from nntrace.rules.common.optimizers import backward_line
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -87,9 +87,12 @@ def no_gradient(
             if is_called
             else "and their layers were not seen in the forward pass"
         )
-        is_librarys = of_a_library(blamed)
+        is_part = by_design(blamed, [sites[index] for index in np.flatnonzero(~missing)])
+        is_librarys = is_part or of_a_library(blamed)
         of_libraries = sum(site.numel for site in sites if of_a_library([site]))
-        is_aside = is_librarys and 2 * sum(site.numel for site in blamed) < of_libraries
+        is_aside = is_part or (
+            is_librarys and 2 * sum(site.numel for site in blamed) < of_libraries
+        )
         spare = Severity.INFO if is_librarys else Severity.WARNING
         yield Finding(
             f"{len(blamed)} of {len(sites)} parameters never received a gradient, {why}: "

@@ -34,6 +34,29 @@ def test_a_lesser_part_of_a_librarys_model_may_be_called_for_nothing(rest, level
     assert finding.level is level
 
 
+def of_library(number, rows):
+    return [{**row, "library_object": number, "file": "train.py"} for row in rows]
+
+
+@pytest.mark.parametrize(("rest", "level"), [((65, 64), Severity.INFO), ((63, 64), Severity.ERROR)])
+def test_a_lesser_part_of_what_a_library_built_for_the_program_may_be_called_for_nothing(
+    rest, level
+):
+    pooler = of_library(0, gradient("bert.pooler.weight", None, n=0))
+    layer = of_library(0, gradient("bert.layer.weight", 0.1, shape=rest))
+    rows = trace(pooler, layer, called("bert.pooler"), called("bert.layer"))
+    [finding] = findings("GRD03", rows)
+    assert finding.level is level
+
+
+@pytest.mark.parametrize("number", [1, None])
+def test_the_lesser_of_two_models_without_a_gradient_is_an_error_though_libraries_built_it(number):
+    cut = of_library(number, gradient("image.weight", None, n=0))
+    other = of_library(0, gradient("text.weight", 0.1, shape=(640, 64)))
+    [finding] = findings("GRD03", trace(cut, other, called("image"), called("text")))
+    assert finding.level is Severity.ERROR
+
+
 def test_a_gradient_that_was_asked_for_in_vain_counts_though_no_optimizer_holds_the_parameter():
     [asked] = gradient("encoder.weight", None, n=0, update=None)
     rows = [[{**asked, "requires_grad": True}], called("encoder"), gradient("b.weight", 0.1)]
