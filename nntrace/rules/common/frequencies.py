@@ -16,7 +16,7 @@ from nntrace.rules.common.chance import (
     function_loss,
     training_batches,
 )
-from nntrace.rules.common.loss_course import LossSeries, steps_at_full_rate
+from nntrace.rules.common.loss_course import LossSeries, falls_steadily, steps_at_full_rate
 from nntrace.rules.common.signals import median, window_medians
 from nntrace.trace import Trace
 
@@ -85,3 +85,18 @@ def has_seen_few_of_each(trace: Trace) -> bool:
             targets = steps_at_full_rate(trace) * math.prod(call.target_shape)
             return call.target_shape != call.shape and targets < least * call.classes
     return False
+
+
+def goes_below_frequencies(trace: Trace, *, tolerance: float = 0.03) -> bool:
+    """Whether the loss falls steadily and is below the entropy of uneven labels, as words are.
+
+    What is left of such a loss depends on the data, and may be nearly all of it: a share of the
+    first loss says little.
+    """
+    batches = batches_of_last_phase(trace)
+    function, reason = comparable_function(trace, batches)
+    levels = [chance.value for chance in chance_losses(function, batches)]
+    if reason or not levels or min(levels) * _UNEVEN > max(levels) or not falls_steadily(trace):
+        return False
+    values = function_loss(trace, batches).value
+    return median(values[len(values) // 2 :]) < (1.0 - tolerance) * min(levels)

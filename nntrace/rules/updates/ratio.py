@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.chance import chance_losses, comparable_function, training_batches
+from nntrace.rules.common.frequencies import goes_below_frequencies
 from nntrace.rules.common.layers import BoolArray, columns, first_finite, update_ratios, weights
 from nntrace.rules.common.loss_course import (
     LossSeries,
@@ -79,7 +80,8 @@ def update_ratio_high(
     About 1e-3 is healthy. Judged by the median over the second half of the run, because the first
     steps of Adam and the peak of a schedule are large by design, for at least half of the weight
     matrices (without embeddings and those that start at zero). Nothing is reported if the loss has
-    fallen by a fifth and still falls steadily, nor if successive gradients point the same way,
+    fallen by a fifth and still falls steadily, or falls so below the entropy of uneven labels (a
+    language model's loss keeps most of its size), nor if successive gradients point the same way,
     because steps that are too long overshoot: such a loss falls as it should, or rises because the
     steps lead uphill (LOS08).
 
@@ -139,6 +141,8 @@ def update_ratio_high(
 def _does_no_harm(trace: Trace, learned: float, agreement: float) -> bool:
     """Whether training works with such steps, whatever their size, or they lead uphill."""
     if remaining_loss(trace) <= learned or is_still_learning(trace) or goes_uphill(trace):
+        return True
+    if goes_below_frequencies(trace):
         return True
     return falls_steadily(trace) and late_agreement(trace) > agreement
 

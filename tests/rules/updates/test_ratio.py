@@ -57,6 +57,32 @@ def test_large_updates_do_not_overshoot_where_gradients_agree_and_the_loss_falls
     assert len(findings("UPD01", rows)) == (found if falls else 1)
 
 
+def words(rare, end, steps=120):
+    """Large updates, and a loss that falls to the share `end` of the entropy of 100 words, of which
+    half are `rare` times as rare as the others.
+    """
+    counts = np.repeat([rare, 1], 50)
+    shares = counts / counts.sum()
+    level = -float((shares * np.log(shares)).sum())
+    loss = np.linspace(level, end * level, steps)
+    rows = batches(
+        steps,
+        loss_function="cross_entropy",
+        loss_value=loss,
+        classes=100,
+        batch_size=700,
+        label_values=tuple(range(100)),
+        label_counts=tuple(int(count) for count in counts),
+    )
+    large = parameter("a.weight", update=[0.03] * steps)
+    return trace(large, loss=loss.tolist(), steps=steps, batches=rows)
+
+
+@pytest.mark.parametrize(("rare", "end", "found"), [(20, 0.94, 0), (20, 0.97, 1), (1, 0.94, 1)])
+def test_large_updates_under_which_uneven_words_are_told_apart_are_healthy(rare, end, found):
+    assert len(findings("UPD01", words(rare, end))) == found
+
+
 def test_the_large_first_steps_of_adam_are_healthy():
     early = [*[0.3] * 15, *[1e-3] * 25]
     assert not findings("UPD01", trace(parameter("a.weight", update=early)))
