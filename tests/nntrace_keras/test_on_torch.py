@@ -84,6 +84,13 @@ def test_the_rate_of_a_dropout_layer_is_recorded(trace):
     assert trace.site("classifier/body/drop", Role.ACTIVATION).dropout_rate == pytest.approx(0.2)
 
 
+def test_the_size_and_the_order_of_the_arrays_given_to_fit_are_known(trace):
+    expected = {"dataset_size": 64, "batch_size": 16, "batches": 4, "shuffle": True}
+    loaders = [event.payload for event in trace.events_of(EventKind.LOADER)]
+    assert loaders
+    assert all({name: one[name] for name in expected} == expected for one in loaders)
+
+
 def test_the_update_is_what_the_optimizer_changed(trace):
     name = "classifier/head/kernel"
     before = trace.series(Role.PARAM, "mean", trace.site(name, Role.PARAM))

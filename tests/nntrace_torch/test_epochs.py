@@ -83,6 +83,25 @@ def test_a_sampler_of_batches_is_named_where_it_is_the_programs_own(trace_here):
     assert (event.payload["sampler"], event.payload["batch_size"]) == ("EachBatchAnew", None)
 
 
+def test_a_plain_batch_sampler_tells_what_a_loader_is_told_otherwise(trace_here):
+    sampler = BatchSampler(RandomSampler(DATA), 5, drop_last=False)
+    (event,) = trace_here(train(DataLoader(DATA, batch_sampler=sampler))).events_of("loader")
+    expected = {"sampler": "RandomSampler", "shuffle": True, "batch_size": 5, "dataset_size": 20}
+    assert {name: event.payload[name] for name in expected} == expected
+
+
+def test_data_that_do_not_tell_their_length_are_as_long_as_what_their_sampler_draws_from(
+    trace_here,
+):
+    class Silent(torch.utils.data.Dataset):
+        def __getitem__(self, index):
+            return DATA[index]
+
+    sampler = BatchSampler(RandomSampler(range(20)), 5, drop_last=False)
+    (event,) = trace_here(train(DataLoader(Silent(), batch_sampler=sampler))).events_of("loader")
+    assert event.payload["dataset_size"] == 20
+
+
 def test_a_batch_sampler_of_ones_own_is_followed(trace_here):
     sampler = BatchSampler(SequentialSampler(DATA), 5, drop_last=True)
     first, _ = passes(trace_here(train(DataLoader(DATA, batch_sampler=sampler))))

@@ -234,9 +234,12 @@ class LoaderObserver:
 
     def _announce(self, loader: Any) -> _Loader:
         dataset, sampler = getattr(loader, "dataset", None), _sampler(loader)
+        size = _length(dataset)
+        if size is None:  # as of Keras' arrays; the sampler knows what it draws from
+            size = _length(getattr(sampler, "data_source", None))
         facts = {
-            "dataset_size": _length(dataset),
-            "batch_size": loader.batch_size,
+            "dataset_size": size,
+            "batch_size": _batch_size(loader),
             "batches": _number_of_batches(loader),
             "shuffle": isinstance(sampler, torch.utils.data.RandomSampler),
             "sampler": type(sampler).__name__,
@@ -270,10 +273,22 @@ def _is_of(reference: weakref.ref[Any] | None, dataset: Any) -> bool:
 
 
 def _sampler(loader: Any) -> Any:
-    """What draws the examples: the program's own batch sampler, else the loader's sampler."""
+    """What draws the examples: the program's own batch sampler, else the sampler.
+
+    A loader that is given a `BatchSampler` has a `sampler`, too, but does not ask it.
+    """
     batches = getattr(loader, "batch_sampler", None)
-    plain = batches is None or type(batches) is torch.utils.data.BatchSampler
-    return getattr(loader, "sampler", None) if plain else batches
+    if batches is None:
+        return getattr(loader, "sampler", None)
+    return batches.sampler if type(batches) is torch.utils.data.BatchSampler else batches
+
+
+def _batch_size(loader: Any) -> int | None:
+    """Examples in a full batch; None where the program makes batches in its own way."""
+    batches: Any = getattr(loader, "batch_sampler", None)
+    holder = batches if type(batches) is torch.utils.data.BatchSampler else loader
+    size: int | None = holder.batch_size
+    return size
 
 
 def _draws_again(sampler: Any) -> bool:

@@ -111,8 +111,11 @@ def duplicate_examples(
         return
     sizes = [n for loader in loaders if isinstance(n := loader.get("dataset_size"), int) and n > 0]
     seen = sum(batch.batch_size or 0 for batch in batches)
-    if seen < examples or not sizes:
-        yield too_few(f"needs {examples} examples from loaders of known size, has {seen}")
+    if seen < examples:
+        yield too_few(f"needs {examples} examples from data loaders, has {seen}")
+        return
+    if not sizes:
+        yield Skipped("the number of examples in the data set is not known")
         return
     size = max(sizes)
     copies, expected = _copies(batches, size)

@@ -146,6 +146,12 @@ def test_the_loader_of_an_evaluation_does_not_say_how_training_draws(steps, judg
     assert findings("DAT08", trace) if judged else skip_reasons("DAT08", trace)
 
 
+def test_copies_in_data_of_unknown_size_are_not_judged_for_that_reason():
+    events = [loader(dataset_size=None)]
+    [reason] = skip_reasons("DAT08", trace_of(steps=10, batches=epoch_of(200), events=events))
+    assert "is not known" in reason
+
+
 def test_batches_made_by_hand_have_no_epoch_to_judge():
     rows = [batch(step, batch_size=32, duplicate_examples=9) for step in range(10)]
     assert skip_reasons("DAT08", trace_of(steps=10, batches=rows, events=[loader()]))
