@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from nntrace.rules.finding import Finding, Location, Severity, Skipped
+from nntrace.rules.common.payloads import place
+from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.probes.experiments import told
-from nntrace.rules.rule import rule, source_line
+from nntrace.rules.rule import rule
 from nntrace.trace import Trace
 
 
@@ -129,12 +130,6 @@ def wrong_backward(trace: Trace) -> Iterator[Finding | Skipped]:
                 f"{name}: {text}.",
                 severity=None if state == "found" else Severity.INFO,
                 evidence=evidence if isinstance(evidence, dict) else {},
-                location=_location(answer.get("file"), answer.get("line")),
+                location=place(answer),
                 advice="" if state == "found" else "Nothing, if this is intended.",
             )
-
-
-def _location(file: object, line: object) -> Location | None:
-    if not isinstance(file, str) or not isinstance(line, int):
-        return None
-    return Location(file, line, source_line(file, line))
