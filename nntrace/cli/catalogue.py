@@ -19,9 +19,9 @@ _INTRODUCTION = """\
 
 <!-- Made by `python -m nntrace rules --format markdown > docs/rules.md`. Do not edit. -->
 
-What `nntrace diagnose` looks for. A rule that cannot judge a run is listed as skipped, with the
-reason. `nntrace rules CODE` shows one of these entries; `--select` and `--ignore` take codes and
-beginnings of codes. Every threshold can be set in `pyproject.toml`:
+What `nntrace diagnose` looks for. With `-v` it also lists the rules that could not judge the run,
+with the reasons. `nntrace rules CODE` shows one of these entries; `--select` and `--ignore` take
+codes and beginnings of codes. Every threshold can be set in `pyproject.toml`:
 
 ```toml
 [tool.nntrace.rules.ACT04]
