@@ -72,7 +72,7 @@ def describe(trace: "Trace") -> dict[str, Any]:
         "steps": len(steps),
         "first_step": int(steps.step[0]) if len(steps) else None,
         "last_step": int(steps.step[-1]) if len(steps) else None,
-        "last_loss": float(steps.loss[-1]) if len(steps) else None,
+        "last_loss": trace.last_loss,
         "sampled_steps": len(trace.sampled_steps),
         "rows": {name: trace.table(name).num_rows for name in _streams()},
         "events": dict(Counter(event.kind for event in trace.events)),

@@ -126,10 +126,11 @@ def _trail(comparison: Comparison) -> Iterator[Divergence]:
 
 
 def _ends(comparison: Comparison) -> Iterator[Line]:
-    losses = [trace.steps.loss for trace in (comparison.a, comparison.b)]
-    if all(len(loss) for loss in losses):
-        last = " → ".join(_number(float(loss[-1])) for loss in losses)
-        counts = " and ".join(str(len(loss)) for loss in losses)
+    runs = (comparison.a, comparison.b)
+    if all(len(trace.steps) for trace in runs):
+        losses = [trace.last_loss for trace in runs]
+        last = " → ".join("none" if loss is None else f"{loss:.6g}" for loss in losses)
+        counts = " and ".join(str(len(trace.steps)) for trace in runs)
         yield Line(Text(f"last loss {last}, after {counts} steps", "dim"))
 
 

@@ -1,14 +1,13 @@
 """Formats values for tables: short, and a dash where a value is unknown."""
 
-import math
 from datetime import datetime
 
 UNKNOWN = "–"
 
 
 def number(value: float | None) -> str:
-    """A number with four significant digits."""
-    return UNKNOWN if value is None or math.isnan(value) else f"{value:.4g}"
+    """A number with four significant digits; `nan` for NaN, which is a value, too."""
+    return UNKNOWN if value is None else f"{value:.4g}"
 
 
 def percent(share: float | None) -> str:

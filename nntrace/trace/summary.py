@@ -50,6 +50,13 @@ def overhead(trace: "Trace") -> float | None:
     return float(np.nansum(spent) / np.nansum(total))
 
 
+def last_loss(trace: "Trace") -> float | None:
+    """The last step's loss, NaN if it is that; None without a step or if it is not recorded."""
+    losses = trace.table("steps")["loss"]
+    value: float | None = losses[-1].as_py() if len(losses) else None
+    return value
+
+
 def as_line(trace: "Trace") -> str:
     """The facts in one line, for `repr`."""
     (_, name), *rest = facts(trace)

@@ -175,6 +175,11 @@ class Trace(Contents):
         return summary.overhead(self)
 
     @property
+    def last_loss(self) -> float | None:
+        """The loss of the last step, which may be NaN; None where none is recorded."""
+        return summary.last_loss(self)
+
+    @property
     def torn_streams(self) -> tuple[str, ...]:
         """Streams whose last record is incomplete: still being written, or cut off."""
         return () if self._source is None else self._source.torn

@@ -1,6 +1,8 @@
 import json
+import math
 from pathlib import Path
 
+import pytest
 from cli.commands import Command
 from run_folders import segment, sites, small_run, stats, steps, write_run
 
@@ -74,6 +76,21 @@ def test_show_tells_what_a_run_holds(nntrace: Command, tmp_path: Path) -> None:
     rows = [line.split() for line in result.out.splitlines() if line.startswith("fc")]
     assert [row[:2] for row in rows] == [["fc1", "activation"], ["fc2", "activation"]]
     assert rows[1][2:] == ["8×4", "5", "1", "–", "–", "–", "–"]
+
+
+@pytest.mark.parametrize(("loss", "shown"), [(math.nan, "nan"), (None, "–"), (math.inf, "inf")])
+def test_a_last_loss_of_nan_is_told_from_one_that_is_not_recorded(
+    nntrace: Command, tmp_path: Path, loss: float | None, shown: str
+) -> None:
+    run = small_run(tmp_path / "runs" / "a", steps=[{**row, "loss": loss} for row in steps(3)])
+    assert f"last loss {shown}\n" in nntrace("show", run).out
+    assert nntrace("runs", tmp_path / "runs").out.splitlines()[1].split()[-4] == shown
+    page = tmp_path / "page.html"
+    nntrace("report", run, "-o", page)
+    assert f"last loss <b>{shown}</b>" in page.read_text()
+    other = small_run(tmp_path / "other", count=3)
+    last = f"last loss {'none' if loss is None else shown} → 0.666667,"
+    assert last in nntrace("diff", run, other).out
 
 
 def test_show_as_json_has_each_sites_last_statistics(nntrace: Command, tmp_path: Path) -> None:
