@@ -12,6 +12,7 @@ FOLLOWED = [
     "by_hand", "with_an_evaluation", "adversarial",
 ]  # fmt: skip
 JITTED = [name for name in FOLLOWED if name not in ("eager", "adversarial")]
+KINDS = ("ours", "own")
 WITH_LOSSES = [name for name in FOLLOWED if name not in ("adversarial", "gathered", "scaled")]
 
 
@@ -125,3 +126,62 @@ def test_each_optimizer_of_a_call_makes_its_own_step(traces):
 
 def test_steps_inside_a_loop_of_jax_are_said_to_be_unseen(runs):
     assert not (runs[1] / "in_a_scan").exists()
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    """What was printed of each error: a place of ours and one of the program's own, by its kind."""
+    folder = tmp_path_factory.mktemp("broken-hooks")
+    printed, folder = traced_runs("broken_hooks.py", folder, strict=False)
+    lines = [line.split() for line in printed.splitlines()]
+    return {kind: {line[1]: line[2:] for line in lines if line[0] == kind} for kind in KINDS}
+
+
+def test_every_hook_that_is_to_break_is_reached(broken):
+    assert len(broken["ours"]) > 50
+    assert [place for place, found in broken["ours"].items() if found[0] != "True"] == []
+
+
+def test_an_error_of_ours_changes_no_loss_and_no_weight(broken):
+    assert [place for place, found in broken["ours"].items() if found[1] != "True"] == []
+
+
+def test_an_error_of_ours_makes_the_programs_functions_called_no_more_often(broken):
+    computed_again = ("0", "2")  # traced anew: for the shapes, and with zeros added
+    wrong = [place for place, found in broken["ours"].items() if found[2] not in computed_again]
+    assert wrong == []
+    eager = [found[2] for place, found in broken["ours"].items() if place.startswith("eager")]
+    assert set(eager) == {"0"}
+
+
+def test_an_error_of_ours_is_told_once(broken):
+    assert [place for place, found in broken["ours"].items() if found[3] != "1"] == []
+
+
+def test_an_error_of_the_programs_own_reaches_it_unchanged(broken):
+    assert {name: found[:2] for name, found in broken["own"].items()} == {
+        "jitted": ["True", "True"],
+        "jitted_when_called_again": ["False", "True"],
+        "eager": ["True", "True"],
+        "eager_later": ["True", "True"],
+    }
+
+
+def test_an_error_of_the_programs_own_is_none_of_ours_and_calls_nothing_again(broken):
+    assert {name: found[2:] for name, found in broken["own"].items()} == {
+        "jitted": ["0", "0"],
+        "jitted_when_called_again": ["1", "0"],  # the second computation, which then is given up
+        "eager": ["0", "0"],
+        "eager_later": ["0", "0"],
+    }
+
+
+def test_what_is_asked_of_jax_in_other_ways_comes_back_the_same(tmp_path):
+    printed, folder = traced_runs("asking.py", tmp_path)
+    lines = [line.split("\t") for line in printed.splitlines()]
+    assert len(lines) > 20
+    assert [line for line in lines if line[1] != "True"] == []
+    for name in ("step_by_keywords", "step_with_numbers_in_a_list"):
+        trace = Trace.open(folder / name)
+        assert len(trace.sites_of(Role.PARAM_GRAD)) == 2
+        assert not trace.events_of(EventKind.UNSEEN)

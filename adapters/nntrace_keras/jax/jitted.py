@@ -93,7 +93,11 @@ class JittedFunctions:
         is_active: Callable[[], bool],
     ) -> None:
         self._follower = follower
-        self._read = guard(Tracing.traced)
+        self._begin = guard(lambda: Tracing(guard))
+        self._read = guard(lambda tracing, arguments, result: tracing.traced(arguments, result))
+        self._is_asked_for = guard(_is_own)
+        self._stand_in = guard(self._noted)
+        self._watched = guard(self._watching)
         self._is_active = is_active
         self._local = _Local()
 
@@ -107,31 +111,41 @@ class JittedFunctions:
         return self._local.tracing
 
     def _around(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def make(options: dict[str, Any], function: Any, *args: Any) -> Any:
-            noted = self._noted(function)
-            known = getattr(noted, _NOTED, None)
-            jitted = original(noted, *args, **options)
-            if known is None:
-                return jitted
-            bound = getattr(function, "__self__", None)
-            return _Watched(jitted, functools.partial(self._call, known, bound))
+        def make(jit: Callable[..., Any], function: Any, *args: Any, **options: Any) -> Any:
+            noted = self._stand_in(function)
+            if noted is None:
+                return jit(function, *args, **options)
+            jitted = jit(noted, *args, **options)
+            return self._watched(function, noted, jitted) or jitted
 
         def jit(*args: Any, **options: Any) -> Any:
             file = sys._getframe(1).f_code.co_filename
-            if not self._is_active() or not is_users(file) or is_installed(file):
+            if not self._is_active() or not self._is_asked_for(file):
                 return original(*args, **options)
-            return make(options, *args) if args else functools.partial(make, options)
+            if args:
+                return make(original, *args, **options)
+            made = original(**options)  # a decorator, unless JAX knows the function by a keyword
+            return made if "fun" in options else functools.partial(make, made)
 
         return jit
 
+    def _watching(self, function: Any, noted: Any, jitted: Any) -> Any:
+        bound = getattr(function, "__self__", None)
+        return _Watched(jitted, functools.partial(self._call, getattr(noted, _NOTED), bound))
+
     def _noted(self, function: Any) -> Any:
-        """What stands for a function: one for each, as JAX compiles it once however often asked."""
+        """What stands for a function: one for each, as JAX compiles it once however often asked.
+
+        None for what is no function.
+        """
         if isinstance(function, types.MethodType):
-            return types.MethodType(self._noted(function.__func__), function.__self__)
+            unbound = self._noted(function.__func__)
+            return unbound and types.MethodType(unbound, function.__self__)
         if not isinstance(function, types.FunctionType):
-            return function
+            return None
         owner, known = function.__dict__.get(_NOTED_BY, (None, None))
-        if owner is self:
+        # `functools.wraps` copies what is noted of one function to another.
+        if owner is self and getattr(known, _NOTED).call is function:
             return known
         of = UserFunction(function)
 
@@ -139,11 +153,14 @@ class JittedFunctions:
         def noted(*args: Any, **kwargs: Any) -> Any:
             if self._local.function is not of or self._local.tracing is not None:
                 return function(*args, **kwargs)
-            tracing = self._local.tracing = Tracing()
+            tracing = self._local.tracing = self._begin()
+            if tracing is None:
+                return function(*args, **kwargs)
             try:
-                result = tracing.run(function, args, kwargs)
+                result = function(*args, **kwargs)
             finally:
                 self._local.tracing = None
+                tracing.end()
             self._local.traced = self._read(tracing, (args, kwargs), result)
             return result
 
@@ -189,6 +206,11 @@ class _Watched(wrapt.FunctionWrapper):  # type: ignore[type-arg]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.__wrapped__.__reduce_ex__(protocol)
+
+
+def _is_own(file: str) -> bool:
+    """Whether it is one of the program's own."""
+    return is_users(file) and not is_installed(file)
 
 
 def _is_hashable(value: Any) -> bool:

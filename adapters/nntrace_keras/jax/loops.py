@@ -19,13 +19,15 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.jax.differentiation import Derivative, Differentiation
 from nntrace_keras.jax.jitted import JittedFunctions, UserFunction
-from nntrace_keras.jax.keys import KeyOf, VariableKeys
+from nntrace_keras.jax.keys import VariableKeys
+from nntrace_keras.jax.noting import Noting
 from nntrace_keras.jax.samples import Values, elements, seen_gradients
 from nntrace_keras.jax.scopes import Scopes
-from nntrace_keras.jax.second import JaxSecond, Looked, is_data
+from nntrace_keras.jax.second import JaxSecond, Looked
 from nntrace_keras.jax.steps import LoopSteps
 from nntrace_keras.jax.traced import Applied, Traced
-from nntrace_keras.jax.watch import CannotComputeError, Seen
+from nntrace_keras.jax.user_step import UserStep
+from nntrace_keras.jax.watch import CannotComputeError
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.program.settings import inner_optimizer
 
@@ -88,15 +90,16 @@ class JaxLoops:
         self.begins, self.traced = guard(self._begins), guard(self._was_traced)
         self.ended = guard(self._ended)
         self._jitted = JittedFunctions(guard, self, lambda: self._is_active)
-        self._apply_eagerly = guard(self._applied_eagerly)
-        self._note_gradients = guard(self._computed_eagerly)
+        self._begin_noting = guard(self._notes)
+        self._note_gradients = guard(self._was_computed)
+        applied = guard(self._was_applied)
         self._learn = guard(self._learns)
         self._differentiation.otherwise(self._differentiate)
         self._recorder.hooks.on_end(guard(self._steps.finish))
         kinds = (keras.optimizers.Optimizer, keras.optimizers.LossScaleOptimizer)
         return [
             self._jitted.install(),
-            *(after(kind, "stateless_apply", self._applied) for kind in kinds),
+            *(after(kind, "stateless_apply", applied) for kind in kinds),
             before(keras.layers.Layer, "stateless_call", self._learn),
         ]
 
@@ -170,7 +173,7 @@ class JaxLoops:
         if second is None or not traced.derived:
             return ()
         self._turn += 1
-        step = _UserStep(function, structure, leaves, traced.static, self._keys)
+        step = UserStep(function, structure, leaves, traced.static, self._keys)
         variant = function.variant(structure, leaves)
         try:
             return second.look(step, step.arguments, self._turn, variant)
@@ -235,25 +238,38 @@ class JaxLoops:
     def _differentiate(
         self, asked: Derivative, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        tracing = self._jitted.tracing
-        if tracing is not None:
-            return tracing.differentiate(asked, args, kwargs)
-        is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in asked.leaves(args))
-        if is_traced or not self._is_active:
+        """Compute what the program asks for, whatever becomes of what is noted of it."""
+        noting = self._begin_noting(asked, args)
+        if noting is None:
             return asked.plain(*args, **kwargs)
-        scopes = Scopes()
-        undo = scopes.install()
         try:
-            value, gradients, by = asked.computed(args, kwargs)
+            value, gradients = asked.computed(args, kwargs, noting.called)
         finally:
-            undo()
-        self._note_gradients(asked, scopes, value, gradients, by)
+            noting.end()
+        self._note_gradients(asked, noting, value, gradients)
         return asked.result(value, gradients)
 
-    def _computed_eagerly(
-        self, asked: Derivative, scopes: Scopes, value: Any, gradients: Any, by: Sequence[Any]
-    ) -> None:
+    def _notes(self, asked: Derivative, args: tuple[Any, ...]) -> Noting | None:
+        """What is about to be noted of a derivative; None if nothing is."""
+        tracing, outer = self._jitted.tracing, asked.leaves(args)
+        if tracing is not None:
+            if not tracing.is_here:
+                return None
+        elif not self._is_active or any(isinstance(leaf, jax.core.Tracer) for leaf in outer):
+            return None
+        return Noting(self._recorder.guard, asked, outer, tracing)
+
+    def _was_computed(self, asked: Derivative, noting: Noting, value: Any, gradients: Any) -> None:
         loss = value[0] if asked.has_aux else value
+        by = list(zip(noting.outer, noting.inner, strict=False))
+        if noting.tracing is not None:
+            noting.tracing.derived(by, loss)
+        else:
+            self._computed_eagerly(asked, noting.scopes, loss, gradients, by)
+
+    def _computed_eagerly(
+        self, asked: Derivative, scopes: Scopes, loss: Any, gradients: Any, by: Sequence[Any]
+    ) -> None:
         found = jax.tree_util.tree_leaves(gradients)
         if isinstance(loss, jax.core.Tracer) or len(found) != len(by):
             return
@@ -268,14 +284,19 @@ class JaxLoops:
             before, looked = elements(arrays), seen_gradients(self._keys.of(variables), of_these)
         self._steps.computed(variables, arrays, _later(loss), looked, None, asked.function, before)
 
-    def _applied(
-        self, result: Any, optimizer: Any, own: Any, grads: Any, values: Any, **_: Any
+    def _was_applied(
+        self,
+        result: Any,
+        optimizer: Any,
+        optimizer_variables: Any,
+        grads: Any,
+        trainable_variables: Any,
     ) -> None:
         tracing = self._jitted.tracing
         if tracing is not None:
-            tracing.applied(optimizer, own, values, result)
+            tracing.applied(optimizer, optimizer_variables, trainable_variables, result)
         elif self._is_active:
-            self._apply_eagerly(result, optimizer, own, values)
+            self._applied_eagerly(result, optimizer, optimizer_variables, trainable_variables)
 
     def _applied_eagerly(self, result: Any, optimizer: Any, own: Any, values: Any) -> None:
         if any(isinstance(leaf, jax.core.Tracer) for leaf in (*values, *result[0])):
@@ -291,44 +312,6 @@ class JaxLoops:
         if reason not in self._told:
             self._told[reason] = None
             self._recorder.add_event(EventKind.UNSEEN, {"what": _UNSEEN, "reason": reason})
-
-
-class _UserStep:
-    """A jitted function with arguments; those that are arrays are the step's."""
-
-    def __init__(
-        self,
-        function: UserFunction,
-        structure: Any,
-        leaves: Sequence[Any],
-        static: Sequence[int],
-        keys: VariableKeys,
-    ) -> None:
-        self._function = function
-        self._structure = structure
-        self._keys = keys
-        self._static = {place: leaves[place] for place in static}
-        self.arguments = tuple(leaf for n, leaf in enumerate(leaves) if n not in self._static)
-
-    def run(self, *arguments: Any) -> None:
-        """Call the function."""
-        arrays = iter(arguments)
-        count = len(arguments) + len(self._static)
-        leaves = [self._static[n] if n in self._static else next(arrays) for n in range(count)]
-        args, kwargs = jax.tree_util.tree_unflatten(self._structure, leaves)
-        self._function.call(*args, **kwargs)
-
-    def inputs(self, seen: Seen, arguments: Sequence[Any]) -> list[tuple[str, Any]]:
-        """What the first model was called with."""
-        entered = seen.roots[0].inputs if seen.roots else []
-        return [(name, tensor) for name, tensor in entered if is_data(tensor)]
-
-    def keys(self, seen: Seen) -> Sequence[KeyOf | None]:
-        """Of the variables whose values the gradients are by."""
-        for root in seen.roots:
-            self._keys.learn(root.layer)
-        known = iter(self._keys.of([v for v in seen.variables if v is not None]))
-        return [None if variable is None else next(known) for variable in seen.variables]
 
 
 def _known(before: dict[int, Values], variables: Sequence[Any]) -> list[Values]:

@@ -1,5 +1,6 @@
 """Which variable's value an array is: Keras' functions without state are given both."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -14,9 +15,9 @@ class Scopes:
         # The values are kept, so that no other gets the id of one of them.
         self._known: dict[int, tuple[Any, Any]] = {}
 
-    def install(self) -> Undo:
-        """Watch the scopes that are opened."""
-        return after(keras.StatelessScope, "__init__", self._opened)
+    def install(self, guard: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Undo:
+        """Watch the scopes that are opened; `guard` keeps errors away from who opens one."""
+        return after(keras.StatelessScope, "__init__", guard(self._opened))
 
     def variable(self, *values: Any) -> Any:
         """The variable that one of these stood for; None for none."""

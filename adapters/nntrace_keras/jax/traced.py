@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import jax
 from jax.extend.core import get_opaque_trace_state
 
-from nntrace_keras.jax.differentiation import Derivative
 from nntrace_keras.jax.scopes import Scopes
 from nntrace_keras.program.settings import inner_optimizer
 
@@ -63,38 +62,41 @@ class Traced(NamedTuple):
 
 
 class Tracing:
-    """Notes what a function calls while JAX traces it."""
+    """Notes what a function calls while JAX traces it, from now on.
 
-    def __init__(self) -> None:
+    Args:
+        guard: keeps errors away from the function.
+
+    Attributes:
+        end: to be called when it has been traced.
+    """
+
+    def __init__(self, guard: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         self._state = get_opaque_trace_state()
         self._scopes = Scopes()
-        self._derived: list[tuple[list[tuple[Any, Any]], Any]] = []
+        self.end = self._scopes.install(guard)
+        self._derived: list[tuple[Sequence[tuple[Any, Any]], Any]] = []
         self._applied: list[tuple[Any, Sequence[Any], Sequence[Any], Any]] = []
-        self._elsewhere: dict[
-            int, Any
-        ] = {}  # optimizers that step in loops, which JAX traces apart
+        # Optimizers that step in loops, which JAX traces apart.
+        self._elsewhere: dict[int, Any] = {}
 
-    def run(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Call the function as JAX would."""
-        undo = self._scopes.install()
-        try:
-            return function(*args, **kwargs)
-        finally:
-            undo()
+    @property
+    def is_here(self) -> bool:
+        """Not so in loops and functions that JAX traces by themselves."""
+        return bool(self._state == get_opaque_trace_state())
 
-    def differentiate(
-        self, asked: Derivative, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """Compute a derivative, and note by what."""
-        if self._state != get_opaque_trace_state():
-            return asked.plain(*args, **kwargs)
-        value, gradients, by = asked.computed(args, kwargs)
-        self._derived.append((by, value[0] if asked.has_aux else value))
-        return asked.result(value, gradients)
+    def derived(self, by: Sequence[tuple[Any, Any]], loss: Any) -> None:
+        """Gradients have been computed.
+
+        Args:
+            by: what they are by, as the caller of the function sees it and as itself does.
+            loss: the value of the function.
+        """
+        self._derived.append((by, loss))
 
     def applied(self, optimizer: Any, own: Sequence[Any], values: Sequence[Any], new: Any) -> None:
         """An optimizer has been asked for a step: with its own variables, of these values."""
-        if self._state == get_opaque_trace_state():
+        if self.is_here:
             self._applied.append((optimizer, own, values, new))
         else:
             self._elsewhere[id(optimizer)] = optimizer
@@ -115,7 +117,7 @@ class Tracing:
         )
 
     def _gradient(
-        self, by: list[tuple[Any, Any]], loss: Any, given: dict[int, int], gave: dict[int, int]
+        self, by: Sequence[tuple[Any, Any]], loss: Any, given: dict[int, int], gave: dict[int, int]
     ) -> Derived | None:
         if any(_scales(optimizer) for optimizer, *_ in self._applied):
             loss = None

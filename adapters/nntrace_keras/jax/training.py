@@ -47,7 +47,7 @@ class JaxTraining:
         self._compiled = CompiledLosses(recorder)
         self._names = Names()
         self._keys = VariableKeys(self._names, self._sources)
-        self._differentiation = Differentiation()
+        self._differentiation = Differentiation(recorder.guard)
         self._modes = Modes(recorder)
         self._first = ""
         self._sites = Sites(recorder)
@@ -85,7 +85,7 @@ class JaxTraining:
             self._compiled.install(),
             *self._differentiation.install(),
             *self._loops.install(),
-            after(JAXTrainer, "make_train_function", self._wrap_step),
+            after(JAXTrainer, "make_train_function", guard(self._wrap_step)),
             before(JAXTrainer, "train_on_batch", guard(self._begins_by_hand)),
             after(JAXTrainer, "train_on_batch", guard(self._made_by_hand)),
             before(CallbackList, "on_epoch_begin", guard(self._epoch_begins)),

@@ -113,7 +113,9 @@ class JaxWatch:
             after(CompileLoss, "__call__", self._name_outputs),
             after(keras.optimizers.Optimizer, "stateless_apply", self._applied),
             after(keras.optimizers.LossScaleOptimizer, "stateless_apply", self._applied),
-            scopes.install(),
+            scopes.install(
+                lambda observe: observe
+            ),  # what is computed here is none of the program's
         ]
         try:
             with self._differentiation.watched_by(self._differentiate):
@@ -161,7 +163,7 @@ class JaxWatch:
         outer = asked.leaves(args)
         shapes = jax.eval_shape(lambda: observed(None, *args)[1][1])
         offsets = [jnp.zeros(shape.shape, shape.dtype) for shape in shapes]
-        numbers = (0, *(number + 1 for number in asked.numbers))
+        numbers = (0, *(number + 1 for number in asked.numbers(args)))
         gradient = asked.make(observed, numbers, True, **asked.options)
         (loss, (aux, outputs, losses, entered)), found = gradient(offsets, *args)
         seen = self._now
@@ -253,11 +255,16 @@ class JaxWatch:
         return __call__
 
     def _applied(
-        self, result: Any, optimizer: Any, optimizer_variables: Any, grads: Any, values: Any
+        self,
+        result: Any,
+        optimizer: Any,
+        optimizer_variables: Any,
+        grads: Any,
+        trainable_variables: Any,
     ) -> None:
         if not self.all or self._step != get_opaque_trace_state():
             return
-        given = {id(value) for value in values}
+        given = {id(value) for value in trainable_variables}
         mine = (s for s in self.all if any(id(outer) in given for outer, _ in s.by))
         seen = next(mine, self.all[0])
         seen.stepped = result[0]

@@ -185,11 +185,17 @@ STYLES = {
     "adversarial": adversarial,
 }
 
-for name in sys.argv[2:] or STYLES:
-    bare, count = STYLES[name](), len(CALLS)
-    with nntrace.start(out=Path(sys.argv[1]) / name, every=1):
-        traced = STYLES[name]()
-    leaves = (jax.tree_util.tree_leaves(result) for result in (bare, traced))
-    same = all(np.array_equal(one, other) for one, other in zip(*leaves, strict=True))
-    print(name, same, count, len(CALLS) - count, *map(float, bare[0]))
-    CALLS.clear()
+
+def main():
+    for name in sys.argv[2:] or STYLES:
+        bare, count = STYLES[name](), len(CALLS)
+        with nntrace.start(out=Path(sys.argv[1]) / name, every=1):
+            traced = STYLES[name]()
+        leaves = (jax.tree_util.tree_leaves(result) for result in (bare, traced))
+        same = all(np.array_equal(one, other) for one, other in zip(*leaves, strict=True))
+        print(name, same, count, len(CALLS) - count, *map(float, bare[0]))
+        CALLS.clear()
+
+
+if __name__ == "__main__":
+    main()
