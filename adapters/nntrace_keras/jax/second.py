@@ -5,11 +5,10 @@ variables and the same random numbers, which on JAX are all arguments of the ste
 back the sampled elements alone.
 """
 
-import hashlib
 import random
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -18,31 +17,27 @@ import keras
 import numpy as np
 from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sample_weight
 
-from nntrace.recorder import Layout, Recorder
+from nntrace.recorder import Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_keras.data.batches import BatchFacts, GivenLoss
 from nntrace_keras.jax.keys import KeyOf
+from nntrace_keras.jax.reads import Read, hashes, in_order, layouts, phases_of, read_elements
 from nntrace_keras.jax.watch import CannotComputeError, JaxWatch, Seen
 from nntrace_keras.program.losses import announcement
 from nntrace_keras.program.modes import Modes
 from nntrace_keras.program.sources import UNKNOWN, Source, Sources
 from nntrace_keras.samples.elements import (
-    PHASES,
-    ExamplesPlan,
     FlatPlan,
     examples_plan,
     flat_plan,
-    phases,
 )
-from nntrace_keras.samples.layouts import Found, Layouts, Part
+from nntrace_keras.samples.layouts import Found, Layouts
 from nntrace_keras.samples.sites import SiteKey
 from nntrace_keras.samples.tensor_sites import activation_site, tensor_site
 from nntrace_keras.tape.loss_paths import LossAt, told_apart
 from nntrace_keras.tape.under_tape import Mode, RootCall
 
-_MAX_HASHED = 4096  # examples
 _MOST_SHAPES = 4  # of batches: each is compiled by itself
-_MOST_AXES = 8
 OBJECTIVE = "objective"  # what was differentiated, among the values of a batch
 
 
@@ -58,14 +53,6 @@ class Looked(NamedTuple):
     facts: BatchFacts
     order: Sequence[SiteKey]
     inputs: Sequence[int] = ()
-
-
-@dataclass(slots=True)
-class _Read:
-    site: SiteKey | None
-    name: str
-    plan: ExamplesPlan | FlatPlan
-    tensor: Any
 
 
 class Step(Protocol):
@@ -150,12 +137,12 @@ class JaxSecond:
             with self._recorder.setting_up():
                 self._built[shapes] = self._build(step, arguments)
         call, parts = self._built[shapes]
-        vectors = call(_phases(turn), *arguments)
+        vectors = call(phases_of(turn), *arguments)
         looked = []
         for part, vector in zip(parts, vectors, strict=True):
             found = part.layouts.find(np.asarray(vector), turn)
             for number, place in enumerate(part.inputs):
-                found.batch[f"hashes.{number}"] = _hashes(leaves[place])
+                found.batch[f"hashes.{number}"] = hashes(leaves[place])
             if part.root is not None:
                 self._modes.note(self._prefix_of(part.root.layer), part.root, part.modes)
             looked.append(Looked(found, part.facts, part.order, part.inputs))
@@ -176,15 +163,15 @@ class JaxSecond:
                 keys, inputs = step.keys(seen), step.inputs(seen, arguments)
                 reads, facts = self._plan(seen, inputs, keys)
                 at = [leaves[id(tensor)] for _, tensor in inputs if id(tensor) in leaves]
-                order = _order(reads, [key_of for key_of in keys if key_of is not None])
-                parts.append(_Part(_layouts(reads), facts, order, at, *_mode(seen)))
-                vectors.append(jnp.concatenate([_elements(read, moved) for read in reads]))
+                order = in_order(reads, [key_of for key_of in keys if key_of is not None])
+                parts.append(_Part(layouts(reads), facts, order, at, *_mode(seen)))
+                vectors.append(jnp.concatenate([read_elements(read, moved) for read in reads]))
             planned.append(parts)
             return vectors
 
         try:
             with untouched():
-                call = jax.jit(compute).lower(_phases(0), *arguments).compile()
+                call = jax.jit(compute).lower(phases_of(0), *arguments).compile()
         except CannotComputeError:
             raise
         except Exception as error:  # whatever the program's own code makes of being traced
@@ -194,13 +181,13 @@ class JaxSecond:
 
     def _plan(
         self, seen: Seen, inputs: Sequence[tuple[str, Any]], keys: Sequence[KeyOf | None]
-    ) -> tuple[list[_Read], BatchFacts]:
+    ) -> tuple[list[Read], BatchFacts]:
         """What is read of a step."""
-        reads: list[_Read] = []
+        reads: list[Read] = []
         scale = 1.0 if seen.scale is None else seen.scale
 
         def add(site: SiteKey, tensor: Any, axis: int = -1) -> SiteKey:
-            reads.append(_Read(site, "", examples_plan(tuple(tensor.shape), axis), tensor))
+            reads.append(Read(site, "", examples_plan(tuple(tensor.shape), axis), tensor))
             return site
 
         entered = [
@@ -218,16 +205,16 @@ class JaxSecond:
             if key_of is None:
                 continue
             plan = flat_plan(tuple(gradient.shape))
-            reads.append(_Read(key_of(Role.PARAM_GRAD), "", plan, gradient / scale))
+            reads.append(Read(key_of(Role.PARAM_GRAD), "", plan, gradient / scale))
         called = [call for call in seen.losses if call.prediction.ndim]
         losses = [self._loss(at, reads, add) for at in told_apart(called)]
         output = seen.roots[-1].output if seen.roots and not called else None
         if output is not None and is_data(output) and jnp.issubdtype(output.dtype, jnp.floating):
             add(tensor_site("", Role.OUTPUT, "", output, UNKNOWN), output)
-        reads.append(_Read(None, OBJECTIVE, FlatPlan(1, 1), seen.loss / scale))
+        reads.append(Read(None, OBJECTIVE, FlatPlan(1, 1), seen.loss / scale))
         return reads, BatchFacts(next(iter(entered), None), tuple(losses))
 
-    def _loss(self, at: LossAt, reads: list[_Read], add: Callable[..., SiteKey]) -> GivenLoss:
+    def _loss(self, at: LossAt, reads: list[Read], add: Callable[..., SiteKey]) -> GivenLoss:
         """Read the predictions and the targets of a loss function."""
         call, known, path = at.call, at.facts, at.path
         name, shape, target = known.function, at.prediction.shape, call.target
@@ -245,7 +232,7 @@ class JaxSecond:
             of_target = add(site, target.reshape(len(target), -1) if target.ndim > 2 else target)
         value = f"loss_value:{path}"
         if call.value.ndim == 0:
-            reads.append(_Read(None, value, FlatPlan(1, 1), call.value))
+            reads.append(Read(None, value, FlatPlan(1, 1), call.value))
         return GivenLoss(
             path,
             name,
@@ -284,15 +271,6 @@ def is_data(tensor: Any) -> bool:
     )
 
 
-def _hashes(examples: Any) -> tuple[Any, Layout]:
-    """The low and the high 24 bits of a hash of each example, which float32 holds exactly."""
-    rows = np.asarray(examples[:_MAX_HASHED])
-    digests = [hashlib.blake2b(row.tobytes(), digest_size=6).digest() for row in rows]
-    halves = [(digest[:3], digest[3:]) for digest in digests]
-    numbers = [int.from_bytes(half, "little") for halved in halves for half in halved]
-    return np.array(numbers, np.float32), Layout(1, 1, len(numbers), per_unit=False)
-
-
 @contextmanager
 def untouched() -> Iterator[None]:
     """While a program's functions are called once more: its random numbers and variables stay."""
@@ -307,49 +285,3 @@ def untouched() -> Iterator[None]:
 
 def _shape(leaf: Any) -> tuple[tuple[int, ...], str]:
     return np.shape(leaf), str(jnp.result_type(leaf))
-
-
-def _phases(turn: int) -> Any:
-    return np.array(phases(turn, _MOST_AXES), np.int32)
-
-
-def _elements(read: _Read, moved: Any) -> Any:
-    """float32 [plan.size]."""
-    plan, tensor = read.plan, read.tensor
-    if isinstance(plan, FlatPlan):
-        return plan.read(tensor).astype(jnp.float32)
-    if plan.unit_axis is not None:
-        tensor = jnp.transpose(tensor, [*plan.axes, plan.unit_axis])
-    for axis, (count, size) in enumerate(zip(plan.counts, plan.sizes, strict=True)):
-        if count != size and size is not None:
-            # All shapes are known: no place is read twice, and none need be as on the host.
-            first = np.arange(count, dtype=np.int64) * size // count
-            offset = moved[axis] * size // (PHASES * count)
-            tensor = jnp.take(tensor, first.astype(np.int32) + offset, axis=axis)
-    if plan.unit_axis is not None and plan.units < tensor.shape[-1]:
-        tensor = tensor[..., : plan.units * plan.unit_step : plan.unit_step]
-    return tensor.reshape(-1).astype(jnp.float32)
-
-
-def _layouts(reads: Sequence[_Read]) -> Layouts:
-    parts, offset = [], 0
-    for read in reads:
-        parts.append(Part(read.site, read.name, read.plan, offset, 0))
-        offset += read.plan.size
-    return Layouts(tuple(parts), ())
-
-
-def _order(reads: Sequence[_Read], keys: Sequence[KeyOf]) -> list[SiteKey]:
-    """All sites as the step meets them: a layer's parameters before its output."""
-    params = [key_of(Role.PARAM) for key_of in keys]
-    gradients = [key_of(Role.PARAM_GRAD) for key_of in keys]
-    order: list[SiteKey] = []
-    for site in (read.site for read in reads):
-        if site is None or site.role is Role.PARAM_GRAD:
-            continue
-        if site.role is Role.ACTIVATION:
-            for param, gradient in zip(params, gradients, strict=True):
-                if param.parent == site.path:
-                    order += [param, gradient]
-        order.append(site)
-    return order
