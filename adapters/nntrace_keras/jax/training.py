@@ -15,11 +15,11 @@ from keras.src.callbacks.callback_list import CallbackList
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_keras.jax.births import JaxBirths
 from nntrace_keras.jax.differentiation import Differentiation
 from nntrace_keras.jax.keys import KeyOf, VariableKeys
 from nntrace_keras.jax.loops import JaxLoops
 from nntrace_keras.jax.optimizers import JaxOptimizers
+from nntrace_keras.jax.origins import JaxOrigins
 from nntrace_keras.jax.samples import Values, elements, sample
 from nntrace_keras.jax.second import JaxSecond, Looked, inputs_of
 from nntrace_keras.jax.steps import LoopSteps
@@ -62,7 +62,7 @@ class JaxTraining:
         self._seconds: weakref.WeakKeyDictionary[Any, JaxSecond | None] = (
             weakref.WeakKeyDictionary()
         )
-        self._births: weakref.WeakKeyDictionary[Any, JaxBirths] = weakref.WeakKeyDictionary()
+        self._origins: weakref.WeakKeyDictionary[Any, JaxOrigins] = weakref.WeakKeyDictionary()
         self._turn = 0
         self._looked: Looked | None = None
         self._batch_size: int | None = None
@@ -108,7 +108,7 @@ class JaxTraining:
             return
         self._seconds[model] = self._second()
         of_model = weakref.ref(model)
-        self._births[model] = JaxBirths(
+        self._origins[model] = JaxOrigins(
             self._recorder,
             self._sources,
             of_model,
@@ -149,25 +149,25 @@ class JaxTraining:
 
     def _gave(self, model: Any, state: Any) -> None:
         """A step has run, or is on its way."""
-        if (births := self._births.get(model)) is not None:
-            births.ended(state)
+        if (origins := self._origins.get(model)) is not None:
+            origins.ended(state)
 
     def _epoch_ends(self, callbacks: Any, *args: Any, **kwargs: Any) -> None:
-        if (births := self._births.get(callbacks.model)) is not None:
-            births.look()
+        if (origins := self._origins.get(callbacks.model)) is not None:
+            origins.look()
 
     def _trained(self, callbacks: Any, *args: Any, **kwargs: Any) -> None:
-        if (births := self._births.get(callbacks.model)) is not None:
-            births.finish()
+        if (origins := self._origins.get(callbacks.model)) is not None:
+            origins.finish()
 
     def _finish(self) -> None:
-        for births in self._births.values():
-            births.finish()
+        for origins in self._origins.values():
+            origins.finish()
 
     def _gets(self, model: Any, state: Any, drawn: list[Any]) -> None:
         """A step is about to run, or several, which draw the rest of their batches themselves."""
-        if (births := self._births.get(model)) is not None:
-            births.begins(state, drawn)
+        if (origins := self._origins.get(model)) is not None:
+            origins.begins(state, drawn)
         [batch] = self._drawn = drawn
         self._before = elements(state[0]) if self._samples else []
         shapes = [leaf.shape for leaf in jax.tree_util.tree_leaves(batch)]
@@ -268,8 +268,8 @@ class JaxTraining:
             return None
         now = tuple(keras.ops.copy(kept[id(part)]) for part in (tracker.total, tracker.count))
         then, self._totals = self._totals, now
-        if (births := self._births.get(model)) is not None:
-            births.lost(now[0])
+        if (origins := self._origins.get(model)) is not None:
+            origins.lost(now[0])
 
         def fetched() -> float:
             total, count = (float(one) - float(other) for one, other in zip(now, then, strict=True))

@@ -1,4 +1,4 @@
-"""Keras on JAX: where a NaN was born is named by operation, layer and line."""
+"""Keras on JAX: the origin of a NaN is named by operation, layer and line."""
 
 import math
 from pathlib import Path

@@ -20,7 +20,7 @@ from nntrace_keras.tape.loss_paths import told_apart
 _MOST_SEARCHES = 3
 
 
-class JaxBirths:
+class JaxOrigins:
     """Keeps the last steps of a model, and looks for the operation behind one that broke.
 
     Args:
