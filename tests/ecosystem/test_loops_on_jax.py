@@ -1,8 +1,12 @@
 """Training loops of a program's own on JAX: what is recorded of them, and that none is changed."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
-from keras_on_jax import traced_runs
+from keras_on_jax import PROGRAMS, traced_runs
 
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
@@ -185,3 +189,15 @@ def test_what_is_asked_of_jax_in_other_ways_comes_back_the_same(tmp_path):
         trace = Trace.open(folder / name)
         assert len(trace.sites_of(Role.PARAM_GRAD)) == 2
         assert not trace.events_of(EventKind.UNSEEN)
+
+
+def test_functions_are_pickled_as_without_nntrace(tmp_path):
+    program = [sys.executable, str(PROGRAMS / "pickled_functions.py")]
+    launcher = [sys.executable, "-m", "nntrace", "run", "--out", str(tmp_path)]
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "NNTRACE_STRICT": "1"}
+    bare, traced = (
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        for command in (program, launcher + program)
+    )
+    assert traced == bare
+    assert len(bare.splitlines()) == 6

@@ -35,6 +35,7 @@ def a_number_with_its_graph():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        # Programs still write `%`, which reads the number by another function than `float`.
         _ = f"{float(loss):.1f}" + "%f" % loss  # noqa: UP031
 
 

@@ -116,7 +116,8 @@ class JittedFunctions:
             if noted is None:
                 return jit(function, *args, **options)
             jitted = jit(noted, *args, **options)
-            return self._watched(function, noted, jitted) or jitted
+            plain = functools.partial(jit, function, *args, **options)
+            return self._watched(function, noted, jitted, plain) or jitted
 
         def jit(*args: Any, **options: Any) -> Any:
             file = sys._getframe(1).f_code.co_filename
@@ -129,9 +130,10 @@ class JittedFunctions:
 
         return jit
 
-    def _watching(self, function: Any, noted: Any, jitted: Any) -> Any:
+    def _watching(self, function: Any, noted: Any, jitted: Any, plain: Callable[[], Any]) -> Any:
         bound = getattr(function, "__self__", None)
-        return _Watched(jitted, functools.partial(self._call, getattr(noted, _NOTED), bound))
+        call = functools.partial(self._call, getattr(noted, _NOTED), bound)
+        return _Watched(jitted, call, plain)
 
     def _noted(self, function: Any) -> Any:
         """What stands for a function: one for each, as JAX compiles it once however often asked.
@@ -143,10 +145,10 @@ class JittedFunctions:
             return unbound and types.MethodType(unbound, function.__self__)
         if not isinstance(function, types.FunctionType):
             return None
-        owner, known = function.__dict__.get(_NOTED_BY, (None, None))
+        mark = function.__dict__.get(_NOTED_BY)
         # `functools.wraps` copies what is noted of one function to another.
-        if owner is self and getattr(known, _NOTED).call is function:
-            return known
+        if isinstance(mark, _Mark) and mark.by is self and mark.of(function):
+            return mark.noted
         of = UserFunction(function)
 
         @functools.wraps(function)
@@ -165,7 +167,7 @@ class JittedFunctions:
             return result
 
         setattr(noted, _NOTED, of)
-        setattr(function, _NOTED_BY, (self, noted))
+        setattr(function, _NOTED_BY, _Mark(self, noted))
         return noted
 
     def _call(
@@ -195,8 +197,24 @@ class JittedFunctions:
         return result
 
 
-class _Watched(wrapt.FunctionWrapper):  # type: ignore[type-arg]
-    """A jitted function that is copied and pickled as what it stands for."""
+class _Mark:
+    """What stands for a function of the program, kept on that function; None in a pickled copy."""
+
+    def __init__(self, by: JittedFunctions, noted: Callable[..., Any]) -> None:
+        self.by = by
+        self.noted = noted
+
+    def of(self, function: Callable[..., Any]) -> bool:
+        """Whether it is this function that it stands for."""
+        return bool(getattr(self.noted, _NOTED).call is function)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(None), ()
+
+
+# wrapt's classes are generic for type checkers only: they cannot be subscripted.
+class _WatchedMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
+    """A watched function that was read from an object or a class."""
 
     def __copy__(self) -> Any:
         return copy.copy(self.__wrapped__)
@@ -205,7 +223,33 @@ class _Watched(wrapt.FunctionWrapper):  # type: ignore[type-arg]
         return copy.deepcopy(self.__wrapped__, memo)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return self.__wrapped__.__reduce_ex__(protocol)
+        plain, instance = self._self_parent._self_plain(), self._self_instance
+        if instance is not None:
+            plain = types.MethodType(plain, instance)
+        return plain.__reduce_ex__(protocol)
+
+
+class _Watched(wrapt.FunctionWrapper):  # type: ignore[type-arg]
+    """A jitted function that is copied and pickled as it would be without nntrace.
+
+    Args:
+        plain: makes it anew from the program's function alone.
+    """
+
+    __bound_function_wrapper__ = _WatchedMethod
+
+    def __init__(self, jitted: Any, call: Callable[..., Any], plain: Callable[[], Any]) -> None:
+        super().__init__(jitted, call)
+        self._self_plain = plain
+
+    def __copy__(self) -> Any:
+        return copy.copy(self.__wrapped__)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copy.deepcopy(self.__wrapped__, memo)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self._self_plain().__reduce_ex__(protocol)
 
 
 def _is_own(file: str) -> bool:

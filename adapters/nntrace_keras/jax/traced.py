@@ -4,7 +4,7 @@ Arrays are known by their places among the leaves of its arguments and of its re
 very tracers of the arguments on, so that who receives one is known by identity.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -137,9 +137,8 @@ class Tracing:
         given: dict[int, int],
         gave: dict[int, int],
     ) -> Applied | None:
-        before = [given.get(id(value)) for value in values]
-        after = [gave.get(id(value)) for value in new[0]]
-        if None in before or None in after:
+        before, after = _all_known(values, given), _all_known(new[0], gave)
+        if before is None or after is None:
             return None
         rate = getattr(inner_optimizer(optimizer), "_learning_rate", None)
         place = next((n for n, one in enumerate(optimizer.variables) if one is rate), None)
@@ -148,7 +147,13 @@ class Tracing:
             is_same = new[1][place] is own[place]
             rates = given.get(id(own[place])), gave.get(id(new[1][place])) if is_same else None
         variables = tuple(optimizer._trainable_variables)
-        return Applied(optimizer, variables, tuple(before), tuple(after), rates)  # type: ignore[arg-type]
+        return Applied(optimizer, variables, before, after, rates)
+
+
+def _all_known(values: Sequence[Any], by_id: Mapping[int, int]) -> tuple[int, ...] | None:
+    """Where each value is; None unless all are known."""
+    known = [place for value in values if (place := by_id.get(id(value))) is not None]
+    return tuple(known) if len(known) == len(values) else None
 
 
 def _scales(optimizer: Any) -> bool:
