@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.autograd.graph import GradientEdge
 from torch.optim import Optimizer
+from torch.overrides import is_tensor_like
 
 from nntrace.recorder import Recorder, is_landmark
 from nntrace_torch.observers import Observers
@@ -26,7 +27,6 @@ from nntrace_torch.replay.guard import tensors_in
 
 _NODES = 1 << 30  # a weight that is left out would be no weight of the step
 _ELEMENTS = 65536  # of the parameter that is compared
-_SINGLE = (torch.Tensor, GradientEdge)  # which can be iterated over, too
 
 
 class _Before(NamedTuple):
@@ -101,7 +101,7 @@ class StepsByHand:
             except TypeError:
                 return original(*args, **kwargs)  # which says what is wrong
             inputs = given["inputs"]
-            if isinstance(inputs, Iterable) and not isinstance(inputs, _SINGLE):
+            if not (isinstance(inputs, GradientEdge) or is_tensor_like(inputs)):
                 given["inputs"] = tuple(inputs)  # as PyTorch does: there may be only one look at it
             weights = begins(**given)
             found = original(**given)
