@@ -22,7 +22,7 @@ from nntrace.recorder import Recorder
 from nntrace_torch.by_hand import StepsByHand
 from nntrace_torch.called_models import CalledModels
 from nntrace_torch.data.batches import examples_in
-from nntrace_torch.late_steps import LateSteps
+from nntrace_torch.late_steps import LateSteps, Step
 from nntrace_torch.light_steps import LightSteps
 from nntrace_torch.observers import Observers
 from nntrace_torch.optimizer.optimizers import Known, is_given_closure, is_inside, with_closure
@@ -238,7 +238,7 @@ class Tracer:
         skipped: bool = False,
     ) -> None:
         parts = self.parts
-        clipping, clearing, watch = parts.clipping, parts.clearing, parts.watch
+        clipping, watch = parts.clipping, parts.watch
         is_plain = False
         if self._samples.copies.waiting:
             self._samples.copies.poll()
@@ -267,20 +267,11 @@ class Tracer:
             or skipped
             or watch.has_jumped
             or parts.scaling.is_used
-            or clearing.cleared is not None
+            or parts.clearing.cleared is not None
             or type(loss) is not float
             or not math.isfinite(loss)
         ):
-            jumped, watch.has_jumped = watch.has_jumped, False
-            wants_next = self._late.add_now(
-                step,
-                sampled=is_sampled,
-                gradients_cleared=clearing.take(optimizer),
-                skipped=skipped,
-                loss_scale=parts.scaling.take_scale() if parts.scaling.is_used else None,
-                memory_bytes=allocated_bytes() if is_sampled else None,
-                jumped=jumped,
-            )
+            wants_next = self._add_now(optimizer, step, is_sampled=is_sampled, skipped=skipped)
             self._step_ended_ns = time.perf_counter_ns()  # when the recorder's next step begins
         else:
             wants_next = self._late.add(step)
@@ -295,6 +286,22 @@ class Tracer:
             parts.forward.gradients.forget()
         elif is_plain and not self._late.waiting and self._recorder.wants_light:
             self._light.begin(self._step_ended_ns)
+
+    def _add_now(
+        self, optimizer: Optimizer, step: Step, *, is_sampled: bool, skipped: bool
+    ) -> bool:
+        """Record a step of which there is more to say; whether to sample the next one."""
+        parts = self.parts
+        jumped, parts.watch.has_jumped = parts.watch.has_jumped, False
+        return self._late.add_now(
+            step,
+            sampled=is_sampled,
+            gradients_cleared=parts.clearing.take(optimizer),
+            skipped=skipped,
+            loss_scale=parts.scaling.take_scale() if parts.scaling.is_used else None,
+            memory_bytes=allocated_bytes() if is_sampled else None,
+            jumped=jumped,
+        )
 
     def _sample_next(self, optimizer: Optimizer, *, goes_on: bool = False) -> None:
         if not goes_on:

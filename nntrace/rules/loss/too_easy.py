@@ -1,6 +1,7 @@
 """LOS20: a loss that is too good, as the model gets its targets, or these are few."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from nntrace.rules.common.chance import (
@@ -11,7 +12,7 @@ from nntrace.rules.common.chance import (
     training_batches,
 )
 from nntrace.rules.common.framework import speaks_keras
-from nntrace.rules.common.loss_course import steps_at_full_rate
+from nntrace.rules.common.loss_course import LossSeries, steps_at_full_rate
 from nntrace.rules.common.payloads import text
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Location, Severity, Skipped, too_few
@@ -20,7 +21,7 @@ from nntrace.rules.loss.leakage import Leak, column_of_target, keeps_places, sam
 from nntrace.rules.loss.start import first_loss, loss_of_knowing_nothing
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
-from nntrace.trace import Batch, Event, Trace
+from nntrace.trace import Batch, Event, Tensor, Trace
 
 _CAUSAL = (
     "Look at the attention mask (`is_causal=True`, a triangular mask that is passed on), and at "
@@ -79,39 +80,84 @@ def suspiciously_easy(
         return
     batches = training_batches(trace)
     function, reason = comparable_function(trace, batches)
-    location = loss_location(trace, function)
     if seen := trace.events_of(EventKind.CAUSALITY):
-        yield _sees_later_inputs(trace, seen[0], location)
+        yield _sees_later_inputs(trace, seen[0], loss_location(trace, function))
         return
-    chance = None if reason else loss_of_knowing_nothing(function, batches)
+    course = (
+        Skipped(reason) if reason else _course(trace, function, batches, steps=steps, seen=examples)
+    )
+    if isinstance(course, Skipped):
+        yield course
+    elif ids := same_ids(trace, batches):
+        yield _ids_for_targets(trace, course, ids, told)
+    else:
+        yield from _falls_too_fast(trace, course, steps=steps, share=share, told=told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """How the loss of a fresh model went, beside what knowing nothing would cost.
+
+    Attributes:
+        function: the loss function.
+        level: the median loss of the last fifth.
+    """
+
+    function: str
+    series: LossSeries
+    chance: Chance
+    level: float
+    location: Location | None
+
+    def beside_chance(self, loss: float, share: str) -> str:
+        """A loss with the share of chance that it is; `share` is that number's format."""
+        return (
+            f"{loss:.2g}, {loss / self.chance.value:{share}} of that of a model that knows nothing "
+            f"({self.chance.name} = {self.chance.value:.3g})"
+        )
+
+
+def _course(
+    trace: Trace, function: str, batches: tuple[Batch, ...], *, steps: int, seen: int
+) -> _Course | Skipped:
+    """What the rule judges; a reason where there are fewer losses than `steps` or fewer different
+    examples than `seen`, or where the model was no fresh one.
+    """
+    chance = loss_of_knowing_nothing(function, batches)
     series = function_loss(trace, batches)
     if chance is None or len(series) < steps:
-        yield Skipped(reason or f"needs {steps} losses of a function whose chance value is known")
-        return
+        return Skipped(f"needs {steps} losses of a function whose chance value is known")
     first = first_loss(batches, float(series.value[0]))
     if first is None or first < _FRESH * chance.value:
-        yield Skipped("the first loss is not that of an untrained model")
-        return
+        return Skipped("the first loss is not that of an untrained model")
     level = median(series.value[-max(1, len(series) // 5) :])
     if level < 0.0:
-        yield Skipped("the loss is negative: what knowing nothing costs is no measure for it")
-        return
-    if _examples_seen(batches) < examples:
-        yield Skipped("too few different examples were seen: the model may have memorised them")
-        return
-    if ids := same_ids(trace, batches):
-        is_copied = level < told * chance.value and keeps_places(trace, ids)
-        yield Finding(
-            f"at every position the target of `{function}` is the id in {ids.path}; the loss is "
-            f"{_beside_chance(level, chance, '.0%')}.",
-            steps=series.span,
-            severity=Severity.WARNING if is_copied else Severity.INFO,
-            advice="To predict the next token give `ids[:, :-1]` and compare with `ids[:, 1:]`, "
-            "unless the model shifts or masks them itself.",
-            evidence={"loss": level, "chance": chance.value, "input": ids.path},
-            location=location,
-        )
-        return
+        return Skipped("the loss is negative: what knowing nothing costs is no measure for it")
+    if _examples_seen(batches) < seen:
+        return Skipped("too few different examples were seen: the model may have memorised them")
+    return _Course(function, series, chance, level, loss_location(trace, function))
+
+
+def _ids_for_targets(trace: Trace, course: _Course, ids: Tensor, told: float) -> Finding:
+    """The finding where the model is given the very ids that it is to predict."""
+    is_copied = course.level < told * course.chance.value and keeps_places(trace, ids)
+    return Finding(
+        f"at every position the target of `{course.function}` is the id in {ids.path}; the loss "
+        f"is {course.beside_chance(course.level, '.0%')}.",
+        steps=course.series.span,
+        severity=Severity.WARNING if is_copied else Severity.INFO,
+        advice="To predict the next token give `ids[:, :-1]` and compare with `ids[:, 1:]`, "
+        "unless the model shifts or masks them itself.",
+        evidence={"loss": course.level, "chance": course.chance.value, "input": ids.path},
+        location=course.location,
+    )
+
+
+def _falls_too_fast(
+    trace: Trace, course: _Course, *, steps: int, share: float, told: float
+) -> Iterator[Finding | Skipped]:
+    """A loss of next to nothing after a few steps, or after more where the target is a column."""
+    series, chance = course.series, course.chance
     early = series.value[(series.step >= steps) & (series.step < 2 * steps)]
     after = series.value[series.step >= steps]
     if not len(early) or steps_at_full_rate(trace) < len(trace.steps) // 2:
@@ -119,24 +165,26 @@ def suspiciously_easy(
         return
     leak = column_of_target(trace)
     if max(median(early), median(after)) <= share * chance.value:
-        yield Finding(
-            f"after {steps} steps the loss is {_beside_chance(median(early), chance, '.2%')}"
-            + (f": the target stands in {leak.where}." if leak else "."),
-            steps=series.span,
-            severity=Severity.WARNING if leak else Severity.INFO,
-            advice=_without(leak) if leak else "",
-            evidence={"loss": median(early), "chance": chance.value, "chance_is": chance.name},
-            location=location,
+        loss = median(early)
+        message = f"after {steps} steps the loss is {course.beside_chance(loss, '.2%')}" + (
+            f": the target stands in {leak.where}." if leak else "."
         )
-    elif leak is not None and leak.is_plain and level < told * chance.value:
-        yield Finding(
+    elif leak is not None and leak.is_plain and course.level < told * chance.value:
+        loss = course.level
+        message = (
             f"the target stands in {leak.where}; the loss came down to "
-            f"{_beside_chance(level, chance, '.2%')}.",
-            steps=series.span,
-            advice=_without(leak),
-            evidence={"loss": level, "chance": chance.value, "chance_is": chance.name},
-            location=location,
+            f"{course.beside_chance(loss, '.2%')}."
         )
+    else:
+        return
+    yield Finding(
+        message,
+        steps=series.span,
+        severity=Severity.WARNING if leak else Severity.INFO,
+        advice=_without(leak) if leak else "",
+        evidence={"loss": loss, "chance": chance.value, "chance_is": chance.name},
+        location=course.location,
+    )
 
 
 def _without(leak: Leak) -> str:
@@ -174,11 +222,3 @@ def _examples_seen(batches: Sequence[Batch]) -> float:
     different = {batch.fingerprint for batch in batches if batch.fingerprint is not None}
     size = median([batch.batch_size or 0 for batch in batches])
     return size * len(different) if len(different) > 1 else 0.0
-
-
-def _beside_chance(loss: float, chance: Chance, share: str) -> str:
-    """A loss with the share of chance that it is; `share` is that number's format."""
-    return (
-        f"{loss:.2g}, {loss / chance.value:{share}} of that of a model that knows nothing "
-        f"({chance.name} = {chance.value:.3g})"
-    )
