@@ -48,6 +48,7 @@ class EventKind(StrEnum):
     EPOCH = "epoch"
     LOSS_CALL = "loss_call"
     OBJECTIVE = "objective"
+    ALIGNMENT = "alignment"
     OPTIMIZER = "optimizer"
     MODE = "mode"
     EVALUATION = "evaluation"

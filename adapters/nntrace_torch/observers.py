@@ -10,6 +10,7 @@ from nntrace_torch.backward import BackwardObserver
 from nntrace_torch.data.batches import InputSampler
 from nntrace_torch.data.evaluations import EvaluationObserver
 from nntrace_torch.data.loaders import LoaderObserver
+from nntrace_torch.loss.alignment import AlignmentWatch
 from nntrace_torch.loss.asking import FinitenessObserver
 from nntrace_torch.loss.future import FutureWatch
 from nntrace_torch.loss.kept_graphs import KeptGraphs
@@ -80,6 +81,8 @@ class Observers:
         self.modes = ModeObserver(recorder)
         self.evaluations = EvaluationObserver(recorder, self.models, self.loaders)
         self.objective = ObjectiveReader(recorder)
+        self.alignment = AlignmentWatch(recorder)
+        self.alignment.is_sampled = is_sampled
         self.kept_graphs = KeptGraphs(recorder)
         self.idle = IdleWatch(recorder, self.models)
         self.devices = DeviceObserver(recorder)
@@ -135,6 +138,7 @@ class Observers:
             *self.backward.install(),
             *self.optimizers.install(),
             *self.losses.install(),
+            *self.alignment.install(),
             *self.clipping.install(),
             *self.asking.install(),
             *self.attention.install(),

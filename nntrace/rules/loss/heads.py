@@ -15,6 +15,7 @@ from nntrace.rules.common.chance import (
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.loss.alignment import is_aligned, unspellable
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Batch, Trace
@@ -136,11 +137,17 @@ def head_cannot_reach_targets(
     quantiles of the targets), a softmax over a single unit, which is always 1, or a ReLU before a
     binary cross-entropy on logits, whose probabilities then never fall below 0.5. A warning for a
     ReLU before a cross-entropy on logits, which stops the gradient of every logit that it cuts off.
-    Source: "37 reasons", 15 and 20 (loss function and its input), 27 (check the output layer).
+    And, with PyTorch's `ctc_loss`, labels that no path through the frames can spell: the blank
+    among the labels, or more labels than frames (for more than a tenth of the examples), which are
+    often lengths that were mixed up.
+    Source: "37 reasons", 15 and 20 (loss function and its input), 27 (check the output layer);
+    Graves et al. 2006, Connectionist Temporal Classification, 3.
     """
+    yield from unspellable(trace)
     calls = [call for call in loss_calls(trace) if call.head or call.shape]
     if not calls:
-        yield Skipped("the operation that made the predictions is not known")
+        if not is_aligned(trace):
+            yield Skipped("the operation that made the predictions is not known")
         return
     told: set[str] = set()
     for call in calls:

@@ -15,6 +15,7 @@ from nntrace.rules.common.chance import (
 )
 from nntrace.rules.common.signals import span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
+from nntrace.rules.loss.alignment import is_aligned, unnormalised
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Batch, Trace
@@ -121,6 +122,7 @@ def nll_without_log_softmax(
     told = _softmax_of_another_width(trace)
     raw = [
         *told.values(),
+        *unnormalised(trace, error, batches),
         *_below_zero(trace, batches),
         *_over_another_axis(trace, batches),
     ]
@@ -131,7 +133,7 @@ def nll_without_log_softmax(
         if is_of(path, "nll_loss")
     }
     most = max((len(judged) for judged in calls.values()), default=0)
-    if most < batches and not raw and not _on_probabilities(trace):
+    if most < batches and not (raw or _on_probabilities(trace) or is_aligned(trace)):
         yield too_few(f"needs {batches} sampled calls of `nll_loss`, has {most}")
     for path, judged in calls.items():
         wrong = [b for b in judged if _farthest_log_sum(b) > error]
