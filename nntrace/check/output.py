@@ -4,7 +4,6 @@ The text has a line for each probe, the curve of learning rates, and the finding
 `nntrace diagnose` shows them.
 """
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +15,13 @@ from nntrace.check.check import Checked
 from nntrace.check.containment import ASKED, STARTED, WRITTEN
 from nntrace.check.curve import curve
 from nntrace.check.verdicts import Outcome, Verdict
-from nntrace.diagnosis.json import as_json, plain
+from nntrace.diagnosis.json import as_json
 from nntrace.diagnosis.sarif import render_sarif
 from nntrace.diagnosis.text import Line
 from nntrace.diagnosis.text import render_text as diagnosis_text
 from nntrace.rules.probes import sweep
 from nntrace.text import plural, printable
+from nntrace.text.json import json_text
 from nntrace.text.markdown import escaped
 
 _MARKS: Final = {
@@ -67,24 +67,22 @@ def render(checked: Checked, form: str) -> str:
 def render_json(checked: Checked) -> str:
     """The JSON of `nntrace diagnose` on the baseline, with what the check adds."""
     content: dict[str, Any] = as_json(checked.report)
-    content["probes"] = plain([_probe(one) for one in checked.verdicts])
-    content["experiments"] = plain(
-        [
-            {
-                "name": one.planned.experiment.name,
-                "run": str(one.run),
-                "seconds": round(one.seconds, 2),
-                "failure": one.failure or None,
-            }
-            for one in checked.experiments
-        ]
-    )
-    content["written_outside"] = plain(checked.escapes(WRITTEN))
-    content["changed_meanwhile"] = plain(checked.changed)
-    content["hosts_asked_for"] = plain(checked.escapes(ASKED))
-    content["programs_started"] = plain(checked.escapes(STARTED))
+    content["probes"] = [_probe(one) for one in checked.verdicts]
+    content["experiments"] = [
+        {
+            "name": one.planned.experiment.name,
+            "run": str(one.run),
+            "seconds": round(one.seconds, 2),
+            "failure": one.failure or None,
+        }
+        for one in checked.experiments
+    ]
+    content["written_outside"] = checked.escapes(WRITTEN)
+    content["changed_meanwhile"] = checked.changed
+    content["hosts_asked_for"] = checked.escapes(ASKED)
+    content["programs_started"] = checked.escapes(STARTED)
     content["seconds"] = round(checked.seconds, 2)
-    return json.dumps(content, indent=2, allow_nan=False)
+    return json_text(content)
 
 
 def render_markdown(checked: Checked) -> Iterator[str]:

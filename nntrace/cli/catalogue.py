@@ -9,10 +9,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nntrace.diagnosis.json import plain
 from nntrace.diagnosis.text import SEVERITY_STYLES
 from nntrace.rules import Rule, Threshold
 from nntrace.text import plural
+from nntrace.text.json import json_text
 
 _INTRODUCTION = """\
 # The rules
@@ -69,7 +69,7 @@ def full_text(rule: Rule) -> RenderableType:
 
 def as_json(rules: Sequence[Rule]) -> str:
     """The rules' declarations as a JSON list."""
-    return json.dumps(plain([_declaration(rule) for rule in rules]), indent=2) + "\n"
+    return json_text([_declaration(rule) for rule in rules]) + "\n"
 
 
 def markdown(rules: Sequence[Rule]) -> str:

@@ -138,13 +138,11 @@ def _tell(
 
 
 def _write(content: object) -> None:
-    import json
-
     from nntrace.cli.output import output
-    from nntrace.diagnosis.json import plain
+    from nntrace.text.json import json_text
 
     with output() as file:
-        file.write(json.dumps(plain(content), indent=2, allow_nan=False) + "\n")
+        file.write(json_text(content) + "\n")
 
 
 def _model(capsule: "Capsule") -> str:

@@ -27,11 +27,9 @@ def command(folder: Path | None, form: str) -> None:
       nntrace runs
       nntrace runs /data/experiments --format json
     """
-    import json
-
     from nntrace.config import load_config
-    from nntrace.diagnosis.json import plain
     from nntrace.runs.find import list_runs
+    from nntrace.text.json import json_text
 
     runs, unreadable = list_runs(load_config().runs_folder if folder is None else folder)
     for message in unreadable:
@@ -39,7 +37,7 @@ def command(folder: Path | None, form: str) -> None:
     rows = [_row(run) for run in runs]
     if form == "json":
         with output() as file:
-            file.write(json.dumps(plain(rows), indent=2, allow_nan=False) + "\n")
+            file.write(json_text(rows) + "\n")
     elif rows:
         with console() as screen:
             screen.print(_table(rows))

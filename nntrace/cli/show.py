@@ -28,11 +28,9 @@ def command(run: str | None, form: str) -> None:
       nntrace show
       nntrace show runs/try7 --format json
     """
-    import json
-
-    from nntrace.diagnosis.json import plain
     from nntrace.runs.find import find_run
     from nntrace.schema import RunStatus
+    from nntrace.text.json import json_text
     from nntrace.trace import Trace
 
     trace = Trace.open(find_run(run))
@@ -41,7 +39,7 @@ def command(run: str | None, form: str) -> None:
     content = describe(trace)
     if form == "json":
         with output() as file:
-            file.write(json.dumps(plain(content), indent=2, allow_nan=False) + "\n")
+            file.write(json_text(content) + "\n")
     else:
         from nntrace.cli.show_text import lines, sites_table
 

@@ -1,17 +1,14 @@
 """The JSON form of a diagnosis, for machines: format 1, stable across runs of the command.
 
-Every number is finite or null, every text encodable, so that any JSON reader accepts it.
+Every number is finite or null, every text encodable (`nntrace.text.json`).
 """
 
-import json
-import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from nntrace.diagnosis.report import Report
 from nntrace.rules import Finding, Location
+from nntrace.text.json import json_text
 
 JSON_SCHEMA: Final = 1
 
@@ -19,45 +16,23 @@ JSON_SCHEMA: Final = 1
 def render_json(reports: Sequence[Report]) -> str:
     """The JSON text: an object for one run, a list of such objects for several."""
     objects = [as_json(report) for report in reports]
-    content = objects[0] if len(objects) == 1 else objects
-    return json.dumps(content, indent=2, allow_nan=False)
+    return json_text(objects[0] if len(objects) == 1 else objects)
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """One run's diagnosis as plain dictionaries, lists, strings, numbers and None."""
-    content: dict[str, Any] = plain(
-        {
-            "schema": JSON_SCHEMA,
-            "run": run_facts(report),
-            "findings": [_finding(finding) for finding in report.diagnosis.findings],
-            "skipped": [
-                {"code": skipped.code, "reason": skipped.reason}
-                for skipped in report.diagnosis.skipped
-            ],
-            "suppressed": [
-                {**_finding(item.finding), "reason": item.reason}
-                for item in report.diagnosis.suppressed
-            ],
-        }
-    )
-    return content
-
-
-def plain(value: Any) -> Any:
-    """The value in types that JSON has: NaN and infinities become None, arrays lists."""
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, str):
-        return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, np.generic | np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, dict):
-        return {plain(str(key)): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    return plain(str(value))
+    """One run's diagnosis as dictionaries and lists, for `json_text`."""
+    return {
+        "schema": JSON_SCHEMA,
+        "run": run_facts(report),
+        "findings": [_finding(finding) for finding in report.diagnosis.findings],
+        "skipped": [
+            {"code": skipped.code, "reason": skipped.reason} for skipped in report.diagnosis.skipped
+        ],
+        "suppressed": [
+            {**_finding(item.finding), "reason": item.reason}
+            for item in report.diagnosis.suppressed
+        ],
+    }
 
 
 def run_facts(report: Report) -> dict[str, Any]:

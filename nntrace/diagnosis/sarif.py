@@ -6,7 +6,6 @@ https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
@@ -14,12 +13,12 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from nntrace import __version__
-from nntrace.diagnosis.json import plain
 from nntrace.diagnosis.report import Report
 from nntrace.diagnosis.wording import within
 from nntrace.manifest import Manifest
 from nntrace.rules import Finding, Location, Rule, Severity, get_rule
 from nntrace.text import printable
+from nntrace.text.json import json_text
 
 SARIF_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 INFORMATION_URI: Final = "https://pypi.org/project/nntrace/"
@@ -53,7 +52,7 @@ def render_sarif(reports: Sequence[Report]) -> str:
         "version": "2.1.0",
         "runs": [{"tool": {"driver": driver}, "invocations": [invocation], "results": results}],
     }
-    return json.dumps(plain(log), indent=2, allow_nan=False)
+    return json_text(log)
 
 
 def _descriptor(rule: Rule) -> dict[str, Any]:

@@ -1,16 +1,15 @@
 """The text and JSON forms of a comparison."""
 
-import json
 import math
 from collections.abc import Iterator
 from typing import Any, Final
 
 from rich.text import Text
 
-from nntrace.diagnosis.json import plain
 from nntrace.diagnosis.text import Line
 from nntrace.diff.compare import Comparison, Divergence
 from nntrace.text import plural, printable
+from nntrace.text.json import json_text
 from nntrace.trace import Site, Trace
 
 JSON_SCHEMA: Final = 1
@@ -67,7 +66,7 @@ def as_json(comparison: Comparison) -> str:
         "first_divergence": None if first is None else _divergence(first),
         "divergences": [_divergence(divergence) for divergence in comparison.divergences],
     }
-    return json.dumps(plain(content), indent=2, allow_nan=False)
+    return json_text(content)
 
 
 def sentence(divergence: Divergence) -> str:

@@ -4,18 +4,17 @@ Findings and facts hold text from user code: it passes through `printable`, is n
 and is escaped in Markdown.
 """
 
-import json
 import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from rich.text import Text
 
-from nntrace.diagnosis.json import plain
 from nntrace.diagnosis.text import Line
 from nntrace.recipe.card import Card, Outcome
 from nntrace.recipe.step import Stage, State, Step
 from nntrace.text import printable
+from nntrace.text.json import json_text
 from nntrace.text.markdown import escaped
 
 JSON_SCHEMA: Final = 1
@@ -85,7 +84,7 @@ def as_json(card: Card, run: str, content: dict[str, Any]) -> str:
             for outcome in card.outcomes
         ],
     }
-    return json.dumps(plain(whole), indent=2, allow_nan=False)
+    return json_text(whole)
 
 
 def as_markdown(card: Card, run: str) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """Writes the result of a query as a table for people, or as CSV or JSON for programs."""
 
 import csv
-import json
 from collections.abc import Sequence
 from typing import Any, TextIO
 
@@ -9,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nntrace.diagnosis.json import plain
 from nntrace.text import printable
+from nntrace.text.json import json_text
 from nntrace.text.values import UNKNOWN
 
 Rows = Sequence[Sequence[Any]]
@@ -40,8 +39,8 @@ def write_csv(file: TextIO, columns: Sequence[str], rows: Rows) -> None:
 
 def write_json(file: TextIO, columns: Sequence[str], rows: Rows) -> None:
     """Write all rows as a JSON list of objects; a number that is not finite is null."""
-    objects = [plain(dict(zip(columns, row, strict=True))) for row in rows]
-    file.write(json.dumps(objects, indent=2, allow_nan=False) + "\n")
+    objects = [dict(zip(columns, row, strict=True)) for row in rows]
+    file.write(json_text(objects) + "\n")
 
 
 def _cell(value: Any) -> str:

@@ -1,13 +1,10 @@
 import json
-from typing import Any
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
 from run_folders import steps
 
 from nntrace.diagnosis import Diagnosis
-from nntrace.diagnosis.json import plain, render_json
+from nntrace.diagnosis.json import render_json
 from nntrace.diagnosis.report import Report
 from nntrace.manifest import Manifest
 from nntrace.rules import Finding, Location, Severity, Skipped, Suppressed
@@ -81,21 +78,3 @@ def test_several_runs_are_a_list() -> None:
 
 def test_the_same_report_gives_the_same_text() -> None:
     assert render_json([report(FINDING)]) == render_json([report(FINDING)])
-
-
-@given(
-    st.recursive(
-        st.none()
-        | st.booleans()
-        | st.integers()
-        | st.floats()
-        | st.text(st.characters())
-        | st.floats(width=32).map(np.float32)
-        | st.lists(st.floats()).map(np.array)
-        | st.sampled_from([Severity.ERROR, np.bool_(True), np.int64(3), {1, 2}, object]),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters()), inner),
-        max_leaves=8,
-    )
-)
-def test_any_evidence_becomes_strict_json(value: Any) -> None:
-    json.dumps(plain(value), allow_nan=False, ensure_ascii=False).encode()

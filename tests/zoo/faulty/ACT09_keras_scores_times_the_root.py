@@ -6,19 +6,18 @@ import numpy as np
 from keras import layers, ops
 
 keras.utils.set_random_seed(533)
-WIDTH = 128
+WIDTH = 256
 
 
 class SelfAttention(layers.Layer):
     def __init__(self):
         super().__init__()
-        self.qkv = layers.Dense(3 * WIDTH)
+        self.query, self.key, self.value = (layers.Dense(WIDTH) for _ in range(3))
         self.out = layers.Dense(WIDTH)
 
     def call(self, x):
-        query, key, value = ops.split(self.qkv(x), 3, axis=-1)
-        scores = ops.matmul(query, ops.transpose(key, (0, 2, 1))) * WIDTH**0.5
-        return self.out(ops.matmul(ops.softmax(scores), value))
+        scores = ops.matmul(self.query(x), ops.transpose(self.key(x), (0, 2, 1))) * WIDTH**0.5
+        return self.out(ops.matmul(ops.softmax(scores), self.value(x)))
 
 
 class Sorter(keras.Model):
