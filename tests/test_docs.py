@@ -15,13 +15,17 @@ from terminals import in_a_terminal
 
 from nntrace.cli import main
 from nntrace.config import load_config
+from nntrace.rules import get_rule
 from nntrace.sql import connect
 from nntrace.trace import Trace
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]*))?\)")
+FINDING = re.compile(r"\b(?:error|warning|info) ([A-Z]{3}\d\d) ([a-z-]+)")
+OWN_TEST = re.compile(r"`(?:tests/)?((?:\w+/)*test_\w+\.py)?::(test_\w+)`")
+OWN_PATH = re.compile(r"`((?:nntrace|adapters|tui|tests|benchmarks|examples)/[\w/.-]*)")
 # Set by `make zoo`: checks then make their experiments, which takes minutes.
 WHOLE_CHECKS = os.environ.get("NNTRACE_WHOLE_CHECKS") == "1"
 REPLAYED = "tests/nntrace_torch/test_capsules.py"  # has a run with a capsule
@@ -181,10 +185,42 @@ def test_every_setting_is_one(tmp_path: Path, page: str, text: str) -> None:
     load_config(tmp_path).thresholds()
 
 
+def headings(page: Path) -> set[str]:
+    """What a link into the page may name, as GitHub and the site make it of its headings."""
+    lines = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines}
+
+
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    for target in LINK.findall(page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+    for path, heading in LINK.findall(page.read_text(encoding="utf-8")):
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        assert not heading or heading in headings(target), (path, heading)
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_files_of_ours_that_a_page_names_exist(page: Path) -> None:
+    for path in OWN_PATH.findall(page.read_text(encoding="utf-8")):
+        assert (ROOT / path).exists(), path
+
+
+def test_tests_that_a_page_names_exist() -> None:
+    tests = {file: file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py")}
+    named, found = "", 0
+    for page in PAGES:
+        for path, name in OWN_TEST.findall(page.read_text(encoding="utf-8")):
+            named = path or named  # a name without a file is in the one named before
+            in_file = (text for file, text in tests.items() if file.match(named))
+            assert any(f"def {name}(" in text for text in in_file), (named, name)
+            found += 1
+    assert found > 50
+
+
+def test_findings_that_the_documentation_shows_are_called_as_their_rules() -> None:
+    shown = [found for page in PAGES for found in FINDING.findall(page.read_text("utf-8"))]
+    assert len(shown) > 3
+    assert [(code, get_rule(code).name) for code, _ in shown] == shown
 
 
 def test_the_index_and_the_navigation_of_the_site_name_the_same_pages() -> None:
@@ -192,7 +228,7 @@ def test_the_index_and_the_navigation_of_the_site_name_the_same_pages() -> None:
     navigation = re.findall(
         r"^  - .*: (\w.*\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE
     )
-    linked = {page for page in LINK.findall(index) if not page.startswith("..")}
+    linked = {page for page, _ in LINK.findall(index) if not page.startswith("..")}
     assert linked == set(navigation) - {"index.md"}
 
 
