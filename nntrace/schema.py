@@ -49,6 +49,7 @@ class EventKind(StrEnum):
     LOSS_CALL = "loss_call"
     OBJECTIVE = "objective"
     ALIGNMENT = "alignment"
+    DIRECTION = "direction"
     OPTIMIZER = "optimizer"
     MODE = "mode"
     EVALUATION = "evaluation"

@@ -12,6 +12,7 @@ from nntrace_torch.data.evaluations import EvaluationObserver
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.loss.alignment import AlignmentWatch
 from nntrace_torch.loss.asking import FinitenessObserver
+from nntrace_torch.loss.direction import DirectionWatch
 from nntrace_torch.loss.future import FutureWatch
 from nntrace_torch.loss.kept_graphs import KeptGraphs
 from nntrace_torch.loss.losses import LossObserver
@@ -81,6 +82,7 @@ class Observers:
         self.modes = ModeObserver(recorder)
         self.evaluations = EvaluationObserver(recorder, self.models, self.loaders)
         self.objective = ObjectiveReader(recorder)
+        self.direction = DirectionWatch(recorder)
         self.alignment = AlignmentWatch(recorder)
         self.alignment.is_sampled = is_sampled
         self.kept_graphs = KeptGraphs(recorder)

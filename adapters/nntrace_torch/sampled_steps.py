@@ -110,6 +110,8 @@ class SampledSteps:
         call = kept[-1] if kept and parts.optimizers.count == 1 else None
         from_loader = parts.loaders.delivers(examples)
         parts.axes.look(loss, call, examples, number, from_loader=from_loader)
+        if examples is None and parts.optimizers.count == 1:
+            parts.direction.look(loss)
         is_scaled = parts.scaling.scale is not None
         parts.objective.look(loss, sample, kept, is_scaled=is_scaled)
 

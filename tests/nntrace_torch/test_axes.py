@@ -19,8 +19,8 @@ def projected():
     return [(given @ w).view(BATCH, LENGTH, HEADS, WIDTH).transpose(1, 2) for w in weights]
 
 
-def found(loss):
-    return [(one.what, one.axis, one.right) for one in wrong_axes(loss)]
+def found(loss, examples=None):
+    return [(one.what, one.axis, one.right) for one in wrong_axes(loss, examples)]
 
 
 def heads(dim):
@@ -69,6 +69,48 @@ def test_an_assignment_to_clusters_may_be_summed_over_the_examples():
     points, weight = torch.randn(BATCH, LENGTH, WIDTH), torch.randn(WIDTH, 4, requires_grad=True)
     assigned = (points @ weight).softmax(-1)
     assert found((assigned.transpose(1, 2) @ points).square().sum()) == []
+
+
+def gates(shape, dim):
+    """Weights that a softmax makes of what was computed."""
+    return (torch.randn(*shape, 5) @ torch.randn(5, 1, requires_grad=True)).squeeze(-1).softmax(dim)
+
+
+def mixed(dim):
+    return (gates((BATCH, 4), dim) * torch.randn(BATCH, 4)).sum(1).log()
+
+
+def mixed_in_logarithms(dim):
+    return (gates((BATCH, 4), dim).log() + torch.randn(BATCH, 4)).logsumexp(1)
+
+
+def gated(dim):
+    return (gates((BATCH, 4), dim).unsqueeze(-1) * torch.randn(BATCH, 4, WIDTH)).sum(1).relu()
+
+
+def pooled(dim):
+    return torch.bmm(gates((BATCH, 1, LENGTH), dim), torch.randn(BATCH, LENGTH, WIDTH)).relu()
+
+
+@pytest.mark.parametrize(
+    ("weigh", "summed"), [(mixed, 1), (mixed_in_logarithms, 1), (gated, 1), (pooled, 2)]
+)
+def test_weights_from_a_softmax_over_the_examples(weigh, summed):
+    assert found(weigh(summed).sum(), BATCH) == []
+    assert found(weigh(0).sum(), BATCH) == [("weights", 0, summed)]
+    assert found(weigh(0).sum(), 7) == []  # the first axis is not known to be the examples'
+
+
+def test_weights_from_a_softmax_over_a_single_value():
+    states, score = torch.randn(BATCH, LENGTH, 5), torch.randn(5, 1, requires_grad=True)
+    weigh = [((states @ score).softmax(dim) * states).sum(1).relu().sum() for dim in (1, -1)]
+    assert [found(loss) for loss in weigh] == [[], [("weights", 2, 1)]]
+
+
+def test_weights_of_examples_whose_losses_are_added_up_compete_by_right():
+    losses = torch.randn(BATCH, 4, 5) @ torch.randn(5, requires_grad=True)
+    assert found((gates((BATCH, 4), 0) * losses).sum(1).mean(), BATCH) == []
+    assert found((gates((BATCH, 1), 0) * losses).sum(0).relu().sum(), BATCH) == []
 
 
 LABELS = torch.randint(0, 3, (4 * 25,))

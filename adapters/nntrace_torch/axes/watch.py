@@ -9,6 +9,7 @@ from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.axes.examples import ExamplesWatch
 from nntrace_torch.axes.graph import wrong_axes
+from nntrace_torch.data.batches import examples_in
 from nntrace_torch.probes.dependencies import Answer
 from nntrace_torch.probes.mixing import sequence_first
 from nntrace_torch.program.sources import UNKNOWN, Source, Sources, caller
@@ -32,7 +33,7 @@ class AxesWatch:
         self._lines: dict[int, Source] = {}
 
     def normalised(self, rows: torch.Tensor) -> None:
-        """A softmax ran over another axis than the last of three or more."""
+        """A softmax ran over another axis than the last, or over one of a single value."""
         if self._looks < _LOOKS and len(self._lines) < _MANY and rows.grad_fn is not None:
             self._lines[rows.grad_fn._sequence_nr()] = caller()
 
@@ -57,7 +58,7 @@ class AxesWatch:
         self._looks += 1
         is_due = is_landmark(self._looks)
         if is_due and self._looks <= _LOOKS:
-            for found in wrong_axes(loss):
+            for found in wrong_axes(loss, examples or _examples_of(call)):
                 self._tell(
                     found.what,
                     self._lines.get(found.node._sequence_nr(), UNKNOWN),
@@ -94,6 +95,13 @@ class AxesWatch:
         self._told.add((what, source))
         payload = {"what": what, **facts, "file": source.file, "line": source.line}
         self._recorder.add_event(EventKind.AXES, payload, severity="warning")
+
+
+def _examples_of(call: Call | None) -> int | None:
+    """The size of the batch that a model was called with."""
+    if call is None:
+        return None
+    return examples_in(call.args, call.kwargs, outputs=call.outputs, targets=None)
 
 
 def _holds(module: nn.Module, layer: nn.Module) -> bool:

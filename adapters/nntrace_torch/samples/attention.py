@@ -74,7 +74,8 @@ class AttentionObserver:
 
     Attributes:
         sample: the step being sampled, or None.
-        over_another_axis: told of what a softmax made over another axis than the last.
+        over_another_axis: told of what a softmax made over another axis than the last, or over one
+            of a single value.
     """
 
     def __init__(self, recorder: Recorder, sources: Sources, innermost: Innermost) -> None:
@@ -108,12 +109,12 @@ class AttentionObserver:
         return called
 
     def _softmax(self, rows: Any, scores: Any, dim: Any = None, *args: Any, **kwargs: Any) -> None:
-        if not can_sample(rows) or rows.dim() not in (3, 4):
+        if not can_sample(rows) or rows.dim() < 2:
             return
-        if dim not in (-1, rows.dim() - 1):
+        if dim not in (-1, rows.dim() - 1) or rows.shape[-1] == 1:
             self.over_another_axis(rows)
             return
-        if rows.shape[-1] < _FEWEST_KEYS:
+        if rows.dim() not in (3, 4) or rows.shape[-1] < _FEWEST_KEYS:
             return
         place = self._next(needs_name=rows.dim() == 3)
         if place is None:

@@ -21,18 +21,20 @@ from nntrace.trace import Event, Trace
 def wrong_axis(trace: Trace) -> Iterator[Finding | Skipped]:
     """An operation runs over another axis than its own result is used for.
 
-    Three kinds are seen. With PyTorch, predictions [N, C, H, W] that are laid out as [N·H·W, C]
+    Four kinds are seen. With PyTorch, predictions [N, C, H, W] that are laid out as [N·H·W, C]
     without moving the classes behind first: a row then holds neighbouring pixels. Weights of
     attention, made by a softmax of products of two activations, that are summed over another axis
     than the softmax ran over (a warning; not if they are divided by their sum, as in slot
-    attention). And examples of a batch that change each other's outputs in evaluation mode, or with
-    PyTorch whose outputs go by their place in the batch (positions that are added along it):
-    asked, by replaying one forward with other examples and in another order, only of a model whose
-    recurrent or attention layers take examples along the second axis though the batch has them
-    along the first, or whose loss has stayed where it began (Keras on TensorFlow, in graphs: only
-    of the latter, in training mode, where batch norm and what keeps statistics mix by design). Not
-    asked of GANs, of full batches, of inputs whose first axis may be time or the nodes of a graph,
-    and about places of models that keep something of each place from call to call.
+    attention); an error for any weights (of a mixture, a gate, attention) if the softmax ran over
+    the examples of the batch, or over an axis of one value, where all are 1. And examples of a
+    batch that change each other's outputs in evaluation mode, or with PyTorch whose outputs go by
+    their place in the batch (positions that are added along it): asked, by replaying one forward
+    with other examples and in another order, only of a model whose recurrent or attention layers
+    take examples along the second axis though the batch has them along the first, or whose loss has
+    stayed where it began (Keras on TensorFlow, in graphs: only of the latter, in training mode,
+    where batch norm and what keeps statistics mix by design). Not asked of GANs, of full batches,
+    of inputs whose first axis may be time or the nodes of a graph, and about places of models that
+    keep something of each place from call to call.
     Source: Karpathy's Recipe, step 2 ("use backprop to chart dependencies": `view` instead of
     `transpose`); Vaswani et al. 2017, Attention Is All You Need, 3.2.1.
     """
@@ -127,10 +129,34 @@ def _operation(event: Event) -> Finding:
     )
 
 
+def _weights(trace: Trace, event: Event) -> Finding:
+    """Weights of which all are 1, or that compete across the batch."""
+    shape = _shape(event, "shape")
+    axis, right = count(event.payload, "axis"), count(event.payload, "right")
+    alone = axis < len(shape) and shape[axis] == 1
+    made = f"weights of shape {shape} come from a softmax over axis {axis}, "
+    return Finding(
+        made
+        + (
+            f"which has a single value: each weight is 1, and what they weigh is summed over axis "
+            f"{right}."
+            if alone
+            else f"the examples of the batch, and what they weigh is summed over axis {right}: an "
+            "example's weights do not add up to 1 and depend on the other examples."
+        ),
+        steps=(event.step, event.step),
+        explains=("GRD04", "LOS21"),
+        evidence={"shape": shape, "softmax_axis": axis, "summed_axis": right},
+        advice=f"Take the softmax over the axis that is summed: `dim={right - len(shape)}`.",
+        location=place(event.payload) or place(trace.events_of(EventKind.OBJECTIVE)[0].payload),
+    )
+
+
 _REDUCTIONS: Final = ("Sum", "Mean", "Max", "Min", "Prod", "EuclideanNorm", "Cumsum", "ArgMax")
 _KINDS: Final[dict[str, Callable[[Trace, Event], Finding]]] = {
     "classes": _classes,
     "attention": _attention,
+    "weights": _weights,
     "examples": _examples,
 }
 

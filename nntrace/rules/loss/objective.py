@@ -17,12 +17,12 @@ from nntrace.rules.common.chance import (
 )
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.objective_terms import FIRST, summed_terms
-from nntrace.rules.common.payloads import place
+from nntrace.rules.common.payloads import count, place
 from nntrace.rules.common.signals import in_times, median, rounded, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind
-from nntrace.trace import Batch, Trace
+from nntrace.trace import Batch, Event, Trace
 
 _NEVER_NEGATIVE = (
     CROSS_ENTROPY
@@ -238,7 +238,9 @@ def impossible_loss(
     A cross-entropy is negative if its targets are no probabilities, a KL divergence if one of its
     arguments is none: the optimum is then at minus infinity. The values of the loss function itself
     are judged, before the program applies any sign or weight. A warning if such a function with a
-    negative weight is all that the only optimizer minimises.
+    negative weight is all that the only optimizer minimises, and with PyTorch if the gradient of a
+    loss written by hand moves probabilities away from its targets of zeros and ones, as it does
+    where the minus of a log-likelihood was forgotten, or a Dice score is minimised.
     Source: "37 reasons", 15 (check your loss function).
     """
     if (climbed := _climbed_alone(trace)) is not None:
@@ -250,6 +252,9 @@ def impossible_loss(
             evidence={"function": climbed},
             location=loss_location(trace, climbed),
         )
+        return
+    if reversed_events := trace.events_of(EventKind.DIRECTION):
+        yield _away_from_targets(reversed_events[0])
         return
     known = [
         batch
@@ -279,6 +284,20 @@ def impossible_loss(
             "samples": len(values),
         },
         location=loss_location(trace, function),
+    )
+
+
+def _away_from_targets(event: Event) -> Finding:
+    return Finding(
+        "the loss is lowest where the predictions are wrong: each step lowers them where the "
+        "targets are 1, and raises them where these are 0.",
+        severity=Severity.WARNING,
+        steps=(event.step, event.step),
+        explains=("ACT13", "LOS07", "LOS11", "LOS13", "LOS22", "NUM05", "PAR02", "UPD01"),
+        evidence={"looks": count(event.payload, "looks")},
+        advice="A log-likelihood needs a minus: `-(targets * log_probs).sum(1).mean()`. A score "
+        "such as Dice or IoU, which is 1 at best, is minimised as `1 - score`.",
+        location=place(event.payload),
     )
 
 

@@ -1,3 +1,4 @@
+import pytest
 from rules.builders import event, findings, skip_reasons, trace_of
 
 from nntrace.rules import Severity
@@ -27,6 +28,15 @@ def test_a_softmax_over_the_queries_is_a_warning_that_names_the_right_axis():
     [finding] = told(what="attention", shape=[8, 4, 12, 12], axis=2, right=3, **PLACE)
     assert finding.level is Severity.WARNING
     assert "dim=-1" in finding.advice
+    assert finding.location.line == 7
+
+
+@pytest.mark.parametrize(("shape", "axis"), [([64, 4], 0), ([64, 15, 1], 2)])
+def test_weights_of_another_axis_are_an_error_that_names_the_right_one(shape, axis):
+    [finding] = told(what="weights", shape=shape, axis=axis, right=1, **PLACE)
+    assert finding.level is Severity.ERROR
+    assert ("each weight is 1" in finding.message) == (axis == 2)
+    assert f"dim={1 - len(shape)}" in finding.advice
     assert finding.location.line == 7
 
 

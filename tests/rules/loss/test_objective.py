@@ -166,3 +166,11 @@ def test_the_loss_of_an_actor_is_not_that_of_its_critic():
 def test_a_density_may_be_negative():
     rows = batches(4, loss_function="poisson_nll_loss", loss_value=-2.0)
     assert skip_reasons("LOS21", trace_of(steps=4, batches=rows))
+
+
+def test_a_loss_by_hand_that_moves_away_from_its_targets_is_a_warning_at_its_line():
+    away = event("direction", 3, looks=4, file="train.py", line=7)
+    [finding] = findings("LOS21", trace_of(steps=20, events=[away]))
+    assert finding.level is Severity.WARNING
+    assert "1 - score" in finding.advice
+    assert finding.location.line == 7

@@ -1,0 +1,105 @@
+"""Follows a factor back to the softmax that made it: through views and copies, axis by axis."""
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+
+from nntrace_torch.program.graphs import saved, signed
+
+RESHAPES = ("ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0")
+
+
+class WrongAxis(NamedTuple):
+    """An operation over a wrong axis.
+
+    Attributes:
+        what: `attention`, `weights` or `classes`.
+        shape: of what it was applied to.
+        axis: over which it runs.
+        right: over which it should: of attention and weights the one that is summed over.
+        result: of classes the shape that the predictions were given.
+        node: the softmax's.
+    """
+
+    what: str
+    shape: tuple[int, ...]
+    axis: int
+    right: int
+    result: tuple[int, ...]
+    node: Any
+
+
+def softmax_behind(node: Any, shape: tuple[int, ...] | None, axis: int) -> tuple[Any, int] | None:
+    """The softmax whose result this is, only moved, and where its axis `axis` was there."""
+    while node is not None and shape is not None:
+        name = node.name()
+        if name == "SoftmaxBackward0":
+            return node, axis
+        if name in RESHAPES or name == "ExpandBackward0":
+            before = sizes_of(node)
+            there = None if before is None else _same_axis(shape, axis, before)
+            if before is None or there is None:
+                return None
+            axis, shape = there, before
+        elif name == "UnsqueezeBackward0":
+            added = (signed(saved(node, "dim")) or 0) % len(shape)
+            if added == axis:
+                return None
+            axis -= added < axis
+            shape = shape[:added] + shape[added + 1 :]
+        elif name == "TransposeBackward0":
+            one, other = (signed(saved(node, key)) for key in ("dim0", "dim1"))
+            if one is None or other is None:
+                return None
+            order = list(range(len(shape)))
+            one, other = one % len(shape), other % len(shape)
+            order[one], order[other] = order[other], order[one]
+            axis, shape = order[axis], tuple(shape[place] for place in order)
+        elif name == "PermuteBackward0":
+            order = [(signed(place) or 0) % len(shape) for place in saved(node, "dims") or ()]
+            if len(order) != len(shape):
+                return None
+            axis, shape = order[axis], tuple(shape[order.index(n)] for n in range(len(order)))
+        elif not _keeps_places(node):
+            return None
+        node = node_above(node)
+    return None
+
+
+def _keeps_places(node: Any) -> bool:
+    """Whether this is a copy, or a dropout, which multiplies by a mask without a gradient."""
+    if node.name() == "MulBackward0":
+        return len(node.next_functions) > 1 and node.next_functions[1][0] is None
+    return node.name() in ("CloneBackward0", "NativeDropoutBackward0", "ToCopyBackward0")
+
+
+def _same_axis(shape: tuple[int, ...], axis: int, before: tuple[int, ...]) -> int | None:
+    """Which axis of `before` an axis of its reshaped `shape` is; None if it was cut or joined."""
+    inside = math.prod(shape[axis + 1 :])
+    return next(
+        (
+            place
+            for place, size in enumerate(before)
+            if size == shape[axis] and math.prod(before[place + 1 :]) == inside
+        ),
+        None,
+    )
+
+
+def node_above(node: Any) -> Any:
+    """The node of the first operand."""
+    return node.next_functions[0][0] if node.next_functions else None
+
+
+def sizes_of(node: Any) -> tuple[int, ...] | None:
+    """The shape of what a view was made of."""
+    sizes = saved(node, "self_sym_sizes")
+    if sizes is None:
+        sizes = saved(node, "self_sizes")
+    return None if sizes is None else tuple(int(size) for size in sizes)
+
+
+def shape_of(value: Any) -> tuple[int, ...] | None:
+    """The shape of what a node saved; None if that is no tensor."""
+    return tuple(value.shape) if isinstance(value, torch.Tensor) else None
