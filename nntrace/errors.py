@@ -23,3 +23,7 @@ class ConfigError(NntraceError):
 
 class UnknownRuleError(NntraceError):
     """A rule code that no installed rule has."""
+
+
+class FrameworkTooOldError(NntraceError):
+    """A framework is older than what its adapter can hook into."""

@@ -4,11 +4,31 @@ A wrapper calls the original with exactly the caller's arguments and returns the
 the original returned.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
 
 Undo = Callable[[], None]
 Function = Callable[..., Any]
+
+
+_made: Final[ContextVar[list[Undo] | None]] = ContextVar("made", default=None)
+
+
+@contextmanager
+def all_or_nothing() -> Iterator[None]:
+    """If the block raises, undo what it has replaced."""
+    made: list[Undo] = []
+    token = _made.set(made)
+    try:
+        yield
+    except BaseException:
+        for undo in reversed(made):
+            undo()
+        raise
+    finally:
+        _made.reset(token)
 
 
 def uncounted(wrapper: Function) -> Function:
@@ -39,6 +59,8 @@ def replace(owner: Any, name: str, wrapper: Any) -> Undo:
         else:
             setattr(owner, name, staticmethod(original) if is_static else original)
 
+    if (made := _made.get()) is not None:
+        made.append(undo)
     return undo
 
 

@@ -122,7 +122,12 @@ class Agent:
                     self._session.recorder.end_process = self.end_process
                 self._session.install(framework)
         except Exception as error:  # never the user's problem
-            say(f"could not trace {framework}: {type(error).__name__}: {error}")
+            from nntrace.errors import FrameworkTooOldError
+
+            if isinstance(error, FrameworkTooOldError):
+                say(str(error))
+            else:
+                say(f"could not trace {framework}: {type(error).__name__}: {error}")
             if os.environ.get("NNTRACE_REPLAY"):
                 os._exit(1)  # without the capsule the program would train
             if os.environ.get("NNTRACE_STRICT") == "1":

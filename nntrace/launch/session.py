@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from nntrace.adapter import Adapter, installed_adapters
-from nntrace.errors import NntraceError
+from nntrace.adapter.patching import all_or_nothing
+from nntrace.adapter.versions import needs_newer
+from nntrace.errors import FrameworkTooOldError, NntraceError
 from nntrace.launch.command import Settings
 from nntrace.launch.hard_exit import before_hard_exit
 from nntrace.manifest import Manifest
@@ -61,16 +63,26 @@ class Session:
             self._unpatch_exit = lambda: None
 
     def install(self, framework: str) -> None:
-        """Load the framework's adapter, once, and let it hook into the framework."""
+        """Load the framework's adapter, once, and let it hook into the framework.
+
+        Raises:
+            FrameworkTooOldError: the adapter's package needs a newer version of the framework.
+        """
         if framework in self._adapters:
             return
-        adapter: Adapter = installed_adapters()[framework].load()()
-        self._adapters[framework] = adapter
-        self.recorder.versions[framework] = str(
-            getattr(sys.modules.get(framework), "__version__", "unknown")
-        )
-        undo: Callable[[], None] = adapter.install(self.recorder)
+        entry = installed_adapters()[framework]
+        version = str(getattr(sys.modules.get(framework), "__version__", "unknown"))
+        if needed := needs_newer(entry, version):
+            raise FrameworkTooOldError(
+                f"{framework} {version} is too old for nntrace, which can trace {framework} from "
+                f"{needed} on. The program runs as without nntrace."
+            )
+        adapter: Adapter = entry.load()()
+        with all_or_nothing():
+            undo: Callable[[], None] = adapter.install(self.recorder)
         self.recorder.on_failure(undo)
+        self._adapters[framework] = adapter
+        self.recorder.versions[framework] = version
 
     def finish(self, failure: BaseException | None) -> None:
         """End the run and print one line: its name, what was found and what to do next.

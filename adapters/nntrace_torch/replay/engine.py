@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils import _pytree as pytree
 
+from nntrace_torch.older import accelerator, place
 from nntrace_torch.replay.guard import WriteGuard
 from nntrace_torch.replay.modules import KeptModules
 
@@ -149,22 +150,23 @@ def copies(value: Any, guard: WriteGuard) -> Any:
 
 def device_states(*, every: bool = False) -> dict[str, torch.Tensor]:
     """The random state of the current accelerator, or of every one, if it is initialised."""
-    kind = torch.accelerator.current_accelerator()
+    kind = accelerator()
     if kind is None:
         return {}
     module: Any = torch.get_device_module(kind)
-    if not getattr(module, "is_initialized", torch.accelerator.is_available)():
+    if not getattr(module, "is_initialized", module.is_available)():
         return {}
-    count = torch.accelerator.device_count()
-    places = range(count) if every else (torch.accelerator.current_device_index(),)
-    return {name: module.get_rng_state(name) for name in (f"{kind.type}:{n}" for n in places)}
+    current = getattr(module, "current_device", int)  # Apple's has one device, and no such function
+    places = range(module.device_count()) if every else (current(),)
+    names = [f"{kind.type}:{n}" for n in places]
+    return {name: module.get_rng_state(*place(name)) for name in names}
 
 
 def set_random_states(cpu: bytes, devices: Mapping[str, torch.Tensor]) -> None:
     """Set PyTorch's generators to states from `torch.get_rng_state` and `device_states`."""
     torch.set_rng_state(torch.frombuffer(bytearray(cpu), dtype=torch.uint8))
     for name, state in devices.items():
-        torch.get_device_module(name).set_rng_state(state.cpu(), name)
+        torch.get_device_module(name).set_rng_state(state.cpu(), *place(name))
 
 
 class RandomStates:

@@ -12,6 +12,7 @@ import torch
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_torch.older import is_device_error
 from nntrace_torch.program.containers import tensors_within
 from nntrace_torch.program.sources import UNKNOWN
 from nntrace_torch.replay.calls import Call
@@ -26,7 +27,6 @@ from nntrace_torch.replay.weights import broken_weight
 from nntrace_torch.samples.forward import ForwardSampler
 
 _MAX_EPISODES = 8
-_OF_DEVICES = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
 
 
 class Investigator:
@@ -141,7 +141,7 @@ class Investigator:
 
     def raised(self, error: BaseException) -> None:
         """The program has ended with an error: some functions raise when they are given a NaN."""
-        if isinstance(error, _OF_DEVICES):
+        if is_device_error(error):
             return  # nothing can be computed on the device any more
         frame = _innermost(error)
 

@@ -51,7 +51,7 @@ class Packing:
 
     def tensor(self, tensor: torch.Tensor, name: str) -> Tree:
         """One tensor as plain JSON; a tensor that was kept before is not kept twice."""
-        if type(tensor) not in (torch.Tensor, nn.Parameter, nn.Buffer):
+        if type(tensor) not in (torch.Tensor, nn.Parameter):
             return {"unsaved": type(tensor).__name__}
         if tensor.layout is not torch.strided or tensor.device.type == "meta":
             return {"unsaved": f"{tensor.layout} tensor".removeprefix("torch.")}

@@ -28,7 +28,7 @@ _COPIED_BYTES = 32 << 20  # of weights; larger models have steps long enough to 
 _KEPT_BYTES = 32 << 20  # of batches
 _TRIES = 4  # micro-batches
 
-_PLAIN = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 _Copy = tuple[weakref.ref[torch.Tensor], torch.Tensor]
 

@@ -4,11 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from torch.nn.modules import module
-from torch.nn.modules.module import (
-    register_module_forward_hook,
-    register_module_forward_pre_hook,
-)
+from torch.nn.modules.module import register_module_forward_pre_hook
 
+from nntrace_torch.older import register_forward_hook
 from nntrace_torch.patching import remove_hook
 
 _FORWARD_HOOK = 1  # the index of its handle
@@ -34,9 +32,7 @@ class ModuleHooks:
         if not self._handles:
             self._handles = [
                 register_module_forward_pre_hook(entered or self._entered),
-                register_module_forward_hook(
-                    called or self._called, with_kwargs=True, always_call=True
-                ),
+                register_forward_hook(called or self._called),
             ]
 
     def take_off(self) -> None:
