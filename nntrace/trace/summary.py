@@ -51,9 +51,14 @@ def overhead(trace: "Trace") -> float | None:
 
 
 def last_loss(trace: "Trace") -> float | None:
-    """The last step's loss, NaN if it is that; None without a step or if it is not recorded."""
-    losses = trace.table("steps")["loss"]
-    value: float | None = losses[-1].as_py() if len(losses) else None
+    """The last step's loss, NaN if it is that; None without a step or if it is not recorded.
+
+    A step without a backward pass of its own shares that of a step before it, whose row has the
+    loss (several optimizers that step after one backward).
+    """
+    steps = trace.table("steps")
+    own = np.flatnonzero(floats(steps, "backwards") != 0)
+    value: float | None = steps["loss"][int(own[-1])].as_py() if len(own) else None
     return value
 
 

@@ -40,5 +40,16 @@ def test_a_last_loss_that_is_nan_is_not_taken_for_a_missing_one() -> None:
     assert math.isnan(last)
 
 
+def test_an_optimizer_that_steps_after_anothers_backward_has_its_loss() -> None:
+    rows = [
+        {"step": 0, "loss": 2.0, "backwards": 1},
+        {"step": 1, "loss": None, "backwards": 0},
+        {"step": 2, "loss": 1.0, "backwards": 1},
+        {"step": 3, "loss": None, "backwards": 0},
+        {"step": 4, "loss": None, "backwards": 0},
+    ]
+    assert Trace.from_rows(steps=rows).last_loss == 1.0
+
+
 def test_without_steps_there_is_no_last_loss() -> None:
     assert Trace.from_rows().last_loss is None

@@ -21,11 +21,13 @@ from nntrace.rules.common.signals import finite, lasting, median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
-from nntrace.trace import Trace
+from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
 _ALL = 0.999  # of the units: the rest is rounding
 _FEW_UNITS = 8  # with fewer, some dead ones are chance
+_MAX_UNITS = 1024  # of a layer that are sampled
+_ROUNDING = 1e-4  # of a row's sum in float32
 
 
 @rule(
@@ -60,7 +62,8 @@ def dead_units(
     A unit that never fires gets no gradient and can never come back. Counted per unit over at least
     256 rows, not per batch, because a sparse batch is healthy. Only rectified outputs are judged,
     including those that the program rectifies itself (`F.relu`), and of one layer's chain (ReLU,
-    dropout, pooling) only the first.
+    dropout, pooling) only the first. Shares that add up to one (a softmax, a sparsemax, routing
+    weights) are zero by choice.
 
     Deep ReLU networks may have single layers with a quarter of their units dead and train well, so
     a warning also needs the share to be exceeded in the model as a whole. It is information if the
@@ -209,7 +212,11 @@ def has_died_out(trace: Trace, before: int | None = None) -> bool:
 def _first_of_each_layer(
     trace: Trace, flow: Flow, lowest: FloatArray, zeros: FloatArray
 ) -> Iterator[Link]:
-    """Yield the first rectified output after each layer with weights, but no inputs passed on."""
+    """Yield the first rectified output after each layer with weights, but no inputs passed on.
+
+    Shares are left out: attention weights, or a sparse choice among features, are zero on purpose.
+    """
+    means = trace.series(Role.ACTIVATION, "mean")
     open_layer = is_share = False
     for link in chain(trace):
         open_layer = open_layer or link.has_weight
@@ -219,9 +226,17 @@ def _first_of_each_layer(
         kind = link.site.module_type.lower()
         of_shares = is_share and "dropout" in kind  # of attention, whose mask makes the zeros
         is_share = of_shares or link.site.range_high == 1.0 or "softmax" in kind
+        is_share |= rectified and _adds_up_to_one(link.site, finite(means[:, link.column]))
         if open_layer and rectified and not is_share:
             open_layer = False
             yield link
+
+
+def _adds_up_to_one(site: Site, means: FloatArray) -> bool:
+    """Whether the units of each row add up to one, in every sample, as far as their mean tells."""
+    if not 1 < site.units <= _MAX_UNITS or len(means) < SAMPLES:
+        return False
+    return bool(np.all(np.abs(means * site.units - 1) < _ROUNDING))
 
 
 def hidden_bounded(trace: Trace) -> Iterator[Link]:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.activations.layer_rows import bounded, dead, layer, plain, trace
+from rules.activations.layer_rows import UNITS, bounded, dead, layer, plain, trace
 from rules.builders import event, findings, site, skip_reasons
 
 from nntrace.rules import Severity
@@ -69,6 +69,18 @@ def test_shares_of_attention_that_a_mask_sets_to_zero_are_no_units():
     assert findings("ACT04", trace(layer("l"), masked))
     shares = dead(0.0, path="shares", kind="Softmax")
     assert skip_reasons("ACT04", trace(layer("l"), shares, masked))
+
+
+@pytest.mark.parametrize(("total", "are_shares"), [(1.0, True), (1.00005, True), (1.001, False)])
+def test_units_that_add_up_to_one_in_every_row_are_shares(total, are_shares):
+    shares = dead(0.7, path="s", kind="Sparsemax", mean=total / UNITS)
+    other = [layer("m"), dead(0.0, path="r")]
+    assert bool(findings("ACT04", trace(layer("l"), shares, *other))) is not are_shares
+
+
+def test_units_that_add_up_to_one_in_one_sample_are_no_shares():
+    means = [1 / UNITS, *[1.1 / UNITS] * 19]
+    assert findings("ACT04", trace(layer("l"), dead(0.7, mean=means)))
 
 
 def test_only_the_first_rectified_output_of_a_layer_is_reported():
