@@ -92,6 +92,40 @@ def test_the_same_graph_is_recorded_once(trained):
     assert len(trained[0].events_of("graph")) == 1
 
 
+class Predicted(nn.Module):
+    """Two projections, the first of which is returned detached as well: a stop-gradient target."""
+
+    def __init__(self, *, returns_target):
+        super().__init__()
+        self.first, self.norm, self.second = nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 8)
+        self.returns_target = returns_target
+
+    def forward(self, x):
+        projected = self.norm(self.first(x))
+        predicted = self.second(projected)
+        return (predicted, projected.detach()) if self.returns_target else predicted
+
+
+@pytest.mark.parametrize("returns_target", [True, False])
+def test_an_output_that_the_model_also_returns_detached_has_a_second_taker(
+    tmp_path, returns_target
+):
+    torch.manual_seed(0)
+    model = Predicted(returns_target=returns_target)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with tracing(tmp_path / "run", every=1):
+        for _ in range(3):
+            given = model(torch.randn(16, 4))
+            predicted, target = given if returns_target else (given, torch.randn(16, 8))
+            optimizer.zero_grad()
+            (-functional.cosine_similarity(predicted, target).mean()).backward()
+            optimizer.step()
+    flow = edges(Trace.open(tmp_path / "run"))
+    assert ("norm", "second") in flow
+    assert (("norm", ":detach") in flow) is returns_target
+    assert not any(edge == ("first", ":detach") or edge == ("second", ":detach") for edge in flow)
+
+
 def test_a_dropout_layer_says_its_rate(trained):
     rates = {site.path: site.dropout_rate for site in trained[0].sites_of("activation")}
     assert rates["drop"] == 0.25

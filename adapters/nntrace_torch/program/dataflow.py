@@ -15,6 +15,8 @@ import torch
 from nntrace.adapter import described
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_torch.program.containers import tensors_within
+from nntrace_torch.replay.guard import memory_of
 
 _LOOKS = 8  # backward passes that are looked at: those of a few steps, and of a GAN's parts
 _MAX_NODES = 50_000
@@ -49,6 +51,8 @@ class DataFlow:
         self._looks = _LOOKS
         self._starts: dict[int, int] = {}
         self._calls: list[_Call] = []
+        self._outputs: dict[tuple[Any, ...], str] = {}
+        self._detached: dict[str, None] = {}
         self._known: set[tuple[str, str]] = set()
         self.is_open = False
 
@@ -57,13 +61,22 @@ class DataFlow:
         self.is_open = self._looks > 0
         self._starts.clear()
         self._calls.clear()
+        self._outputs.clear()
+        self._detached.clear()
 
     def enter(self, depth: int) -> None:
         """A module is called, within `depth` others."""
         self._starts[depth] = torch._C._autograd._get_sequence_nr()
 
-    def leave(self, depth: int, module: torch.nn.Module, path: str | None) -> None:
-        """The module entered at `depth` returns; its call is kept if it called no others."""
+    def leave(self, depth: int, module: torch.nn.Module, path: str | None, output: Any) -> None:
+        """The module entered at `depth` returns; its call is kept if it called no others.
+
+        What the outermost module returns without a gradient may be an inner one's output, detached:
+        something beside the graph uses it, too.
+        """
+        if depth == 1:
+            inner = (self._outputs.get(place) for place in _places(output, has_gradient=False))
+            self._detached |= dict.fromkeys(name for name in inner if name is not None)
         start = self._starts.pop(depth, None)
         end = torch._C._autograd._get_sequence_nr()
         if start is None or path is None or end == start:
@@ -72,6 +85,7 @@ class DataFlow:
             description = described(module)
             activation = description.activation(module) if description is not None else ""
             self._calls.append(_Call(start, end, path, activation))
+            self._outputs |= dict.fromkeys(_places(output, has_gradient=True), path)
 
     def read(self, losses: Iterable[torch.Tensor]) -> None:
         """Record the graph that leads to the losses, if it has new edges."""
@@ -133,12 +147,23 @@ class DataFlow:
                 walked.add(key)
                 taken_by = taker if own is None else own[0]
                 waiting += [(source, taken_by) for source in _inputs(node)]
+        for path in [path for path in self._detached if path in numbers]:
+            edges[numbers[path], numbered((path, "detached"), ":detach")] = None
         return vertices, [list(edge) for edge in edges]
 
 
 def _inputs(node: Any) -> Iterator[Any]:
     functions: Sequence[tuple[Any, int]] = node.next_functions
     return (function for function, _ in functions if function is not None)
+
+
+def _places(output: Any, *, has_gradient: bool) -> list[tuple[Any, ...]]:
+    """Where the tensors of an output lie, with what makes others at the same place unlikely."""
+    return [
+        (place, tensor.dtype, tensor.shape)
+        for tensor in tensors_within(output)
+        if tensor.requires_grad is has_gradient and (place := memory_of(tensor)) is not None
+    ]
 
 
 def _word(node: Any) -> str:

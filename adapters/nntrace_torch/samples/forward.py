@@ -224,9 +224,9 @@ class ForwardSampler:
         model, is_recomputing = self._forward.model, self._forward.is_recomputing
         if model is None:
             return
-        if self.flow.is_open and not is_recomputing:
-            self.flow.leave(len(self._stack) + 1, module, model.path_of(module))
         *keywords, output = keywords_and_output  # when the forward raised there are no keywords
+        if self.flow.is_open and not is_recomputing:
+            self.flow.leave(len(self._stack) + 1, module, model.path_of(module), output)
         if not self._stack and keywords and keywords[0] and not is_recomputing:
             self._root_called(model, module, args, keywords[0])
         self._looks.at(module, args, output, self._sample)
