@@ -63,7 +63,8 @@ def activation_std_out_of_band(
 
     A tiny signal hardly moves the layers after it, a huge one makes every step too large; half to
     two is ideal, and outputs that approach it are left alone. A signal also counts as small if it
-    hardly differs between examples and only the biases differ between units. Judged over the last
+    hardly differs between examples and only the biases differ between units, unless it was nothing
+    at the start (weights of zero, as where a network begins as the identity). Judged over the last
     half of the run, for layers with weights, without the head and without layers whose output a
     norm restores to unit scale. A warning only if the loss does not fall, because residual streams
     and confident classifiers grow and train well.
@@ -82,6 +83,7 @@ def activation_std_out_of_band(
     with np.errstate(divide="ignore", invalid="ignore"):
         change = np.where(begin > 0, std / begin, np.nan)
         faint = (signal < low) & (signal > 0) & ~_comes_nearer(signal, nearer)
+        faint &= first_finite(apart) != 0  # weights of zero: any signal is nearer than none
         loud = (std > high) & ~_comes_nearer(std, nearer)
         drifts = ((change > drift) | (change < 1 / drift)) & (std > 0) & ~_comes_nearer(std, 1.0)
     outside = faint | loud

@@ -168,4 +168,5 @@ def _still_falls(trace: Trace, half: FloatArray, chance: Chance) -> bool:
     middle = len(half) // 2
     fall = median_of_means(half[:middle]) - median_of_means(half[middle:])
     error = median_error(noise_scale(half), middle, middle)
-    return fall > 0.01 * chance.value and (fall > 3.0 * error or falls_steadily(trace))
+    is_certain = fall > 0.01 * chance.value and fall > 3.0 * error
+    return is_certain or (fall > 0.005 * chance.value and falls_steadily(trace))

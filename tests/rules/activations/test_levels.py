@@ -67,6 +67,13 @@ def test_biases_that_differ_between_units_carry_no_signal():
     assert "stays at 1e-06" in results[0].message
 
 
+@pytest.mark.parametrize(("first", "found"), [(0.0, 0), (1e-3, 1)])
+def test_a_layer_whose_weights_began_at_zero_has_no_lost_signal(first, found):
+    grows = [first, *np.linspace(1e-3, 1.1e-3, 19)]
+    rows = trace(layer("a", std=[0.5] * 20, example_std=grows), layer("head"))
+    assert len(findings("ACT01", rows)) == found
+
+
 def test_a_level_that_was_left_again_does_not_count():
     passing = [1.0] * 5 + [100.0] * 5 + [1.0] * 10
     assert not findings("ACT01", trace(layer("a", std=passing), layer("head")))

@@ -196,3 +196,9 @@ def test_an_unknown_loss_function_has_no_chance_value():
 def test_several_loss_functions_have_no_common_chance_value():
     rows = [batch(0, loss_function="mse_loss"), batch(1, loss_function="cross_entropy")]
     assert skip_reasons("LOS11", trace_of(loss=[1.0] * 300, batches=rows))
+
+
+@pytest.mark.parametrize(("end", "found"), [(0.97, 0), (0.999, 1)])
+def test_a_loss_that_leaves_chance_slowly_but_surely_is_not_stuck(end, found):
+    slow = LN10 * np.concatenate([np.full(60, 1.0), np.linspace(1.0, end, 130)])
+    assert len(findings("LOS11", classified(noisy(slow, 0.01)))) == found
