@@ -12,6 +12,7 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, RunStatus
 from nntrace.trace import Event, Trace
 
+_ONE_EPOCH = 1.1  # epochs of a run that is meant to be one: a few batches are read ahead
 _REPEATING = ("CosineAnnealingWarmRestarts", "CyclicLR", "CosineDecayRestarts")
 
 
@@ -139,7 +140,8 @@ def _too_often(
     within = rates[:an_epoch]
     fell = float(within.max() / max(within[within.argmax() :].min(), 1e-300))
     is_through = 0 < horizon < an_epoch and calls > 1.5 * horizon
-    if not fell > decay or not (is_through or not horizon):
+    is_endless = not horizon and len(rates) > _ONE_EPOCH * an_epoch  # else made for this one epoch
+    if not fell > decay or not (is_through or is_endless):
         return None
     length = f"is over after {horizon} steps" if horizon else f"divides the rate by {fell:.0e}"
     return Finding(

@@ -47,6 +47,14 @@ def test_warm_restarts_repeat_by_design():
     assert findings("UPD10", trace_of(steps=200, lr=cosine(200, 10), events=events)) == []
 
 
+@pytest.mark.parametrize(("steps", "found"), [(201, 0), (219, 0), (221, 1)])
+def test_a_decay_to_nothing_over_a_run_of_one_epoch_was_made_for_it(steps, found):
+    """A linear schedule over the whole run, which fine-tuning for one epoch has by default."""
+    rates = (1e-3 * (1 - np.arange(201) / 201)).tolist() + [1e-5] * (steps - 201)
+    events = [scheduler(steps - 1, None, "LambdaLR"), *epochs(200, 1)]
+    assert len(findings("UPD10", trace_of(steps=steps, lr=rates, events=events))) == found
+
+
 @pytest.mark.parametrize(("gamma", "found"), [(0.9, 1), (0.93, 0)])
 def test_a_rate_divided_by_thirty_within_an_epoch_is_a_decay_of_epochs(gamma, found):
     rates = (0.1 * gamma ** np.arange(80)).tolist()
