@@ -68,6 +68,7 @@ class EventKind(StrEnum):
     AXES = "axes"
     KEPT_GRAPHS = "kept_graphs"
     TRAINABLE = "trainable"
+    MONITOR = "monitor"
     ERROR = "error"
 
 

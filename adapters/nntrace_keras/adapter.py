@@ -9,6 +9,7 @@ import keras
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.patching import Undo
+from nntrace_keras.program.monitors import MonitorWatch
 from nntrace_keras.trainers import TrainerObserver
 
 
@@ -71,6 +72,9 @@ class KerasAdapter:
             reason = f"Keras on the {self._backend} backend is not observed"
             recorder.add_event(EventKind.UNSEEN, {"what": "training", "reason": reason})
             undos = []
+
+        if undos:
+            undos += MonitorWatch(recorder).install()
 
         def undo() -> None:
             for one in reversed(undos):

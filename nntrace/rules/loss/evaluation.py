@@ -19,6 +19,7 @@ from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.passes import logged, unseen_data
 from nntrace.rules.common.signals import median, median_error, noise_scale, span, trend_z
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.loss.belied import belied_accuracy
 from nntrace.rules.rule import rule
 from nntrace.trace import Trace
 
@@ -183,7 +184,9 @@ def metric_task_mismatch(
     loss has fallen to half of chance while the accuracy stays at that of the most frequent class,
     the metric is computed over the wrong axis, from other labels or from other examples. That does
     not hold for a `val_` metric if the same metric of training shows that something was learned.
-    Judged for numbers passed to `nntrace.log` and Keras' metrics whose name contains `acc`.
+    The same is so if Keras reports a loss beside it with which so many errors cannot be: each
+    wrongly classified example has a loss of ln 2 or more. Judged for numbers passed to
+    `nntrace.log` and Keras' metrics whose name contains `acc`.
     Source: "37 reasons", 28 (the metric); Karpathy's Recipe, step 2 (a metric people understand).
     """
     metrics = {n: v for n, (_, v) in logged(trace, "acc").items() if len(v) >= values}
@@ -229,6 +232,18 @@ def metric_task_mismatch(
             steps=span(trace.steps.step),
             evidence={"metric": name, "value": late, "guessing": guessing, "loss": level},
             location=loss_location(trace, function),
+        )
+    elif belied := belied_accuracy(trace, totals):
+        yield Finding(
+            f"`{belied.metric}` is {belied.accuracy:.0%}, but with a loss of {belied.loss:.2g} it "
+            f"cannot be below {belied.least:.0%}: each wrongly classified example has a loss of at "
+            "least 0.69.",
+            steps=span(trace.steps.step),
+            evidence=belied._asdict(),
+            location=loss_location(trace, function),
+            advice="Look at what the metric compares: labels of shape (N, 1) with classes of shape "
+            "(N,) compare each example with all others (reshape one of them), probabilities must "
+            "be turned into classes first.",
         )
 
 

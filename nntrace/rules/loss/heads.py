@@ -1,6 +1,6 @@
 """Rules on whether the output layer and the loss function belong together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from nntrace.rules.common.calls import REGRESSION, LossCall, loss_calls
@@ -89,7 +89,7 @@ def sigmoid_logit_mismatch(
                 f"sigmoid maps them to 0.5 … 0.73 (the model ends in {call.head or 'a sigmoid'})."
             )
         else:
-            if not any(_beyond(b, 0.0, 1.0) for b in seen):
+            if not any(_beyond(b, 0.0, 1.0) for b in seen) or _has_other_targets(seen):
                 continue
             known = True
             message = (
@@ -114,6 +114,11 @@ def sigmoid_logit_mismatch(
             steps=(last, last),
             location=loss_location(trace, "binary_cross_entropy"),
         )
+
+
+def _has_other_targets(batches: Iterable[Batch]) -> bool:
+    """Whether targets are not probabilities, so that another loss is needed, not another head."""
+    return any((b.target_min or 0.0) < 0.0 or (b.target_max or 0.0) > 1.0 for b in batches)
 
 
 @rule(

@@ -34,6 +34,11 @@ _NEVER_NEGATIVE = (
 )
 _ADAPTIVE = ("adam", "rmsprop", "adagrad", "adadelta", "nadam", "lion", "adafactor", "lamb")
 
+_OF_LABELS = (
+    "A binary cross-entropy is for labels 0 and 1: take a squared error for other numbers, "
+    "a cross-entropy over classes for class numbers, and map labels −1 and 1 to 0 and 1."
+)
+
 
 @rule(
     "LOS16",
@@ -277,6 +282,7 @@ def impossible_loss(
         cause = f" Its targets reach from {min(lows):.3g} to {max(highs):.3g}."
     yield Finding(
         f"`{function}` returned {min(wrong.values()):.3g}; it cannot be negative.{cause}",
+        advice=_OF_LABELS if cause else None,
         steps=(min(wrong), max(wrong)),
         evidence={
             "lowest": min(wrong.values()),

@@ -25,6 +25,9 @@ from nntrace.trace import Trace
 
 _USUAL = 1e-3  # rms(Δw) / rms(w)
 _LEAST_SAMPLES = 10
+_START = 10  # steps whose losses count as the start
+_UNLEARNED = 0.95  # share of the first loss above which nothing was learned
+_AT_ONCE = 0.1  # share of the run before which a rate was never tried out
 
 
 @rule(
@@ -158,7 +161,7 @@ def lr_too_low(
     "UPD09",
     "lr-decayed-early",
     Severity.WARNING,
-    explains=("UPD02", "UPD06", "LOS07", "LOS14"),
+    explains=("UPD02", "UPD06", "LOS07", "LOS11", "LOS12", "LOS14"),
     advice="Stretch the schedule to the length of the run (its `T_max`, `total_steps`, "
     "milestones or decay rate), or begin with a constant rate and decay it only at the end.",
 )
@@ -171,6 +174,9 @@ def lr_decayed_early(
     most: Annotated[
         float, "share of the run at such a rate above which the whole decay was early"
     ] = 0.75,
+    gone: Annotated[float, "factor of fall of the rate after which nothing is learned"] = 1e5,
+    soon: Annotated[float, "share of the run in which such a decay had begun"] = 0.25,
+    fitted: Annotated[float, "share of the first loss below which no rate is needed"] = 0.05,
     steps: Annotated[int, "optimizer steps with a loss that are needed"] = 60,
 ) -> Iterator[Finding | Skipped]:
     """The learning rate fell to next to nothing for a good part of the run while the loss fell.
@@ -178,7 +184,9 @@ def lr_decayed_early(
     The rest of the run is wasted. The loss must have fallen clearly until then and have stopped
     after; a schedule that ends on a plateau, and the last steps of a decay to zero, are not
     reported. If most of the run is spent at such a rate, what counts is whether the loss was
-    falling when the decay began.
+    falling when the decay began; so it does, however little it fell, if a rate that soon began to
+    fall became a hundred-thousandth of the highest. A rate that falls so far from the first tenth
+    of the run on is reported if the loss never fell, too.
     Source: Karpathy's Recipe, step 3 (do not trust learning-rate decay defaults).
     """
     series = loss_series(trace)
@@ -200,12 +208,13 @@ def lr_decayed_early(
     before, after = values[began // 2 : began], values[since:]
     level = median(before[-max(3, len(before) // 4) :])
     lost = _fall(before)
-    if not lost > fall * abs(level) or trend_z(before) > -3.0 or _fall(after) > lost / 3:
+    is_cut = lost > fall * abs(level) and trend_z(before) <= -3.0 and _fall(after) <= lost / 3
+    if not is_cut and not _vanished_soon(values, rates, gone, soon, share, fitted):
         return
     yield Finding(
         f"the learning rate fell from {highest:.2g} to {rates[since]:.2g} by step "
-        f"{series.step[since]} while the loss was still falling; the loss has stayed at "
-        f"{median(after):.3g} for the {len(after)} steps since.",
+        f"{series.step[since]} while the loss was still {'falling' if lost > 0 else 'high'}; the "
+        f"loss has stayed at {median(after):.3g} for the {len(after)} steps since.",
         steps=(int(series.step[since]), series.span[1]),
         evidence={
             "highest": highest,
@@ -215,6 +224,20 @@ def lr_decayed_early(
             "share_of_run": len(after) / len(values),
         },
     )
+
+
+def _vanished_soon(
+    values: np.ndarray, rates: np.ndarray, gone: float, soon: float, share: float, fitted: float
+) -> bool:
+    """Whether a decay to no rate at all began soon, while the loss was falling."""
+    highest = float(rates.max())
+    since = lasting(rates < highest / gone, 1)
+    began = int(np.flatnonzero(rates > highest / 2)[-1]) + 1
+    if since is None or len(rates) - since < share * len(rates) or began > soon * len(rates):
+        return False
+    start, end = median(values[:_START]), median(values[since:])
+    never_learned = end > _UNLEARNED * start and began <= _AT_ONCE * len(rates)
+    return never_learned or (trend_z(values[:began]) <= -3.0 and end > fitted * abs(start))
 
 
 def _fall(values: np.ndarray) -> float:

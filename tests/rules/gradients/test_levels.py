@@ -78,6 +78,15 @@ def test_nine_samples_are_too_few():
     assert skip_reasons("GRD04", trace(parameter("a.weight", 0.0), steps=9))
 
 
+@pytest.mark.parametrize(
+    ("path", "found"), [("lstm/lstm_cell/recurrent_kernel", True), ("lstm/lstm_cell/kernel", False)]
+)
+def test_recurrent_weights_that_are_never_used_mean_sequences_of_one_step(path, found):
+    [finding] = findings("GRD04", trace(parameter(path, 0.0), parameter("b.weight", 0.1)))
+    assert ("one time step" in finding.message) is found
+    assert ("time axis" in (finding.advice or "")) is found
+
+
 # GRD05
 
 LONG = 60

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import batches, evaluated, event, findings, skip_reasons, trace_of
+from rules.builders import batches, evaluated, event, findings, site, skip_reasons, trace_of
 
 from nntrace.trace import Trace
 
@@ -154,6 +154,35 @@ def test_an_accuracy_below_that_of_guessing_is_told_from_guessing(accuracy, comp
 def test_accuracy_at_chance_is_right_while_the_loss_is_high(loss, found):
     trace = with_accuracy([0.1] * 4, "cross_entropy", loss=loss, **CLASSES)
     assert len(findings("LOS22", trace)) == found
+
+
+def reported(accuracy, loss=0.1, counts=(10, 10), shape=(20, 1), name="accuracy"):
+    of_loss = "val_loss" if name.startswith("val_") else "loss"
+    metrics = {"loss": 0.1, "accuracy": 1.0, of_loss: loss, name: accuracy}
+    epochs = [event("epoch", 10 * n, epoch=n, metrics=metrics) for n in range(4)]
+    labels = {"label_values": (0, 1), "label_counts": counts, "classes": 2}
+    rows = batches(40, loss_function="cross_entropy", batch_size=20, loss_value=0.1, **labels)
+    sites = [
+        site("cross_entropy", "output", shape=[20, 2], numel=40),
+        site("cross_entropy", "target", shape=list(shape), numel=int(np.prod(shape))),
+    ]
+    return trace_of(loss=[0.1] * 40, batches=rows, events=epochs, sites=sites)
+
+
+# A loss of 0.1 allows 14 % of wrong examples, and as many are granted for rounding.
+@pytest.mark.parametrize(("accuracy", "found"), [(0.74, 1), (0.77, 0)])
+@pytest.mark.parametrize("name", ["accuracy", "val_accuracy"])
+def test_an_accuracy_that_the_loss_rules_out_is_a_warning(name, accuracy, found):
+    assert len(findings("LOS22", reported(accuracy, name=name))) == found
+
+
+def test_an_accuracy_that_is_a_mean_over_classes_may_be_lower():
+    assert findings("LOS22", reported(0.6, counts=(16, 4)))
+    assert not findings("LOS22", reported(0.6, counts=(18, 2)))
+
+
+def test_an_accuracy_of_whole_sequences_may_be_lower():
+    assert not findings("LOS22", reported(0.6, shape=(20, 7)))
 
 
 def test_without_a_logged_accuracy_there_is_nothing_to_judge():

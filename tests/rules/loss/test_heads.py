@@ -97,6 +97,14 @@ def test_a_run_that_ended_in_pytorchs_own_check_is_explained():
     assert len(findings("LOS04", trace)) == 1
 
 
+@pytest.mark.parametrize(("high", "found"), [(1.0, 1), (40.0, 0)])
+def test_targets_that_are_no_labels_need_another_loss_not_another_head(high, found):
+    seen = {"output_min": -3.0, "output_max": 3.0, "target_min": 0.0, "target_max": high}
+    rows = batches(12, loss_function="binary_cross_entropy", **seen)
+    told = event("loss_call", function="binary_cross_entropy", path="binary_cross_entropy")
+    assert len(findings("LOS04", trace_of(steps=12, batches=rows, events=[told]))) == found
+
+
 # LOS05
 
 

@@ -109,5 +109,26 @@ def test_a_decay_in_two_steps_is_early_where_most_of_the_run_comes_after_it(unti
     assert len(findings("UPD09", trace_of(loss=losses.tolist(), lr=rates))) == found
 
 
+def vanishes(began=40, to=0.9e-6, at=150, end=1.97, start=2.0):
+    losses = np.concatenate([np.linspace(start, end, 40), np.full(160, end)])
+    rates = [0.1] * began + [5e-3] * (at - began) + [to] * (200 - at)
+    return trace_of(loss=(losses + RNG.normal(0, 0.003, 200)).tolist(), lr=rates)
+
+
+@pytest.mark.parametrize(("change", "found"), [({}, 1), ({"to": 1.1e-6}, 0)])
+def test_a_rate_that_soon_becomes_nothing_is_early_however_little_the_loss_fell(change, found):
+    assert len(findings("UPD09", vanishes(**change))) == found
+
+
+@pytest.mark.parametrize("change", [{"began": 55}, {"at": 165}, {"end": 0.05}, {"start": 1.97}])
+def test_a_rate_that_becomes_nothing_late_or_where_nothing_is_to_be_learned_is_meant(change):
+    assert findings("UPD09", vanishes(**change)) == []
+
+
+@pytest.mark.parametrize(("began", "found"), [(15, 1), (25, 0)])
+def test_a_rate_that_was_never_tried_out_is_blamed_for_a_loss_that_stays(began, found):
+    assert len(findings("UPD09", vanishes(began=began, start=1.97))) == found
+
+
 def test_a_rate_that_falls_on_a_plateau_is_meant():
     assert findings("UPD09", decayed(100, learning=False)) == []
