@@ -18,6 +18,7 @@ NEVER_ADAPTED = (
     "divides by 1."
 )
 _NORMALISES = ("Normalization", "Rescaling")  # layers before a model that only scale data
+_AUGMENTS = "Random"  # how the names of Keras' layers begin that augment images
 _BINS = "Discretization"
 _SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape"})
 
@@ -54,6 +55,22 @@ def not_adapted(trace: Trace) -> Site | None:
         for given in trace.sites_of(Role.INPUT):
             if given.shape == site.shape and _agree(trace, given, site, ("min", "mean", "max")):
                 return site
+    return None
+
+
+def widened_by_augmentation(trace: Trace, given: Site, scale: float) -> Site | None:
+    """A random augmentation whose output is of another scale than the input; None if there is none.
+
+    Args:
+        given: the input.
+        scale: the standard deviation above which an input is not normalised.
+    """
+    entered = median(trace.series(Role.INPUT, "std", given))
+    for site in trace.sites_of(Role.ACTIVATION):
+        if not site.module_type.startswith(_AUGMENTS) or site.shape != given.shape:
+            continue
+        if median(trace.series(Role.ACTIVATION, "std", site)) > max(scale, scale * entered):
+            return site
     return None
 
 

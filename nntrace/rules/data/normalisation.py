@@ -15,6 +15,7 @@ from nntrace.rules.common.input_values import (
     is_eight_bit,
     normalises_first,
     not_adapted,
+    widened_by_augmentation,
 )
 from nntrace.rules.common.passes import drawn_at
 from nntrace.rules.common.payloads import count
@@ -182,7 +183,8 @@ def unnormalised_input(
     Initialisation and learning rates assume inputs near zero mean and unit variance; large ones
     saturate units and blow up the first gradients. The rule judges the first floating-point input,
     unless it holds counts, one-hot vectors or indices, or enters a normalisation layer. If such a
-    layer was never adapted, and returns its input unchanged, it is named.
+    layer was never adapted, and returns its input unchanged, it is named; so is a layer that
+    augments images and makes their values ten times as large.
     Source: "37 reasons", 14 (standardise the features) and 16; Karpathy's Recipe, step 1.
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if _is_batch_of_floats(s)), None)
@@ -196,6 +198,9 @@ def unnormalised_input(
     mean, std = stats["mean"], stats["std"]
     if not np.isfinite([mean, std]).all():
         yield Skipped(f"the mean and scale of {_named(site)} were not recorded")
+        return
+    if std > 0.0 and (widened := widened_by_augmentation(trace, site, scale)) is not None:
+        yield _of_augmentation(trace, widened, std)
         return
     if std == 0.0 or normalises_first(trace, site) or holds_counts(trace, stats):
         return
@@ -216,6 +221,19 @@ def unnormalised_input(
             evidence={"mean": mean, "std": std, "min": stats["min"], "max": stats["max"]},
             advice="" if idle is None else NEVER_ADAPTED.format(idle.path),
         )
+
+
+def _of_augmentation(trace: Trace, site: Site, entered: float) -> Finding:
+    left = median(trace.series(Role.ACTIVATION, "std", site))
+    return Finding(
+        f"`{site.path}` ({site.module_type}) takes the input for one of another range: its "
+        f"standard deviation is {entered:.2g} before and {left:.3g} after it.",
+        site=site,
+        steps=span(trace.sampled_steps),
+        evidence={"std": entered, "std_after": left},
+        advice="Say the range of the pixels: `value_range=(0, 1)` for images divided by 255; Keras "
+        "expects 0 to 255.",
+    )
 
 
 @rule(

@@ -104,7 +104,7 @@ def zero_gradient(
         site=found[0][0],
         steps=span(trace, since),
         evidence={"parameters": paths, "since": [int(trace.sampled_steps[r]) for _, r in found]},
-        advice=_IN_TIME if never_used else None,
+        advice=_IN_TIME if never_used else "",
     )
 
 

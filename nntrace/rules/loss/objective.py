@@ -282,7 +282,7 @@ def impossible_loss(
         cause = f" Its targets reach from {min(lows):.3g} to {max(highs):.3g}."
     yield Finding(
         f"`{function}` returned {min(wrong.values()):.3g}; it cannot be negative.{cause}",
-        advice=_OF_LABELS if cause else None,
+        advice=_OF_LABELS if cause else "",
         steps=(min(wrong), max(wrong)),
         evidence={
             "lowest": min(wrong.values()),

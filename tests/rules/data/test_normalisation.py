@@ -283,3 +283,14 @@ def test_a_normalisation_that_was_never_adapted_is_named(std, found):
 
 def test_a_constant_input_is_left_to_its_own_rule():
     assert findings("DAT04", trace_of(steps=3, sites=[image(mean=5.0, std=0.0)])) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "std", "found"),
+    [("RandomBrightness", 10.1, 1), ("RandomBrightness", 9.9, 0), ("Conv2D", 24.0, 0)],
+)
+def test_an_augmentation_that_widens_the_input_is_named(kind, std, found):
+    made = site("bright", "activation", module_type=kind, std=std, shape=[32, 64], numel=2048)
+    told = findings("DAT04", trace_of(steps=3, sites=[image(), made]))
+    assert ["bright" in finding.message for finding in told] == [True] * found
+    assert all("value_range" in finding.advice for finding in told)
