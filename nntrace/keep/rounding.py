@@ -158,7 +158,7 @@ def _replaced(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
     kind = table.schema.field(name).type
     fits = np.where(missing, 0, values)
     with np.errstate(all="ignore"):
-        array = fits.astype(kind.to_pandas_dtype())
+        array = fits.astype(np.asarray(pa.nulls(0, kind)).dtype)
     if pa.types.is_floating(kind):
         old = np.array(column.fill_null(np.nan), dtype=array.dtype)
         array = np.where(np.isinf(array) & ~np.isinf(old), old, array)

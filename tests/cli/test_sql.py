@@ -48,7 +48,7 @@ def test_nan_is_null_in_json(nntrace: Command, healthy: Path) -> None:
 @pytest.mark.parametrize(
     ("query", "meant"),
     [
-        ("SELECT los FROM steps", '"loss"'),
+        ("SELECT los FROM steps", 'loss"'),
         ("SELECT * FROM nothing", "The tables are: sites, steps,"),
         ("SELECT * FROM layer", "layers."),
         ("SELEC 1", "syntax error"),

@@ -4,6 +4,7 @@ from nntrace_torch.loss import graph
 from torch import nn
 from torch.nn import functional
 from torch_programs import mlp
+from torch_versions import shapes_in_graphs
 
 INPUTS = torch.linspace(-1.0, 1.0, 24).reshape(6, 4)
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
@@ -29,6 +30,7 @@ def objective_of(trace):
     return event.payload
 
 
+@shapes_in_graphs
 def test_the_summands_of_an_objective_are_recorded_with_their_weights_and_values(traced):
     seen = []
 
@@ -47,6 +49,7 @@ def test_the_summands_of_an_objective_are_recorded_with_their_weights_and_values
         assert batch.term_values == pytest.approx(values, rel=1e-4)
 
 
+@shapes_in_graphs
 def test_the_one_summand_that_is_not_known_is_what_is_left(traced):
     def objective(model):
         output = model(INPUTS)
@@ -58,6 +61,7 @@ def test_the_one_summand_that_is_not_known_is_what_is_left(traced):
     assert sum(batch.term_values) == pytest.approx(loss, rel=1e-5)
 
 
+@shapes_in_graphs
 def test_calls_of_one_loss_function_are_told_apart(traced):
     def objective(model):
         losses = [functional.cross_entropy(model(INPUTS), LABELS) for _ in range(3)]
@@ -87,6 +91,7 @@ def test_a_clamp_above_between_errors_and_their_mean_is_seen(cut, share):
     assert found is None if share is None else float(found) == pytest.approx(share)
 
 
+@shapes_in_graphs
 @pytest.mark.parametrize(
     ("difference", "found"),
     [
@@ -111,12 +116,14 @@ def huber(difference):
     return torch.where(size < 1.0, 0.5 * size**2, size - 0.5).mean()
 
 
+@shapes_in_graphs
 @pytest.mark.parametrize("error", [huber, lambda difference: difference.cosh().log().mean()])
 def test_a_broadcast_is_seen_behind_other_errors_written_by_hand(traced, error):
     trace = traced(lambda model: error(model(INPUTS) - torch.zeros(6)), model=nn.Linear(4, 1))
     assert objective_of(trace)["broadcast"] == [[6, 1], [6, 6]]
 
 
+@shapes_in_graphs
 @pytest.mark.parametrize(
     ("make", "name"),
     [

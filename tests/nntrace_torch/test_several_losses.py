@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch_programs import mlp
+from torch_versions import shapes_in_graphs
 
 from nntrace.schema import EventKind, Role
 
@@ -43,6 +44,7 @@ def two_tasks(model, inputs):
     return classification + 0.5 * functional.mse_loss(price, inputs[:, :1] + 7.0)
 
 
+@shapes_in_graphs
 def test_a_second_loss_function_has_sites_and_rows_of_its_own(trace_here):
     trace = trace_here(lambda: train(two_tasks))
     assert paths(trace) == paths(trace, Role.TARGET) == ["cross_entropy", "mse_loss"]
@@ -126,6 +128,7 @@ def test_micro_batches_are_one_call(trace_here):
     assert trace.further_losses == ()
 
 
+@shapes_in_graphs
 def test_at_most_eight_losses_of_a_step_are_recorded(trace_here):
     def of_each_head(model, inputs):
         return sum(functional.mse_loss(out, inputs[:, :1]) for out in model(inputs))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch_versions import KNOWS_SHAPES
 from tracing import tracing
 
 from nntrace.diagnosis import diagnose
@@ -44,6 +45,8 @@ def bits(value):
 @pytest.mark.filterwarnings("ignore:.*prototype.*:UserWarning")  # nested tensors
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
 def test_a_real_program_is_traced_unchanged_and_found_healthy(tmp_path, monkeypatch, program):
+    if program.stem == "ragged" and not KNOWS_SHAPES:
+        pytest.skip("PyTorch 2.4 has no derivative of what this program does to nested tensors")
     monkeypatch.setenv("NNTRACE_STRICT", "1")
     bare = outcome(runpy.run_path(str(program)))
     with tracing(tmp_path / "run") as recorder:

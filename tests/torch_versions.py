@@ -1,0 +1,10 @@
+"""What the installed PyTorch lacks, for the tests that need it."""
+
+import pytest
+import torch
+
+KNOWS_SHAPES = hasattr(torch.ones(1, requires_grad=True).exp().grad_fn, "_input_metadata")
+
+shapes_in_graphs = pytest.mark.skipif(
+    not KNOWS_SHAPES, reason="the graphs of PyTorch 2.4 do not tell the shapes of values"
+)
