@@ -4,9 +4,11 @@ import json
 from dataclasses import asdict
 
 import numpy as np
+from rules.builders import run_rule
 
 from nntrace.experiment import Experiment
 from nntrace.manifest import Manifest
+from nntrace.rules import Finding, Skipped
 from nntrace.trace import Trace
 
 
@@ -59,3 +61,26 @@ def swept(own, **others):
     return checked(
         sweep=run("sweep", losses, rates=rates, told={"rate": own}, sweep=True), **others
     )
+
+
+def fitted(last, steps=100, start=2.3):
+    """Losses that fall from `start` to `last` in the first half, and stay there."""
+    return np.concatenate([np.geomspace(start, max(last, 1e-4), steps // 2), [last] * (steps // 2)])
+
+
+def overfit(losses, name="overfit", **options):
+    options.setdefault("told", {"floor": 0.0})
+    return run(name, losses, pinned=True, **options)
+
+
+def only_finding(code, trace):
+    (finding,) = run_rule(code, trace)
+    assert isinstance(finding, Finding), finding
+    return finding
+
+
+def only_skip(code, trace):
+    """The reason why the rule does not judge."""
+    (skipped,) = run_rule(code, trace)
+    assert isinstance(skipped, Skipped), skipped
+    return skipped.reason
