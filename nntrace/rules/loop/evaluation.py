@@ -142,6 +142,7 @@ def eval_on_one_batch(
         for one in evaluations(trace)
         if one.loader is not None
         and one.loader not in told
+        and not (one.training and one.loader in training)  # features cached before they are trained
         and isinstance(size := sizes.get(one.loader), int)
         and one.examples > 0
         and size > 0

@@ -74,6 +74,18 @@ def test_a_batch_taken_from_the_training_data_for_its_shape_is_no_evaluation(tra
     assert findings("LOS23", trace) if found else skip_reasons("LOS23", trace)
 
 
+@pytest.mark.parametrize(("training", "found"), [(True, 0), (False, 1)])
+def test_features_that_are_cached_before_training_on_them_are_no_evaluation(training, found):
+    """A contrastive loss over more examples than fit in one graph: each part is seen twice."""
+    rows = [event("loader", loader=0, dataset_size=1000)]
+    rows += [
+        event("evaluation", n, loader=0, group=0, examples=128, training=training) for n in (1, 2)
+    ]
+    rows += [event("epoch", 30, loader=0, epoch=0, batches=32, examples=999, steps=16)]
+    trace = trace_of(steps=30, events=rows)
+    assert findings("LOS23", trace) if found else skip_reasons("LOS23", trace)
+
+
 @pytest.mark.parametrize(("examples", "found"), [(19, 1), (20, 0)])
 def test_evaluations_of_keras_tell_what_they_were_over(examples, found):
     passes = [event("loader", loader=2, dataset_size=100)]
