@@ -1,5 +1,6 @@
 """Rules on single gradients: exactly zero, far above the usual, far apart between neighbours."""
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated
@@ -71,7 +72,9 @@ def zero_gradient(
     Not reported: rows of a lookup table that are not looked up; steps at which a module got no
     example (an expert that was not chosen); a bias whose weights do get a gradient (a norm or a
     softmax cancels it); and parameters that had a gradient until the model had fitted its data (a
-    margin loss is then exactly zero). GRD03 reports parameters without any gradient.
+    margin loss is then exactly zero). Information if it is a single number in one of several alike
+    blocks, such as the factor that mixes two values which are the same in the first block. GRD03
+    reports parameters without any gradient.
     Source: "37 reasons", 19 and 30; PyTorch Lightning's and Cockpit's checks of gradients.
     """
     sites = [site for site in trace.sites_of(Role.PARAM_GRAD) if not is_embedding(site)]
@@ -95,6 +98,10 @@ def zero_gradient(
             found.append((site, int(rows[since])))
     if not found:
         return
+    alive = {
+        _place(sites[index]) for index in np.flatnonzero((np.nan_to_num(size) > 0).any(axis=0))
+    }
+    is_scale = all(site.numel == 1 and _place(site) in alive for site, _ in found)
     paths = [site.path for site, _ in found]
     since = min(row for _, row in found)
     never_used = all(_is_recurrent(site) and not row for site, row in found)
@@ -103,6 +110,7 @@ def zero_gradient(
         f"{named(paths)}{_ONE_STEP if never_used else ''}.",
         site=found[0][0],
         steps=span(trace, since),
+        severity=Severity.INFO if is_scale else None,
         evidence={"parameters": paths, "since": [int(trace.sampled_steps[r]) for _, r in found]},
         advice=_IN_TIME if never_used else "",
     )
@@ -111,6 +119,11 @@ def zero_gradient(
 def _is_recurrent(site: Site) -> bool:
     """Whether it is the weight with which a recurrent layer reads its own last output."""
     return site.path.rpartition("/")[2] == "recurrent_kernel" or "weight_hh" in site.path
+
+
+def _place(site: Site) -> str:
+    """The path without the number of a block, so that the same place in all blocks is alike."""
+    return re.sub(r"\d+", "", site.path)
 
 
 def _has_examples(trace: Trace, module: str) -> BoolArray:

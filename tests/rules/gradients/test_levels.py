@@ -57,6 +57,20 @@ def test_a_bias_whose_weights_get_a_gradient_is_taken_away_again(weight, found):
     assert len(findings("GRD04", rows)) == found
 
 
+@pytest.mark.parametrize(
+    ("numel", "twin", "level"),
+    [(1, 0.1, Severity.INFO), (1, 0.0, Severity.ERROR), (64, 0.1, Severity.ERROR)],
+)
+def test_one_factor_of_the_first_block_may_have_no_effect(numel, twin, level):
+    """A mix of this block's values with the first block's, which are the same there."""
+    sites = [
+        [row | {"numel": numel} for row in parameter(f"blocks.{number}.mix", gradient)]
+        for number, gradient in enumerate((0.0, twin, twin))
+    ]
+    [finding] = findings("GRD04", trace(*sites, parameter("head.weight", 0.1)))
+    assert finding.level is level
+
+
 def test_rows_that_nobody_looked_up_are_healthy():
     table = parameter("table.weight", 0.0, kind="Embedding")
     assert not findings("GRD04", trace(table, parameter("b.weight", 0.1)))
