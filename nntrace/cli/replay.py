@@ -97,7 +97,7 @@ def command(
     for file in changed:
         note(f"{file} has changed since the run: the step may break elsewhere, or not at all.")
     if not cmd and not yes:
-        _ask(words, where, capsule)
+        _ask(words, where)
     with play(capsule, words, where, debugger=debugger) as outcome:
         if outcome is None:
             if debugger:
@@ -150,7 +150,7 @@ def _model(capsule: "Capsule") -> str:
     return ", ".join(dict.fromkeys(names)) or "unknown"
 
 
-def _ask(words: tuple[str, ...], where: Path, capsule: "Capsule") -> None:
+def _ask(words: tuple[str, ...], where: Path) -> None:
     """Ask whether to run a run's command: the folder may come from anywhere.
 
     Raises:

@@ -20,7 +20,7 @@ def run_shell(connection: duckdb.DuckDBPyConnection, screen: Console) -> None:
     interactive = sys.stdin.isatty()
     if interactive:
         with suppress(ImportError):  # line editing and history, where the platform has them
-            import readline  # noqa: F401
+            import readline  # noqa: F401  its import is what makes `input` use it
         screen.print(Text(f"{', '.join(VIEWS)}\n{_HELP}", "dim"))
     waiting = ""
     while True:

@@ -17,7 +17,6 @@ from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.ranks.replicas import (
     ONE_RANK,
     Agreement,
-    Spread,
     compare,
     described,
     shares_data,
@@ -222,7 +221,7 @@ def _not_data_parallel(ranks: tuple[Trace, ...]) -> str:
         return ""
     if spread.sharded:
         return "the model is sharded in a way that may share batches between ranks"
-    return _unlike(ranks, spread)
+    return _unlike(ranks)
 
 
 def _not_replicas(ranks: tuple[Trace, ...]) -> str:
@@ -238,7 +237,7 @@ def _not_replicas(ranks: tuple[Trace, ...]) -> str:
     return ""
 
 
-def _unlike(ranks: tuple[Trace, ...], spread: Spread) -> str:
+def _unlike(ranks: tuple[Trace, ...]) -> str:
     """Why, without a known wrapper, the ranks may hold different models by design; else empty."""
     parameters = compare(ranks, Role.PARAM)
     if not len(parameters.steps):

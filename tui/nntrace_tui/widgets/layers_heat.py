@@ -92,9 +92,9 @@ class LayersHeat(LineList):
         here = self._visible[self.cursor].path if self._visible else None
         paths = [row.path for row in page.rows]
         if self._words or self._by_anomaly:
-            order = range(len(paths))
+            order = list(range(len(paths)))
             if self._by_anomaly:
-                order = sorted(order, key=lambda n: -page.anomalies[n])  # type: ignore[assignment]
+                order.sort(key=lambda n: -page.anomalies[n])
             self._visible = flat(paths, order, self._words)
         else:
             self._visible = tree(paths, self._folded or (), page.separator)
