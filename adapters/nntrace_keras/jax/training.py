@@ -16,6 +16,7 @@ from keras.src.callbacks.callback_list import CallbackList
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.jax.differentiation import Differentiation
+from nntrace_keras.jax.fit_losses import Accumulation, FitLosses, Later
 from nntrace_keras.jax.keys import KeyOf, VariableKeys
 from nntrace_keras.jax.loops import JaxLoops
 from nntrace_keras.jax.optimizers import JaxOptimizers
@@ -54,11 +55,10 @@ class JaxTraining:
         self._optimizers = JaxOptimizers(recorder, self._sources)
         self._samples = True
         self._drawn: list[Any] = []  # batches of the call that goes on
-        self._calls = 0  # of the optimizer
-        self._gathered: list[tuple[Callable[[], float] | None, int]] = []
+        self._losses = FitLosses()
+        self._accumulation = Accumulation()
         self._lr: float | None = None
         self._before: list[Values] = []
-        self._totals: tuple[Any, Any] = (0.0, 0.0)
         self._seconds: weakref.WeakKeyDictionary[Any, JaxSecond | None] = (
             weakref.WeakKeyDictionary()
         )
@@ -186,7 +186,7 @@ class JaxTraining:
             self._recorder.add_event(EventKind.UNSEEN, {"what": _UNSEEN, "reason": reason})
 
     def _epoch_begins(self, callbacks: Any, epoch: int, logs: Any = None) -> None:
-        self._totals = (0.0, 0.0)  # Keras has reset its metrics
+        self._losses.reset()
         self._recorder.training_begins()
 
     def _begins(self, callbacks: Any, batch: int, logs: Any = None) -> None:
@@ -199,11 +199,11 @@ class JaxTraining:
         optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
         rate = getattr(optimizer, "_learning_rate", None)
         self._lr = float(rate) if isinstance(rate, keras.Variable) else None
-        self._calls = int(optimizer._iterations.value) if optimizer.built else 0
+        self._accumulation.calls = int(optimizer._iterations.value) if optimizer.built else 0
 
     def _begins_by_hand(self, model: Any, *args: Any, **kwargs: Any) -> None:
         """`train_on_batch`, which resets the metrics."""
-        self._totals = (0.0, 0.0)
+        self._losses.reset()
         self._recorder.training_begins()
         self._reads_settings(model)
 
@@ -226,15 +226,11 @@ class JaxTraining:
         inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
         gathers = getattr(inner, "gradient_accumulation_steps", None) or 1
         if gathers > 1:
-            self._calls += steps
-            self._gathered.append((loss, self._batch_size or 0))
-            # A call that only gathers is no step; nor is anything sampled of it.
-            steps = self._calls // gathers - (self._calls - steps) // gathers
-            if not steps:
+            steps, loss, size = self._accumulation.add(steps, loss, self._batch_size, gathers)
+            if not steps:  # nor is anything sampled of a call that only gathers
                 self._before = []
                 return
-            loss, self._batch_size = _together(self._gathered)
-            self._gathered = []
+            self._batch_size = size
         for number in range(steps):
             sampled = bool(self._before) and number == steps - 1
             if sampled:
@@ -252,30 +248,14 @@ class JaxTraining:
             )
         self._before = []
 
-    def _loss(self, model: Any) -> Callable[[], float] | None:
-        """The mean loss since the last step, from the sums that Keras keeps of an epoch.
-
-        They are copied, since the next step takes them over, and fetched by the writer.
-        """
-        tracker = getattr(model, "_loss_tracker", None)
-        kept = {
-            id(variable): value
-            for variable, value in zip(
-                model.metrics_variables, model._jax_state["metrics_variables"], strict=False
-            )
-        }
-        if tracker is None or id(tracker.total) not in kept:
+    def _loss(self, model: Any) -> Later | None:
+        found = self._losses.since_last(model)
+        if found is None:
             return None
-        now = tuple(keras.ops.copy(kept[id(part)]) for part in (tracker.total, tracker.count))
-        then, self._totals = self._totals, now
+        loss, total = found
         if (origins := self._origins.get(model)) is not None:
-            origins.lost(now[0])
-
-        def fetched() -> float:
-            total, count = (float(one) - float(other) for one, other in zip(now, then, strict=True))
-            return total / count if count else float("nan")
-
-        return fetched
+            origins.lost(total)
+        return loss
 
     def _sample(self, model: Any, steps: int) -> None:
         """Hand over what was seen of the step, the parameters as they were, and their changes if
@@ -328,14 +308,3 @@ def _noted(iterator: Iterator[Any], drawn: list[Any]) -> Iterator[Any]:
 
 def _is_synced(model: Any) -> bool:
     return bool(getattr(model, "_jax_state_synced", True)) or model._jax_state is None
-
-
-def _together(
-    calls: Sequence[tuple[Callable[[], float] | None, int]],
-) -> tuple[Callable[[], float] | None, int | None]:
-    """The mean loss of the calls of a step, as soon as somebody asks, and all their examples."""
-    losses = [loss for loss, _ in calls if loss is not None]
-    examples = sum(size for _, size in calls) or None
-    if len(losses) < len(calls):
-        return None, examples
-    return (lambda: sum(loss() for loss in losses) / len(losses)), examples
