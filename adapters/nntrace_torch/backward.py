@@ -20,6 +20,7 @@ class BackwardObserver:
 
     Attributes:
         seen: whether `backward` has been called at all.
+        asks: whether the program has asked for gradients of its own choice, by `autograd.grad`.
         number_of: returns the value of a loss if it is known without reading the tensor again.
         begins: called with the losses that a backward pass begins with, and their values.
         light: called first, with the loss; True if it has noted the loss and nothing else is to
@@ -38,7 +39,7 @@ class BackwardObserver:
         self._losses: list[Number] = []
         self._by_hand: list[Number] = []
         self._backwards = 0
-        self.seen = False
+        self.seen = self.asks = False
 
     def install(self) -> list[Undo]:
         """Watch `backward` and `torch.autograd.grad`."""
@@ -137,6 +138,7 @@ class BackwardObserver:
         *args: Any,
         **kwargs: Any,
     ) -> None:
+        self.asks = True
         # With a graph of its own the gradient is part of a penalty, or of a loss yet to come.
         if not create_graph and grad_outputs is None and not is_in_backward():
             self._by_hand += [self._number(loss) for loss in _scalars(outputs)]

@@ -8,6 +8,7 @@ from nntrace.recorder import Recorder
 from nntrace_torch.axes.watch import AxesWatch
 from nntrace_torch.backward import BackwardObserver
 from nntrace_torch.data.batches import InputSampler
+from nntrace_torch.data.carried import CarriedStates
 from nntrace_torch.data.evaluations import EvaluationObserver
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.loss.alignment import AlignmentWatch
@@ -17,9 +18,11 @@ from nntrace_torch.loss.future import FutureWatch
 from nntrace_torch.loss.kept_graphs import KeptGraphs
 from nntrace_torch.loss.losses import LossObserver
 from nntrace_torch.loss.objective import ObjectiveReader
+from nntrace_torch.loss.signs import SignsWatch
 from nntrace_torch.optimizer.clearing import GradientClearing
 from nntrace_torch.optimizer.clipping import GradientClipping
 from nntrace_torch.optimizer.idling import IdleWatch
+from nntrace_torch.optimizer.loose import LooseTensors
 from nntrace_torch.optimizer.optimizers import Optimizers
 from nntrace_torch.optimizer.scaling import LossScaling
 from nntrace_torch.optimizer.schedules import ScheduleObserver
@@ -83,10 +86,13 @@ class Observers:
         self.evaluations = EvaluationObserver(recorder, self.models, self.loaders)
         self.objective = ObjectiveReader(recorder)
         self.direction = DirectionWatch(recorder)
+        self.signs = SignsWatch(recorder)
+        self.signs.is_sampled = is_sampled
         self.alignment = AlignmentWatch(recorder)
         self.alignment.is_sampled = is_sampled
         self.kept_graphs = KeptGraphs(recorder)
         self.idle = IdleWatch(recorder, self.models)
+        self.loose = LooseTensors(recorder, self.models, self.sources)
         self.devices = DeviceObserver(recorder)
         self.clearing = GradientClearing(recorder)
         self.clipping = GradientClipping(recorder)
@@ -99,6 +105,7 @@ class Observers:
         self.forward = ForwardSampler(
             recorder, self.models, self.sources, root_called, self.parameters.declare
         )
+        self.forward.recurred = CarriedStates(recorder, self.loaders, self.sources).called
         self.attention = AttentionObserver(recorder, self.sources, self.forward.innermost)
         self.replayer = Replayer()
         self.future = FutureWatch(recorder, self.replayer)
@@ -141,6 +148,7 @@ class Observers:
             *self.optimizers.install(),
             *self.losses.install(),
             *self.alignment.install(),
+            *self.signs.install(),
             *self.clipping.install(),
             *self.asking.install(),
             *self.attention.install(),

@@ -145,6 +145,8 @@ class Tracer:
         if first:
             if parts.evaluations.open:
                 parts.evaluations.end()
+            if parts.clipping.calls:
+                parts.clipping.backward_begins()
             self._backward_began_ns = time.perf_counter_ns()
         if sample is not None:
             self._samples.backward_begins(sample, losses, numbers, first=first)

@@ -92,3 +92,16 @@ def test_a_scheduler_of_losses_and_one_without_an_end_say_no_reach(trace_here):
     found = payloads(trace_here(program))
     assert [payload["horizon"] for payload in found] == [None, None]
     assert all(payload["optimizer_stepped"] for payload in found)
+
+
+def test_what_a_scheduler_of_a_metric_was_given_is_recorded(trace_here):
+    def program():
+        model = mlp()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, mode="max")
+        for value in (3.0, torch.tensor(1.0), float("nan"), 2):
+            classify(model, INPUTS, steps=1, optimizer=optimizer)
+            scheduler.step(value)
+
+    last = payloads(trace_here(program))[-1]
+    assert (last["mode"], last["first"], last["last"], last["lowest"]) == ("max", 3.0, 2.0, 1.0)

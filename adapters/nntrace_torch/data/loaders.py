@@ -129,6 +129,15 @@ class LoaderObserver:
         """The number of the loader that delivered the last batch in this step; None without one."""
         return None if self._delivered is None else self._delivered.loader
 
+    @property
+    def shuffled_batches(self) -> int | None:
+        """How many batches the pass over a shuffling loader that delivered this step's last one has
+        delivered; None without one.
+        """
+        found = self._delivered
+        loader = next((one for one in self._loaders if found and one.number == found.loader), None)
+        return found.batches if found and loader and loader.facts["shuffle"] else None
+
     def delivers(self, examples: int | None) -> bool:
         """Whether the last batch came out of a loader, and one makes batches of that size."""
         living = [one.reference() for one in self._loaders]

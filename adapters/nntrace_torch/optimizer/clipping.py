@@ -8,12 +8,15 @@ import torch
 from torch.nn.utils import clip_grad
 
 from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
 from nntrace_torch.patching import Undo, is_captured, read_number, wrap
 from nntrace_torch.program.describe import can_sample
 from nntrace_torch.program.devices import queue
+from nntrace_torch.program.sources import UNKNOWN, caller
 from nntrace_torch.samples.buffer import Number, SentNumber
 
 _MANY = 64  # calls in a step
+_LATE = 5  # steps
 
 
 class GradientClipping:
@@ -32,6 +35,8 @@ class GradientClipping:
         self.is_light = False
         self.unusual: Callable[[], object] = lambda: None
         self.broke: Callable[[], object] = lambda: None
+        self._late = 0  # steps after which gradients were clipped that no step used
+        self._source = UNKNOWN
 
     def install(self) -> list[Undo]:
         """Watch the function under both of its names."""
@@ -59,6 +64,16 @@ class GradientClipping:
             return norm
 
         return clip
+
+    def backward_begins(self) -> None:
+        """The first backward after a step: what was clipped since then came too late for it."""
+        if not self.calls:
+            return
+        self.calls = []
+        self._late += 1
+        if self._late == _LATE:
+            payload = {"steps": self._late, "file": self._source.file, "line": self._source.line}
+            self._recorder.add_event(EventKind.CLIPPED_LATE, payload, severity="warning")
 
     @property
     def norm(self) -> float | None:
@@ -92,6 +107,8 @@ class GradientClipping:
             elif queue(found.device) is not None and not is_captured():
                 number = SentNumber(found)
             self.calls.append((number, float(max_norm)))
+            if self._late == _LATE - 1:
+                self._source = caller()
             del self.calls[:-_MANY]
 
 

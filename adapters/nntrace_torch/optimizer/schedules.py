@@ -5,17 +5,19 @@ PyTorch's warnings point. A scheduler that is part of another one is stepped by 
 followed.
 """
 
+import math
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 import torch.optim.lr_scheduler as schedulers
 
 from nntrace.recorder import Recorder, last_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.optimizer.optimizers import Optimizers
-from nntrace_torch.patching import Undo, after
+from nntrace_torch.patching import Undo, after, read_number
 from nntrace_torch.program.sources import Source, caller
 
 # Attributes in which schedulers hold the number of their steps until they end or repeat.
@@ -37,6 +39,7 @@ class _Known:
     recorded: int = 0
     horizon: int | None = None
     optimizer_stepped: bool | None = None
+    metrics: list[float] = field(default_factory=list)  # the first, the last, the lowest of those
 
 
 class ScheduleObserver:
@@ -59,7 +62,11 @@ class ScheduleObserver:
         kinds = [kind for kind in vars(schedulers).values() if isinstance(kind, type)]
         own = [kind for kind in dict.fromkeys(kinds) if issubclass(kind, base)]
         built = self._recorder.guard(self._built)
-        return [after(kind, "__init__", built) for kind in own if "__init__" in vars(kind)]
+        given = self._recorder.guard(self._given)
+        return [
+            *(after(kind, "__init__", built) for kind in own if "__init__" in vars(kind)),
+            after(schedulers.ReduceLROnPlateau, "step", given),
+        ]
 
     def look(self) -> None:
         """Read the count of each scheduler; called before an optimizer steps."""
@@ -85,6 +92,17 @@ class ScheduleObserver:
         kind = type(scheduler).__name__
         self.built()
         self.known.append(_Known(weakref.ref(scheduler), number, kind, caller(scheduler)))
+
+    def _given(self, result: None, scheduler: Any, metrics: Any = None, *args: Any) -> None:
+        """A schedule that follows a metric was told its value; only numbers on the host count."""
+        known = next((k for k in self.known if k.reference() is scheduler), None)
+        is_tensor = type(metrics) is torch.Tensor and metrics.is_cpu and metrics.numel() == 1
+        if known is None or not (is_tensor or isinstance(metrics, (int, float))):
+            return
+        value = read_number(metrics.detach()) if is_tensor else float(metrics)
+        if math.isfinite(value):
+            first, _, lowest = known.metrics or (value, value, value)
+            known.metrics = [first, value, min(lowest, value)]
 
     def _count(self, known: _Known, scheduler: Any) -> None:
         count = _steps_of(scheduler)
@@ -113,6 +131,10 @@ class ScheduleObserver:
             "file": known.source.file,
             "line": known.source.line,
         }
+        if known.metrics:
+            first, last, lowest = known.metrics
+            mode = getattr(known.reference(), "mode", None)
+            payload |= {"mode": mode, "first": first, "last": last, "lowest": lowest}
         self._recorder.add_event(EventKind.SCHEDULER, payload)
 
 

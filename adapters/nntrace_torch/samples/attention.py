@@ -19,6 +19,7 @@ from nntrace.schema import Role
 from nntrace_torch.patching import Undo, after, is_in_backward
 from nntrace_torch.program.describe import can_sample, class_name, dtype_name
 from nntrace_torch.program.sources import Sources
+from nntrace_torch.samples.masks import AddedMasks
 from nntrace_torch.samples.plans import activation_plan
 from nntrace_torch.samples.step import StepSample
 from nntrace_torch.samples.waiting import MOST_BYTES, can_wait
@@ -87,6 +88,7 @@ class AttentionObserver:
         self._last_token: dict[str, int] = {}
         self._waiting: list[tuple[_Fused, list[int]]] = []
         self._bytes = 0  # that they hold
+        self._masks = AddedMasks(recorder)
         self._written_to: set[str] = set()  # modules that go on to change what they attended to
         self._taken: defaultdict[_Form, list[tuple[int, torch.Tensor]]] = defaultdict(list)
         self.sample: StepSample | None = None
@@ -142,11 +144,12 @@ class AttentionObserver:
             return
         if key.shape[-2] < _FEWEST_KEYS or key.shape[1] != query.shape[1]:
             return
+        mask = attn_mask.detach() if isinstance(attn_mask, torch.Tensor) else None
+        self._masks.look(mask)
         place = self._next(needs_name=False)
         if place is None:
             return
         factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-        mask = attn_mask.detach() if isinstance(attn_mask, torch.Tensor) else None
         fused = _Fused(place, query.detach(), key.detach(), mask, factor, is_causal)
         if place[0] in self._written_to or not all(map(can_wait, fused.tensors())):
             self._take_scores(fused)

@@ -40,6 +40,7 @@ class ForwardSampler:
         declarations: which sites there are, and those of all gradients of outputs.
         flow: which module's output enters which.
         gradients: what arrives at the outputs.
+        recurred: told of each call of a recurrent layer: its arguments and its output.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class ForwardSampler:
         self._left_out = LeftOut(recorder, self._resume)
         self._many_left = recorder.guard(self._looks.back)
         self.gradients = self._looks.gradients
+        self.recurred: Callable[..., object] = lambda layer, given, output: None
 
     def start(self, sample: StepSample) -> None:
         """Install the hooks for a step."""
@@ -230,6 +232,8 @@ class ForwardSampler:
         if not self._stack and keywords and keywords[0] and not is_recomputing:
             self._root_called(model, module, args, keywords[0])
         self._looks.at(module, args, output, self._sample)
+        if isinstance(module, nn.RNNBase) and keywords and not is_recomputing:
+            self.recurred(module, (*args, *keywords[0].values()), output)
         if not self._stack:
             self._looks.copy()
 

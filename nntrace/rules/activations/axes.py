@@ -34,17 +34,35 @@ def wrong_axis(trace: Trace) -> Iterator[Finding | Skipped]:
     stayed where it began (Keras on TensorFlow, in graphs: only of the latter, in training mode,
     where batch norm and what keeps statistics mix by design). Not asked of GANs, of full batches,
     of inputs whose first axis may be time or the nodes of a graph, and about places of models that
-    keep something of each place from call to call.
+    keep something of each place from call to call. A warning, with PyTorch, for a recurrent layer
+    that begins each batch of a shuffling loader with the state of the batch before.
     Source: Karpathy's Recipe, step 2 ("use backprop to chart dependencies": `view` instead of
     `transpose`); Vaswani et al. 2017, Attention Is All You Need, 3.2.1.
     """
     if not trace.events_of(EventKind.OBJECTIVE):
         yield Skipped("the graph of a loss is needed, as PyTorch and TensorFlow build it")
         return
+    for event in trace.events_of(EventKind.CARRIED):
+        yield _carried(event)
     for event in trace.events_of(EventKind.AXES):
         kind = _KINDS.get(text(event.payload, "what"))
         if kind is not None:
             yield kind(trace, event)
+
+
+def _carried(event: Event) -> Finding:
+    layer = text(event.payload, "class") or "recurrent layer"
+    return Finding(
+        f"the {layer} begins each batch with the state that the batch before left, though the "
+        "loader shuffles: an example's output depends on examples it has nothing to do with.",
+        steps=(0, event.step),
+        severity=Severity.WARNING,
+        explains=("GRD08", "LOS10", "LOS13"),
+        evidence={"layer": layer},
+        advice="Begin each batch with a state of zeros (call the layer without one). To carry it "
+        "on, let the loader deliver the parts of each sequence in their order, `shuffle=False`.",
+        location=place(event.payload),
+    )
 
 
 def _classes(trace: Trace, event: Event) -> Finding:

@@ -1,5 +1,6 @@
 """Rules on the labels: do batches mix the classes, and are the classes even?"""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated
@@ -67,6 +68,9 @@ def unshuffled_labels(
         yield Skipped(
             "optimizers take turns, each with one label that the program makes, as in a GAN"
         )
+        return
+    if _are_single(trace):
+        yield Skipped("each step has a single label, as where a bag of instances is one example")
         return
     sizes = np.array([sum(part.values()) for part in parts], dtype=np.float64)
     within = float(np.average([entropy(part.values()) for part in parts], weights=sizes))
@@ -174,6 +178,12 @@ def _has_several(trace: Trace, batch: Batch) -> bool:
     site = trace.site(batch.loss_path or batch.loss_function or "", Role.OUTPUT)
     of_values = bool(counts) and not batch.label_counts  # zeros and ones, counted by their mean
     return of_values and site is not None and len(site.shape) > 1 and site.numel > site.shape[0]
+
+
+def _are_single(trace: Trace) -> bool:
+    """Whether the targets of every loss function are one number for the whole step."""
+    sites = trace.sites_of(Role.TARGET)
+    return bool(sites) and all(math.prod(site.shape) == 1 for site in sites)
 
 
 def _label_blocks(batches: tuple[Batch, ...]) -> list[dict[int, int]]:

@@ -8,11 +8,12 @@ import numpy as np
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.optimizers import CLIPPING, optimizer_line
+from nntrace.rules.common.payloads import count, place
 from nntrace.rules.common.signals import lasting, median, trend_z
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
-from nntrace.trace import Trace
+from nntrace.trace import Event, Trace
 
 _FEW = 4  # examples; the mean of a batch of so few is hardly one
 _SIGNAL_OF_ALL = 3.0  # times the noise; with less, all steps together lead nowhere
@@ -50,9 +51,13 @@ def clipping_always_active(
     element's gradient is known to be far above the optimizer's epsilon. The rule sees PyTorch's
     `clip_grad_norm_` and, in sampled steps, `clipnorm`, `global_clipnorm` and `clipvalue` of Keras'
     optimizers and TensorFlow's clipping functions, for which the limit is taken to be the norm that
-    remains.
+    remains. With PyTorch it is a warning, too, if gradients are clipped after the step that used
+    them.
     Source: Pascanu et al. 2013; Karpathy's "The Unreasonable Effectiveness", training notes.
     """
+    if late := trace.events_of(EventKind.CLIPPED_LATE):
+        yield _too_late(late[0])
+        return
     limit, norm = trace.steps.clip_limit, trace.steps.clip_norm
     known = np.isfinite(limit) & np.isfinite(norm) & (limit > 0)
     if known.sum() < steps:
@@ -81,6 +86,18 @@ def clipping_always_active(
             "factor": left,
         },
         location=optimizer_line(trace, settings=CLIPPING),
+    )
+
+
+def _too_late(event: Event) -> Finding:
+    return Finding(
+        "gradients are clipped after the optimizer's step and replaced by the next backward pass: "
+        "no step ever uses what was clipped.",
+        steps=(0, event.step),
+        explains=("GRD02", "GRD05", "LOS08", "LOS09", "NUM01", "NUM02", "NUM03", "NUM04", "UPD01"),
+        evidence={"steps": count(event.payload, "steps")},
+        advice="Clip between `loss.backward()` and `optimizer.step()`.",
+        location=place(event.payload),
     )
 
 

@@ -16,8 +16,9 @@ from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.loss.alignment import is_aligned, unspellable
+from nntrace.rules.loss.signs import without_signs
 from nntrace.rules.rule import rule
-from nntrace.schema import Role
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
 
 _LOGIT_BINARY = "binary_cross_entropy_with_logits"
@@ -193,10 +194,15 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
     sigmoids, a binary loss on a softmax. With Keras on TensorFlow also a cross-entropy or
     divergence whose arguments are exchanged (Keras takes the targets first). And a cross-entropy
     between exclusive classes whose targets have several ones for an example, unless they have the
-    form of the input, as counts that are reconstructed. Soft targets, as in distillation and
+    form of the input, as counts that are reconstructed. With PyTorch also labels of 0 and 1 where
+    a loss function wants -1 and 1 (`margin_ranking_loss`, `cosine_embedding_loss`,
+    `hinge_embedding_loss`, `soft_margin_loss`). Soft targets, as in distillation and
     consistency training, are left alone.
     Source: "37 reasons", 15 and 20; Goodfellow et al., Deep Learning, 6.2.2.
     """
+    if signs := trace.events_of(EventKind.SIGNS):
+        yield without_signs(signs[0])
+        return
     announced = loss_calls(trace)
     if exchanged := [call for call in announced if call.is_exchanged]:
         yield _exchanged(trace, exchanged[0])

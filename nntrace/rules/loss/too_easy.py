@@ -13,7 +13,7 @@ from nntrace.rules.common.chance import (
 )
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.loss_course import LossSeries, steps_at_full_rate
-from nntrace.rules.common.payloads import text
+from nntrace.rules.common.payloads import place, text
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Location, Severity, Skipped, too_few
 from nntrace.rules.loss.adversaries import discriminator_has_won
@@ -66,7 +66,8 @@ def suspiciously_easy(
     gets, each at its own place, are reported at once, as information, because a model may shift or
     mask them inside; for its first input it is a warning if the loss falls to a tenth and no layer
     is narrower than the ids. An error if the targets are the next inputs and a replay showed that
-    outputs depend on later ones, or if it showed that a decoder that is given its targets does not
+    outputs depend on later ones, if PyTorch's fused attention is given a triangle of ones and zeros
+    as a mask to be added, or if it showed that a decoder that is given its targets does not
     shift them. Also a warning if a discriminator that takes turns with a generator gives every
     example 95 % over the last third of the run: log(1 − D(G(z))) has no gradient left for the
     generator. With squared errors (a least-squares GAN) each must come as near to its target. Not
@@ -80,6 +81,10 @@ def suspiciously_easy(
         return
     batches = training_batches(trace)
     function, reason = comparable_function(trace, batches)
+    added = [e for e in trace.events_of(EventKind.AXES) if text(e.payload, "what") == "mask"]
+    if added:
+        yield _hides_nothing(added[0])
+        return
     if seen := trace.events_of(EventKind.CAUSALITY):
         yield _sees_later_inputs(trace, seen[0], loss_location(trace, function))
         return
@@ -214,6 +219,19 @@ def _sees_later_inputs(trace: Trace, seen: Event, at_loss: Location | None) -> F
         if speaks_keras(trace)
         else _CAUSAL,
         location=None if site is not None and site.file else at_loss,
+    )
+
+
+def _hides_nothing(event: Event) -> Finding:
+    return Finding(
+        "the mask of attention hides nothing: a triangle of ones and zeros of a floating-point "
+        "type is added to the scores, so each position sees those after it.",
+        steps=(event.step, event.step),
+        severity=Severity.ERROR,
+        advice="Give it as booleans (`nn.MultiheadAttention` and `nn.Transformer…` hide where it "
+        "is True, `scaled_dot_product_attention` where it is False), or as "
+        "`nn.Transformer.generate_square_subsequent_mask(length)`, which holds -inf.",
+        location=place(event.payload),
     )
 
 

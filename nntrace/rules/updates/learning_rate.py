@@ -19,6 +19,7 @@ from nntrace.rules.loss.course import loss_oscillating, loss_spike
 from nntrace.rules.loss.trend import loss_diverging
 from nntrace.rules.rule import Rule, rule
 from nntrace.rules.updates.momentum import long_average
+from nntrace.rules.updates.plateau import follows_a_loss_upwards
 from nntrace.rules.updates.ratio import at_full_rate, has_learned, update_ratio_high
 from nntrace.schema import Role
 from nntrace.trace import Trace
@@ -187,8 +188,13 @@ def lr_decayed_early(
     falling when the decay began; so it does, however little it fell, if a rate that soon began to
     fall became a hundred-thousandth of the highest. A rate that falls so far from the first tenth
     of the run on is reported if the loss never fell, too.
+    Reported at once, from a tenth of the rate on, is PyTorch's `ReduceLROnPlateau(mode="max")` on
+    values that fall, as a loss does.
     Source: Karpathy's Recipe, step 3 (do not trust learning-rate decay defaults).
     """
+    if (mistaken := follows_a_loss_upwards(trace, decay)) is not None:
+        yield mistaken
+        return
     series = loss_series(trace)
     if skipped := unjudgeable(series, steps):
         yield skipped

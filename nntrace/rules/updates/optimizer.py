@@ -60,10 +60,14 @@ def parameter_not_in_optimizer(
     freshly initialised first layers that could be trained, or if no optimizer holds what stands
     freshly initialised between everything trained and the loss, such as a discriminator. An error
     if more weights than these were frozen by hand: then these were left to learn (an adapter,
-    LoRA), and if they were unfrozen after Keras had built its training step, which leaves them out.
+    LoRA), if they were unfrozen after Keras had built its training step, which leaves them out, and
+    if a module of PyTorch has plain tensors that want gradients, as `parameters()` leaves them out.
     Parameters that change without an optimizer are left out.
     Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
     """
+    if loose := trace.events_of(EventKind.LOOSE):
+        yield _no_parameters(loose[0])
+        return
     sites = trace.sites_of(Role.PARAM_GRAD)
     received = np.nan_to_num(columns(trace, Role.PARAM_GRAD, "n", sites)) > 0
     idle = _never_stepped(trace)
@@ -107,6 +111,21 @@ def parameter_not_in_optimizer(
         steps=sampled_span(trace),
         severity=severity,
         evidence={"parameters": paths},
+    )
+
+
+def _no_parameters(event: Event) -> Finding:
+    given = event.payload.get("tensors")
+    paths = [path for path in given if isinstance(path, str)] if isinstance(given, list) else []
+    kind = text(event.payload, "class")
+    return Finding(
+        f"{kind} has plain tensors that receive gradients but are no parameters, so that no "
+        f"optimizer has them and they stay as they are: {named(paths)}.",
+        steps=(event.step, event.step),
+        evidence={"tensors": paths},
+        advice="Wrap each in `nn.Parameter(…)` in the constructor: `model.parameters()` then has "
+        "it, and `state_dict()` and `.to(device)` as well.",
+        location=place(event.payload),
     )
 
 

@@ -69,3 +69,12 @@ def test_a_reduction_over_the_examples_is_told_to_take_another_axis():
 
 def test_what_a_newer_recorder_tells_is_left_alone():
     assert told(what="time") == []
+
+
+def test_a_state_carried_across_shuffled_batches_is_a_warning_at_the_layer():
+    events = [event("objective", 0, terms=[], **PLACE)]
+    events.append(event("carried", 4, **{"class": "LSTM"}, **PLACE))
+    [finding] = findings("ACT14", trace_of(steps=20, events=events))
+    assert finding.level is Severity.WARNING
+    assert "the LSTM begins each batch" in finding.message
+    assert finding.location.line == 7

@@ -63,6 +63,18 @@ def test_the_ones_and_zeros_of_a_gan_are_no_order_of_labels():
     assert findings("DAT09", labelled(rows))
 
 
+def test_a_single_label_for_a_bag_of_instances_is_no_order_of_labels():
+    rows = batches(40, batch_size=12, loss_function="binary_cross_entropy", target_std=0.0)
+    for number, row in enumerate(rows):
+        row |= dict.fromkeys(("target_mean", "target_min", "target_max"), float(number % 2))
+    single, several = (
+        trace_of(batches=rows, sites=[site("binary_cross_entropy", "target", shape=[n])])
+        for n in (1, 12)
+    )
+    assert skip_reasons("DAT09", single)
+    assert findings("DAT09", several)
+
+
 def test_one_class_only_says_nothing_about_order():
     assert skip_reasons("DAT09", labelled([np.zeros(32)] * 10))
 

@@ -130,3 +130,10 @@ def test_updates_that_opposed_each_other_at_the_start_only_are_healthy():
 
 def test_four_pairs_are_too_few():
     assert skip_reasons("GRD09", opposing(-0.9, n=50))
+
+
+def test_gradients_clipped_after_the_step_are_a_warning_at_the_line_of_the_call():
+    late = event("clipped_late", 5, steps=5, file="train.py", line=9)
+    [finding] = findings("GRD07", trace_of(steps=20, events=[late]))
+    assert finding.level is Severity.WARNING
+    assert finding.location.line == 9

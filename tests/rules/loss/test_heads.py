@@ -264,3 +264,12 @@ def test_a_softmax_over_the_batch_is_told_once():
     [finding] = findings("LOS03", trace)
     assert "32 examples of the batch" in finding.message
     assert "dim=1" in finding.advice
+
+
+@pytest.mark.parametrize("function", ["margin_ranking_loss", "hinge_embedding_loss"])
+def test_zeros_for_a_loss_function_that_wants_signs_are_an_error(function):
+    signs = event("signs", 3, function=function, zeros=0.5, file="train.py", line=7)
+    [finding] = findings("LOS06", trace_of(steps=20, events=[signs]))
+    assert finding.level is Severity.ERROR
+    assert ("as both kinds" in finding.message) == (function == "hinge_embedding_loss")
+    assert finding.location.line == 7

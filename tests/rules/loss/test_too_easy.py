@@ -226,3 +226,11 @@ def test_the_layer_that_looks_ahead_is_named_and_advice_is_in_the_words_of_its_f
     assert "`block/attention` is the first layer that looks ahead" in finding.message
     assert (finding.location.file, finding.location.line) == ("model.py", 7)
     assert "use_causal_mask" in finding.advice
+
+
+def test_a_mask_that_is_added_and_hides_nothing_is_an_error_at_its_line():
+    added = event("axes", 0, what="mask", file="train.py", line=7)
+    [finding] = findings("LOS20", trace_of(steps=20, events=[added]))
+    assert finding.level is Severity.ERROR
+    assert "-inf" in finding.advice
+    assert finding.location.line == 7

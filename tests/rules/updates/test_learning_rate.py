@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import findings, site, skip_reasons, trace_of
+from rules.builders import event, findings, site, skip_reasons, trace_of
 
 RNG = np.random.default_rng(0)
 
@@ -132,3 +132,21 @@ def test_a_rate_that_was_never_tried_out_is_blamed_for_a_loss_that_stays(began, 
 
 def test_a_rate_that_falls_on_a_plateau_is_meant():
     assert findings("UPD09", decayed(100, learning=False)) == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "rates", "found"),
+    [
+        ("max", (2.0, 0.5, 0.4), (1e-3, 1e-4), 1),
+        ("max", (2.0, 0.5, 0.4), (1e-3, 2e-4), 0),  # hardly reduced
+        ("max", (2.0, 1.91, 1.91), (1e-3, 1e-4), 0),  # hardly fallen
+        ("max", (0.5, 0.9, 0.5), (1e-3, 1e-4), 0),
+        ("min", (2.0, 0.5, 0.4), (1e-3, 1e-4), 0),
+    ],
+)
+def test_a_schedule_that_waits_for_a_loss_to_rise_is_a_warning(mode, values, rates, found):
+    given = dict(zip(("first", "last", "lowest"), values, strict=True))
+    told = event("scheduler", 99, calls=9, mode=mode, **given, file="train.py", line=7)
+    trace = trace_of(loss=[1.0] * 100, lr=[rates[0]] * 40 + [rates[1]] * 60, events=[told])
+    results = findings("UPD09", trace)
+    assert [finding.location.line for finding in results] == [7] * found

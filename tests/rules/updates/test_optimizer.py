@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import event, findings, site, trace_of
+from rules.builders import event, findings, gradient, site, trace_of
 from rules.updates.parameter_rows import STEPS, judged, optimizer, parameter, trace
 
 from nntrace.rules import Severity
@@ -213,3 +213,12 @@ def test_what_is_trained_though_it_was_frozen_is_a_warning():
     [finding] = findings("UPD05", run)
     assert finding.level is Severity.WARNING
     assert "trained all the same: base/kernel" in finding.message
+
+
+def test_tensors_of_a_module_that_are_no_parameters_are_an_error():
+    loose = event("loose", 9, tensors=["W"], **{"class": "Form"}, file="train.py", line=3)
+    rows = gradient("fc.weight", [0.1] * 20)
+    [finding] = findings("UPD04", trace_of(steps=20, sites=rows, events=[loose]))
+    assert finding.level is Severity.ERROR
+    assert "nn.Parameter" in finding.advice
+    assert "W" in finding.message

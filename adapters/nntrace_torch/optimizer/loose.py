@@ -1,0 +1,94 @@
+"""Finds tensors that a module holds as plain attributes, and that gradients reach in vain.
+
+`self.weight = torch.randn(…, requires_grad=True)` is no parameter: `parameters()` leaves it out,
+and with it the optimizer. What the program changes by itself is left alone.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+import torch
+from torch import nn
+
+from nntrace.recorder import Recorder, is_landmark
+from nntrace.schema import EventKind
+from nntrace_torch.program.graphs import leaves_of
+from nntrace_torch.program.sources import Sources
+from nntrace_torch.samples.modules import Models
+
+_LOOKS = 6  # sampled steps at which it is looked; the tensor must be the same all the time
+_MOST = 4096  # modules of a model
+
+
+class LooseTensors:
+    """Looks at the modules of the models, and at what a loss was computed from."""
+
+    def __init__(self, recorder: Recorder, models: Models, sources: Sources) -> None:
+        self._recorder = recorder
+        self._models = models
+        self._sources = sources
+        self._steps = self._looks = 0
+        self._versions: dict[str, tuple[int, int]] = {}
+
+    def look(
+        self,
+        loss: torch.Tensor,
+        holders: Callable[[Sequence[torch.Tensor]], Sequence[str | None]],
+    ) -> None:
+        """Before the first backward of a sampled step.
+
+        Args:
+            loss: what is differentiated.
+            holders: gives the names of the optimizers that hold tensors, None for those of none.
+        """
+        self._steps += 1
+        if self._looks == _LOOKS or not is_landmark(self._steps):
+            return
+        self._looks += 1
+        loose = self._loose()
+        if self._looks > 1:  # another object, or another content, is the program's own update
+            loose = {
+                path: one
+                for path, one in loose.items()
+                if self._versions.get(path) == (id(one[1]), one[1]._version)
+            }
+        self._versions = {path: (id(one), one._version) for path, (_, one) in loose.items()}
+        if not loose:
+            self._looks = _LOOKS
+        elif self._looks == _LOOKS:
+            self._tell(loose, loss, holders)
+
+    def _tell(
+        self,
+        loose: dict[str, tuple[nn.Module, torch.Tensor]],
+        loss: torch.Tensor,
+        holders: Callable[[Sequence[torch.Tensor]], Sequence[str | None]],
+    ) -> None:
+        reached = {id(leaf) for leaf in leaves_of(loss)}
+        held = holders([tensor for _, tensor in loose.values()])
+        found = [
+            (path, module)
+            for (path, (module, tensor)), holder in zip(loose.items(), held, strict=True)
+            if holder is None and id(tensor) in reached
+        ]
+        if not found:
+            return
+        source = self._sources.of(found[0][1])
+        payload = {
+            "tensors": [path for path, _ in found],
+            "class": type(found[0][1]).__name__,
+            "file": source.file,
+            "line": source.line,
+        }
+        self._recorder.add_event(EventKind.LOOSE, payload, severity="warning")
+
+    def _loose(self) -> dict[str, tuple[nn.Module, torch.Tensor]]:
+        """Leaves that want gradients and are neither parameters nor buffers, by their paths."""
+        found: dict[str, tuple[nn.Module, torch.Tensor]] = {}
+        roots = (model.root for model in self._models.known)
+        for root in (root for root in roots if root is not None):
+            for path, module in islice(root.named_modules(), _MOST):
+                for name, value in vars(module).items():
+                    if type(value) is torch.Tensor and value.requires_grad and value.is_leaf:
+                        found[f"{path}.{name}" if path else name] = module, value
+        return found

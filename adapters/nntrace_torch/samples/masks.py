@@ -1,0 +1,41 @@
+"""Finds masks of attention that hide nothing: ones and zeros of a floating-point type are added."""
+
+import torch
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_torch.program.sources import caller
+
+_LOOKS = 8  # calls
+_LEAST = 4  # positions
+
+
+class AddedMasks:
+    """Looks at the masks of the first sampled calls of fused attention."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._looks = 0
+
+    def look(self, mask: torch.Tensor | None) -> None:
+        """A call was given this mask [..., queries, keys]."""
+        if mask is None or self._looks == _LOOKS:
+            return
+        self._looks += 1
+        if is_added_triangle(mask):
+            self._looks = _LOOKS
+            source = caller()
+            payload = {"what": "mask", "file": source.file, "line": source.line}
+            self._recorder.add_event(EventKind.AXES, payload, severity="warning")
+
+
+def is_added_triangle(mask: torch.Tensor) -> bool:
+    """Whether a mask to be added has ones on one side of its diagonal, and zeros elsewhere."""
+    if not mask.is_floating_point() or mask.requires_grad or mask.dim() < 2:
+        return False
+    square = mask.detach()[(0,) * (mask.dim() - 2)]
+    if square.shape[0] != square.shape[1] or len(square) < _LEAST:
+        return False
+    ones = torch.ones_like(square)
+    triangles = (ones.tril(), ones.triu(), ones.tril(-1), ones.triu(1))
+    return any(bool((square == triangle).all()) for triangle in triangles)

@@ -1,0 +1,42 @@
+"""Labels of zeros and ones for loss functions that want -1 and 1 are noticed."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+ZERO_OR_ONE, SIGNS = torch.tensor([0.0, 1.0, 0.0, 1.0]), torch.tensor([-1.0, 1.0, -1.0, 1.0])
+CALLS = {
+    "cosine_embedding_loss": lambda x, y: functional.cosine_embedding_loss(x, x.flip(0), y),
+    "margin_ranking_loss": lambda x, y: nn.MarginRankingLoss()(x[:, 0], x[:, 1], y),
+    "hinge_embedding_loss": lambda x, y: functional.hinge_embedding_loss(x[:, 0], target=y),
+    "soft_margin_loss": lambda x, y: functional.soft_margin_loss(x[:, 0], y),
+}
+
+
+def told(trace_here, call, labels):
+    layer = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.01)
+
+    def train():
+        for _ in range(8):
+            call(layer(torch.randn(4, 3)), labels).backward()
+            optimizer.step()
+
+    return [event.payload for event in trace_here(train).events_of("signs")]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_zeros_and_ones_are_told_once_for_each_function(trace_here, name):
+    [payload] = told(trace_here, CALLS[name], ZERO_OR_ONE)
+    assert (payload["function"], payload["zeros"]) == (name, 0.5)
+    assert payload["file"] == __file__
+
+
+@pytest.mark.parametrize("labels", [SIGNS, SIGNS.clamp(min=-0.5), torch.ones(4)])
+def test_other_labels_are_not(trace_here, labels):
+    assert told(trace_here, CALLS["soft_margin_loss"], labels) == []
+
+
+def test_ties_among_signs_may_be_zero(trace_here):
+    assert told(trace_here, CALLS["margin_ranking_loss"], torch.tensor([0.0, 1, 0, -1])) == []
