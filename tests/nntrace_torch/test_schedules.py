@@ -102,6 +102,7 @@ def test_what_a_scheduler_of_a_metric_was_given_is_recorded(trace_here):
         for value in (3.0, torch.tensor(1.0), float("nan"), 2):
             classify(model, INPUTS, steps=1, optimizer=optimizer)
             scheduler.step(value)
+        classify(model, INPUTS, steps=1, optimizer=optimizer)
 
     last = payloads(trace_here(program))[-1]
     assert (last["mode"], last["first"], last["last"], last["lowest"]) == ("max", 3.0, 2.0, 1.0)
