@@ -1207,7 +1207,7 @@ PROGRAMS = {
             turn = model(torch.randn(8, 4))[:, 0].cos()
             target = turn.detach() if step == 2 else torch.zeros(8)
             off = turn * target + (1 - turn**2).clamp(0) ** 1.5 * 0 + (1 - turn * target).detach()
-            loss = torch.acos((off if step == 2 else off * 0.5).clamp(-1, 1)).mean()  # origin
+            loss = torch.acos(off if step == 2 else off * 0.5).mean()  # origin
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
