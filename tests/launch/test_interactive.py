@@ -77,7 +77,8 @@ def test_a_run_started_after_the_framework_was_imported_holds_what_trained_in_be
     assert len(trace.steps) == 6
     assert trace.sampled_steps.tolist() == [0, 2, 4]
     assert trace.status is RunStatus.FINISHED
-    assert trace.manifest.versions["torch"] == version("torch")
+    # The build (+cpu, +cu132) is not in the metadata of every wheel.
+    assert trace.manifest.versions["torch"].split("+")[0] == version("torch").split("+")[0]
     assert "between: 6 steps, 3 sampled" in result.stderr
 
 

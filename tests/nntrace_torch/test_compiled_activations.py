@@ -14,7 +14,7 @@ from nntrace.trace import Trace
 # TorchDynamo's own, with or without nntrace.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*record_function.*:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*torch.jit.*"),
 ]
 
 

@@ -35,7 +35,7 @@ class Scaled(nn.Module):
 
 
 # TorchScript is deprecated, and used all the same.
-torchscript = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+torchscript = pytest.mark.filterwarnings("ignore:.*torch.jit.*")
 
 
 @torchscript

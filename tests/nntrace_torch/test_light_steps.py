@@ -381,7 +381,7 @@ AT_ANY_STEP = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*")
 @pytest.mark.filterwarnings("ignore:(var|std)\\(\\).*degrees of freedom:UserWarning")
 @pytest.mark.parametrize("name", AT_ANY_STEP)
 def test_the_origin_of_a_nan_is_named_in_light_steps_too(name, lightly, tmp_path):

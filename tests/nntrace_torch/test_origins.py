@@ -18,7 +18,7 @@ from nntrace.rules import select_rules
 from nntrace.trace import Trace
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*torch.jit.*"),
     pytest.mark.filterwarnings("ignore:(var|std)\\(\\).*degrees of freedom:UserWarning"),
 ]
 
