@@ -1436,6 +1436,22 @@ PROGRAMS = {
         "",
         2,
     ),
+    "NaN that the program writes into its batch": program(
+        """
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(4):
+            batch = torch.randn(8, 4)
+            if step == 2:
+                batch[3, 1] = float("nan")
+            optimizer.zero_grad()
+            F.cross_entropy(model(batch), y).backward()
+            optimizer.step()
+        """,
+        "data",
+        "",
+        2,
+    ),
     "infinity in the input": program(
         """
         model = Net()

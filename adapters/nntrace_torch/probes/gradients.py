@@ -45,7 +45,7 @@ class OwnFunctions:
         def apply(cls: type[Function], *args: Any, **kwargs: Any) -> Any:
             if notes.is_noting and not kwargs:
                 notes._note(cls, args)
-            return original.__func__(cls, *args, **kwargs)
+            return original.__get__(None, cls)(*args, **kwargs)  # a builtin from PyTorch 2.15 on
 
         owner: Any = Function
         owner.apply = classmethod(apply)

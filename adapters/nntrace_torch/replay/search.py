@@ -124,7 +124,9 @@ class Search:
                     found = None if value is None else self._statements(value, frame)
                     if found is None and (origin := broken_node(tensor)) is not None:
                         found = Found("forward", origin, lines(calling_line(frame)))
-                if found is not None and found.where != "data":
+                # What the program wrote there itself is a fault of the data: whether an assignment
+                # is seen to write it depends on the version of PyTorch.
+                if found is not None and not found.is_given:
                     facts = {**found.facts, **batch_facts(self._context.calls, call)}
                     return found._replace(where="forward", facts=facts, call=call)
         return None
