@@ -15,6 +15,8 @@ from nntrace.trace import Trace
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*record_function.*:UserWarning"),
     pytest.mark.filterwarnings("ignore:.*torch.jit.*"),
+    # Of TorchDynamo in PyTorch 2.14, when a part of a model is compiled.
+    pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning"),
 ]
 
 
@@ -111,7 +113,6 @@ def test_what_is_recorded_are_the_values_of_the_eager_model(trace_here):
         assert series[0] == pytest.approx(series[1], rel=1e-5), path
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
 def test_a_wholly_compiled_step_is_replayed_up_to_its_backward(tmp_path, monkeypatch):
     monkeypatch.setenv("NNTRACE_STRICT", "1")
 

@@ -281,6 +281,7 @@ def test_filters_that_are_zero_are_counted(tmp_path):
     assert trace.series("param", "dead_fraction", site) == pytest.approx([0.4])
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*")
 def test_scripted_attention_compiles_while_softmax_is_watched(tmp_path):
     with tracing(tmp_path / "run", every=1):
         with warnings.catch_warnings():
