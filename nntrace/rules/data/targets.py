@@ -9,6 +9,7 @@ import numpy as np
 
 from nntrace.rules.common.calls import REGRESSION, LossCall, as_shape, loss_calls
 from nntrace.rules.common.chance import (
+    BINARY,
     CROSS_ENTROPY,
     label_totals,
     loss_location,
@@ -24,6 +25,8 @@ from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
 
 _FEW_OF_IDS = 0.1
+_LABELLED = 10  # batches that show which two numbers labels are
+_SAME_VARIANCE = 0.02  # relative difference
 _TOO_LARGE = re.compile(r"Target (-?\d+) is out of bounds")  # PyTorch's own words
 
 
@@ -170,6 +173,7 @@ def _made_by_program(batches: Iterable[Batch], value: float) -> bool:
     explains=(
         *("LOS01", "LOS07", "LOS08", "LOS09", "LOS16", "INI04", "GRD02", "GRD05", "UPD01", "UPD02"),
         *("PAR01", "PAR02", "UPD07", "LOS10", "NUM01", "NUM02", "NUM05", "NUM09"),
+        *("LOS11", "LOS12", "LOS20", "LOS22"),
     ),
     advice="Standardise the targets (subtract their mean, divide by their standard deviation) and "
     "undo it for predictions, or set the last bias to their mean.",
@@ -180,6 +184,7 @@ def target_scale(
     std: Annotated[float, "largest standard deviation of the targets"] = 10.0,
     offset: Annotated[float, "largest |mean| in standard deviations"] = 10.0,
     reach: Annotated[float, "largest size of the first predictions relative to the targets"] = 0.1,
+    label: Annotated[float, "number below which the larger of two labels is no label"] = 0.2,
 ) -> Iterator[Finding | Skipped]:
     """Targets of a regression are large, or far from zero, and the model starts nowhere near.
 
@@ -187,8 +192,13 @@ def target_scale(
     moves the last bias. Not reported if the first predictions already have the size of the targets
     (a scaled output, a bias set to the mean), nor for targets that move while the model learns, as
     returns do in reinforcement learning.
+    Also reported are labels of a binary cross-entropy that are zero and the same small number
+    everywhere, as where a mask of zeros and ones was divided by 255 together with its image.
     Source: "37 reasons", 14 (normalise) and 27; Karpathy's Recipe, step 2 (init well).
     """
+    if (scaled := _labels_scaled_down(trace, label)) is not None:
+        yield scaled
+        return
     known = [
         batch
         for batch in training_batches(trace)
@@ -224,6 +234,41 @@ def target_scale(
         evidence={"mean": mean, "std": spread, "first_prediction": first},
         location=loss_location(trace, function),
     )
+
+
+def _labels_scaled_down(trace: Trace, label: float) -> Finding | None:
+    """The finding if the targets of a binary cross-entropy are 0 and one small number."""
+    batches = [
+        batch
+        for batch in training_batches(trace)
+        if batch.loss_function in BINARY and batch.target_max is not None
+    ]
+    highest = {float(f"{batch.target_max or 0.0:.5g}") for batch in batches} - {0.0}
+    if len(batches) < _LABELLED or len(highest) != 1 or not all(map(_is_of_two, batches)):
+        return None
+    [one] = highest
+    if not 0.0 < one < label:
+        return None
+    function = batches[0].loss_function or ""
+    return Finding(
+        f"the targets of `{function}` are 0 and {one:.3g}, not 0 and 1: the best predictions are "
+        f"then {one:.3g} and less.",
+        site=loss_site(trace, function, Role.TARGET),
+        steps=span([batch.step for batch in batches]),
+        evidence={"highest": one, "times": 1.0 / one},
+        location=loss_location(trace, function),
+        advice=f"Multiply the labels by {1.0 / one:.0f}, or do not divide them: masks and labels "
+        "are not scaled with the images.",
+    )
+
+
+def _is_of_two(batch: Batch) -> bool:
+    """Whether targets are zero and one other number: then their variance is known."""
+    mean, std, high = batch.target_mean, batch.target_std, batch.target_max
+    if mean is None or std is None or high is None or batch.target_min != 0.0:
+        return False
+    expected = mean * (high - mean)
+    return abs(std * std - expected) <= _SAME_VARIANCE * expected
 
 
 @rule(

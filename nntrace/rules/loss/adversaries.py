@@ -1,19 +1,24 @@
-"""Whether the discriminator of a generator has won."""
+"""Whether the discriminator of a generator has won, and whether both want the same."""
 
 import math
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from nntrace.rules.common.chance import BINARY, SQUARED_ERROR, loss_location
 from nntrace.rules.common.loss_course import loss_series
-from nntrace.rules.common.signals import median
+from nntrace.rules.common.payloads import place
+from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity
-from nntrace.schema import Role
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
 
 _LATE: Final = 3  # the last third of the samples
 _SAMPLES: Final = 8
 _REAL: Final = 0.8  # least target of real examples, which may be smoothed
+_FAR_BELOW: Final = 0.5  # share of the least sum of two opposed losses
+_SAME: Final = 0.01  # relative difference of two losses that are one
 _FAKE: Final = 0.2  # highest target of generated ones
 
 
@@ -68,6 +73,70 @@ def discriminator_has_won(trace: Trace, loss: float, steps: int) -> Finding | No
         + "smooth the real targets to 0.9; or take a Wasserstein loss with a gradient penalty.",
         location=loss_location(trace, path),
     )
+
+
+def generator_helps(trace: Trace) -> Finding | None:
+    """The finding if a generator is trained towards the discriminator's own answers; else None.
+
+    For examples that are real with probability p to the discriminator, a generator that wants them
+    taken for real loses −ln p, and the discriminator −ln(1 − p): together at least 2 ln 2. Both
+    losses can be small only if the generator is given the label of generated examples.
+    """
+    names = _turns(trace)
+    late = trace.steps.step >= trace.steps.step.max(initial=0) * (1.0 - 1.0 / _LATE)
+    late &= np.isfinite(trace.steps.loss)
+    of_each = [late & (np.array(trace.steps.optimizer) == name) for name in names]
+    if not names or min(int(its.sum()) for its in of_each) < _SAMPLES:
+        return None
+    judge, maker = (median(trace.steps.loss[its]) for its in of_each)
+    least = 2.0 * math.log(2.0)
+    # The discriminator's loss may be the mean of its errors on either side, not their sum.
+    if 2.0 * judge + maker > _FAR_BELOW * least:
+        return None
+    steps = span(trace.steps.step[of_each[1]])
+    *_, last = trace.events_of(EventKind.LOSS_CALL) or (None,)  # the generator's turn comes second
+    return Finding(
+        "the generator is trained to have its examples recognised: since step "
+        f"{steps[0]} its loss has been {maker:.2g} and the discriminator's {judge:.2g}, while "
+        f"those of two that work against each other add up to {least:.3g} or more.",
+        steps=steps,
+        severity=Severity.WARNING,
+        evidence={"generator_loss": maker, "discriminator_loss": judge, "least_sum": least},
+        advice="Give the generator's loss the label of real examples: "
+        "`loss(ones_like(d_fake), d_fake)` where real ones are 1.",
+        location=None if last is None else place(last.payload),
+    )
+
+
+def _turns(trace: Trace) -> tuple[str, ...]:
+    """The optimizers of a discriminator and of a generator that take turns; else empty.
+
+    The discriminator's step compares with both labels, in one binary cross-entropy or in two. The
+    generator's step differentiates one with a single label, and nothing else.
+    """
+    steps = trace.steps
+    made = {
+        step: (name or "", loss)
+        for step, name, loss in zip(
+            steps.step.tolist(), steps.optimizer, steps.loss.tolist(), strict=True
+        )
+    }
+    judging: set[str] = set()
+    making: set[str] = set()
+    for batch in trace.batches:
+        low, high = batch.target_min, batch.target_max
+        if batch.loss_function not in BINARY or low is None or high is None:
+            return ()
+        name, loss = made.get(batch.step, ("", math.nan))
+        terms = sum(term.split("#")[0] in BINARY for term in batch.term_names)
+        if terms == 2 or (low <= _FAKE and high >= _REAL):
+            judging.add(name)
+        elif low == high and abs(loss - (batch.loss_value or 0.0)) <= _SAME * abs(loss):
+            making.add(name)
+        else:
+            return ()
+    opposed = len(judging) == len(making) == 1 and judging != making
+    return (*judging, *making) if opposed else ()
 
 
 def _pairs(trace: Trace) -> Iterator[_Pair]:

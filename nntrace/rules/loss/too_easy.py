@@ -16,7 +16,7 @@ from nntrace.rules.common.loss_course import LossSeries, steps_at_full_rate
 from nntrace.rules.common.payloads import place, text
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Location, Severity, Skipped, too_few
-from nntrace.rules.loss.adversaries import discriminator_has_won
+from nntrace.rules.loss.adversaries import discriminator_has_won, generator_helps
 from nntrace.rules.loss.leakage import Leak, column_of_target, keeps_places, same_ids
 from nntrace.rules.loss.start import first_loss, loss_of_knowing_nothing
 from nntrace.rules.rule import rule
@@ -70,14 +70,15 @@ def suspiciously_easy(
     as a mask to be added, or if it showed that a decoder that is given its targets does not
     shift them. Also a warning if a discriminator that takes turns with a generator gives every
     example 95 % over the last third of the run: log(1 − D(G(z))) has no gradient left for the
-    generator. With squared errors (a least-squares GAN) each must come as near to its target. Not
+    generator. With squared errors (a least-squares GAN) each must come as near to its target. Also
+    a warning if both losses are so small that the generator cannot be working against it. Not
     judged for a single batch that is memorised on purpose (DAT02 reports those), nor for trained
     weights.
     Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
     Leakage in Data Mining; Goodfellow et al. 2014 (1406.2661), 3 (saturation; a draw is ln 2).
     """
-    if (lost := discriminator_has_won(trace, won, turns)) is not None:
-        yield lost
+    if (told_of := generator_helps(trace) or discriminator_has_won(trace, won, turns)) is not None:
+        yield told_of
         return
     batches = training_batches(trace)
     function, reason = comparable_function(trace, batches)

@@ -1,8 +1,8 @@
 import pytest
-from rules.builders import batches, event, findings, site, skip_reasons, trace_of
+from rules.builders import batches, event, findings, run_rule, site, skip_reasons, trace_of
 
 from nntrace.manifest import Manifest
-from nntrace.rules import Severity
+from nntrace.rules import Finding, Severity
 from nntrace.trace import Trace
 
 # DAT11
@@ -179,6 +179,30 @@ def test_the_first_of_many_losses_for_one_example_each_does_not_stand_for_all(sh
 
 def test_classes_have_no_scale():
     assert skip_reasons("DAT13", regression(std=100.0, function="cross_entropy"))
+
+
+def masks(high, *, mean=0.25, std=None, count=10, function="binary_cross_entropy", low=0.0):
+    spread = (mean * (1.0 - mean)) ** 0.5 if std is None else std
+    seen = {"target_mean": mean * high, "target_std": spread * high, "target_min": low}
+    rows = batches(count, loss_function=function, target_max=high, **seen)
+    results = run_rule("DAT13", trace_of(steps=count, batches=rows))
+    return [result for result in results if isinstance(result, Finding)]
+
+
+@pytest.mark.parametrize(("high", "found"), [(1 / 255, 1), (0.19, 1), (0.21, 0), (1.0, 0)])
+def test_labels_that_are_zero_and_one_small_number_were_scaled(high, found):
+    assert len(masks(high)) == found
+
+
+def test_how_much_smaller_the_labels_are_is_said():
+    [finding] = masks(1 / 255)
+    assert "0 and 0.00392, not 0 and 1" in finding.message
+    assert "by 255" in finding.advice
+
+
+@pytest.mark.parametrize("change", [{"std": 0.2}, {"count": 9}, {"low": 0.001}])
+def test_small_targets_of_many_values_are_rates(change):
+    assert masks(1 / 255, **change) == []
 
 
 # LOS18

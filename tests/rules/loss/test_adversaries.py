@@ -89,3 +89,38 @@ def test_a_round_that_was_lost_in_between_is_a_game_that_goes_on():
         loss=[1.0] * 300, batches=values[:30], losses=values[30:], optimizer=["D", "G"] * 150
     )
     assert told(lost) == []
+
+
+def turns(generators, *, discriminators=0.02, label=0.0, terms=2, optimizers=("D", "G")):
+    """Steps of a discriminator and of a generator in turn; both losses fall to these."""
+    levels = [[0.69, 1.39], [generators, discriminators]]
+    losses = [levels[n >= 100][1 - n % 2] for n in range(200)]
+    rows = [
+        batch(
+            n,
+            loss_function=BCE,
+            loss_path=BCE,
+            loss_value=losses[n],
+            target_min=label if n % 2 else 1.0,
+            target_max=label if n % 2 else 1.0,
+            term_names=[BCE] if n % 2 else [BCE, f"{BCE}#2"][:terms],
+            term_values=[losses[n]] if n % 2 else [losses[n] / 2] * terms,
+        )
+        for n in range(60)
+    ]
+    call = event("loss_call", function=BCE, path=BCE, file="gan.py", line=9)
+    names = [optimizers[n % len(optimizers)] for n in range(200)]
+    return trace_of(loss=losses, batches=rows, events=[call], optimizer=names)
+
+
+# Half of 2 ln 2 is 0.693; the discriminator's loss counts twice, as it may be a mean.
+@pytest.mark.parametrize(("generators", "found"), [(0.65, 1), (0.66, 0)])
+def test_a_generator_that_is_told_to_be_recognised_is_a_warning(generators, found):
+    results = told(turns(generators))
+    assert ["have its examples recognised" in one.message for one in results] == [True] * found
+    assert [finding.location.line for finding in results] == [9] * found
+
+
+@pytest.mark.parametrize("change", [{"terms": 1}, {"optimizers": ("A",)}])
+def test_two_losses_that_are_no_game_may_both_be_small(change):
+    assert told(turns(0.02, **change)) == []
