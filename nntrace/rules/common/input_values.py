@@ -74,6 +74,22 @@ def widened_by_augmentation(trace: Trace, given: Site, scale: float) -> Site | N
     return None
 
 
+def normalised_by_other_statistics(trace: Trace, most: float) -> Site | None:
+    """A layer made to normalise data whose output is far wider than one; None if there is none.
+
+    Args:
+        most: the standard deviation of the output above which its statistics are those of others.
+    """
+    owners = {site.parent for site in trace.sites_of(Role.PARAM)}
+    for site in trace.sites_of(Role.ACTIVATION):
+        if site.path in owners:  # what comes later may undo a normalisation (`invert=True`)
+            return None
+        is_one = site.module_type == _NORMALISES[0]
+        if is_one and median(trace.series(Role.ACTIVATION, "std", site)) > most:
+            return site
+    return None
+
+
 def _all_features_are_scaled(trace: Trace) -> bool:
     """Whether the layers that only scale data, or put it into bins, cover the inputs' features."""
     layers = trace.sites_of(Role.ACTIVATION)

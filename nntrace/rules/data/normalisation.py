@@ -13,6 +13,7 @@ from nntrace.rules.common.input_values import (
     holds_counts,
     integer_valued,
     is_eight_bit,
+    normalised_by_other_statistics,
     normalises_first,
     not_adapted,
     widened_by_augmentation,
@@ -177,6 +178,7 @@ def unnormalised_input(
     *,
     offset: Annotated[float, "largest |mean| in standard deviations"] = 3.0,
     scale: Annotated[float, "largest standard deviation"] = 10.0,
+    widest: Annotated[float, "largest standard deviation behind a layer that normalises"] = 5.0,
 ) -> Iterator[Finding | Skipped]:
     """The floating-point input lies far from zero mean and unit scale.
 
@@ -184,7 +186,8 @@ def unnormalised_input(
     saturate units and blow up the first gradients. The rule judges the first floating-point input,
     unless it holds counts, one-hot vectors or indices, or enters a normalisation layer. If such a
     layer was never adapted, and returns its input unchanged, it is named; so is a layer that
-    augments images and makes their values ten times as large.
+    augments images and makes their values ten times as large, and one that normalises by other
+    statistics than those of its input.
     Source: "37 reasons", 14 (standardise the features) and 16; Karpathy's Recipe, step 1.
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if _is_batch_of_floats(s)), None)
@@ -201,6 +204,9 @@ def unnormalised_input(
         return
     if std > 0.0 and (widened := widened_by_augmentation(trace, site, scale)) is not None:
         yield _of_augmentation(trace, widened, std)
+        return
+    if (by_other := normalised_by_other_statistics(trace, widest)) and not not_adapted(trace):
+        yield _of_other_statistics(trace, by_other)
         return
     if std == 0.0 or normalises_first(trace, site) or holds_counts(trace, stats):
         return
@@ -221,6 +227,19 @@ def unnormalised_input(
             evidence={"mean": mean, "std": std, "min": stats["min"], "max": stats["max"]},
             advice="" if idle is None else NEVER_ADAPTED.format(idle.path),
         )
+
+
+def _of_other_statistics(trace: Trace, site: Site) -> Finding:
+    left = median(trace.series(Role.ACTIVATION, "std", site))
+    return Finding(
+        f"`{site.path}` does not normalise what it is given: the standard deviation of its output "
+        f"is {left:.3g}, where it should be 1.",
+        site=site,
+        steps=span(trace.sampled_steps),
+        evidence={"std_after": left},
+        advice="Adapt it on the training inputs as they enter it; `variance` is the square of the "
+        "standard deviation.",
+    )
 
 
 def _of_augmentation(trace: Trace, site: Site, entered: float) -> Finding:

@@ -294,3 +294,20 @@ def test_an_augmentation_that_widens_the_input_is_named(kind, std, found):
     told = findings("DAT04", trace_of(steps=3, sites=[image(), made]))
     assert ["bright" in finding.message for finding in told] == [True] * found
     assert all("value_range" in finding.advice for finding in told)
+
+
+@pytest.mark.parametrize(("std", "found"), [(5.1, 1), (4.9, 0)])
+def test_a_layer_that_normalises_by_other_statistics_is_named(std, found):
+    made = site("norm", "activation", module_type="Normalization", std=std, shape=[32, 64])
+    told = findings("DAT04", trace_of(steps=3, sites=[image(mean=100.0, std=25.0), made]))
+    assert ["variance" in finding.advice for finding in told] == [True] * found
+
+
+def test_a_layer_behind_weights_may_undo_a_normalisation():
+    shape = {"shape": [32, 64], "numel": 2048}
+    rows = [
+        site("dense", "activation", module_type="Dense", std=1.0, **shape),
+        site("undo", "activation", module_type="Normalization", std=25.0, **shape),
+        site("dense/kernel", "param", parent="dense", shape=[64, 64], numel=4096, rms=0.1),
+    ]
+    assert findings("DAT04", trace_of(steps=3, sites=[image(), *rows])) == []
