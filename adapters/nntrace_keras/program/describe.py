@@ -71,7 +71,10 @@ def is_training(layer: Any, kwargs: dict[str, Any]) -> bool:
     training = kwargs.get("training")
     if training is None:
         context = global_state.get_global_attribute("current_call_ctx")
-        training = context.get_value("training") if context is not None else None
+        if hasattr(context, "get_value"):
+            training = context.get_value("training")
+        else:  # up to Keras 3.9, or no call is running
+            training = getattr(context, "training", None)
     return bool(training) and (layer.trainable or is_dropout(layer))
 
 
