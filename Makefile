@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 ECOSYSTEM := .venv-ecosystem
+VERSIONS := .venv-versions
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Hundreds of test processes import the same modules: they are compiled once, whatever is set outside.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ecosystem lint zoo bench bench-peers docs site clean
+.PHONY: help demo test test-ecosystem test-versions lint zoo bench bench-peers docs site clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +50,12 @@ $(ECOSYSTEM)/.ready: constraints.txt requirements-ecosystem.txt pyproject.toml
 test-ecosystem: $(ECOSYSTEM)/.ready  ## real programs of Lightning, Hugging Face Trainer and Accelerate, in one process and in two, and of Keras on JAX
 	$(ECOSYSTEM)/bin/python -m pytest tests/ecosystem
 
+# Nothing is pinned but what WITH names; pip takes the newest of the rest.
+test-versions:  ## the tests on other versions: PYTHON=python3.13 WITH="torch==2.15.0 keras==3.15.1"
+	$(PYTHON) -m venv --clear $(VERSIONS)
+	$(VERSIONS)/bin/pip install --quiet --editable '.[torch,tui,report,sql]' --requirement requirements-dev.txt scikit-learn $(WITH)
+	$(VERSIONS)/bin/python -m pytest -n 3 --dist worksteal $(TESTS)
+
 zoo: $(VENV)/.test  ## run every faulty and healthy training program and print what was found
 	$(BIN)/python tests/zoo/zoo.py
 	$(BIN)/python tests/zoo/check/check_zoo.py
@@ -73,4 +80,4 @@ site: docs  ## build the documentation as a site in build/site
 	$(BIN)/mkdocs build --strict
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) $(ECOSYSTEM) .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(ECOSYSTEM) $(VERSIONS) .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
