@@ -16,7 +16,7 @@ from nntrace.adapter.sources import notebook_cell
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.program.schedules import ScheduleObserver
-from nntrace_keras.program.settings import settings
+from nntrace_keras.program.settings import inner_optimizer, settings
 from nntrace_keras.program.sources import Source, Sources
 
 
@@ -122,7 +122,8 @@ def ends_accumulation(optimizer: Any) -> Any:
 
 def iterations(optimizer: Any) -> Any:
     """How many steps an optimizer has made, as a tensor."""
-    return tf.cast(tf.convert_to_tensor(optimizer.iterations), tf.int64)
+    # Up to Keras 3.8 a scaling optimizer had a count of its own, which stays 0.
+    return tf.cast(tf.convert_to_tensor(inner_optimizer(optimizer).iterations), tf.int64)
 
 
 def loss_scale(optimizer: Any) -> Any:
