@@ -27,9 +27,12 @@ from nntrace_keras.tape.loss_paths import name_outputs
 from nntrace_keras.tape.under_tape import Calls, LossCall
 
 # `tf.keras` has the same functions under names of its own.
-_PACKAGES = ("keras", "keras._tf_keras.keras")
-# The modules in which programs find them; up to Keras 3.9 the package `api` holds them.
-_MODULES = tuple(f"{p}.losses" for k in _PACKAGES for p in (k, k.replace("keras", "keras.api", 1)))
+_MODULES = (
+    "keras.losses",
+    "keras._tf_keras.keras.losses",
+    "keras.api.losses",  # in this and the next they are found up to Keras 3.9
+    "keras.api._tf_keras.keras.losses",
+)
 _OPTIONS = ("from_logits", "label_smoothing")
 
 
