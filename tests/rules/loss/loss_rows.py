@@ -44,3 +44,11 @@ def stuck(targets, *, classes=100, rare=1, **columns):
         target_shape=[targets],
     )
     return trace_of(loss=noisy(np.full(200, entropy), 0.01), batches=rows, events=[call], **columns)
+
+
+def called(function, count=12, head=None, width=None, call=None, sites=(), **values):
+    """A trace with one place that calls a loss function."""
+    payload = {"function": function, "reduction": "mean", "head": head, "head_width": width}
+    payload |= {"shape": [32, width or 1], "file": "train.py", "line": 7, **(call or {})}
+    rows = batches(count, loss_function=function, batch_size=32, **values)
+    return trace_of(steps=count, batches=rows, events=[event("loss_call", **payload)], sites=sites)

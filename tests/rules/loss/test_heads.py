@@ -1,19 +1,10 @@
 import pytest
-from rules.builders import batches, event, findings, run_rule, site, skip_reasons, trace_of
+from rules.builders import batches, event, findings, site, skip_reasons, trace_of
+from rules.loss.loss_rows import called
 
 from nntrace.manifest import Manifest
 from nntrace.rules import Severity
-from nntrace.rules.finding import Finding
 from nntrace.trace import Trace
-
-
-def called(function, count=12, head=None, width=None, call=None, sites=(), **values):
-    """A trace with one place that calls a loss function."""
-    payload = {"function": function, "reduction": "mean", "head": head, "head_width": width}
-    payload |= {"shape": [32, width or 1], "file": "train.py", "line": 7, **(call or {})}
-    rows = batches(count, loss_function=function, batch_size=32, **values)
-    return trace_of(steps=count, batches=rows, events=[event("loss_call", **payload)], sites=sites)
-
 
 PROBABILITIES = {"row_sum_min": 1.0, "row_sum_max": 1.0, "output_min": 0.1, "output_max": 0.9}
 
@@ -155,121 +146,3 @@ def test_logits_that_are_never_negative_are_an_error(head, found):
 def test_a_head_that_is_not_known_is_not_judged():
     trace = trace_of(steps=3, batches=batches(3, loss_function="mse_loss"))
     assert skip_reasons("LOS05", trace)
-
-
-# LOS06
-
-ONE_HOT = {"target_min": 0.0, "target_max": 1.0, "target_mean": 0.1, "target_std": 0.3}
-
-
-@pytest.mark.parametrize(
-    ("function", "head", "targets", "found"),
-    [
-        ("mse_loss", "softmax", ONE_HOT, 1),
-        ("mse_loss", "softmax", ONE_HOT | {"target_std": 0.2}, 0),
-        ("mse_loss", "softmax", ONE_HOT | {"target_mean": 0.5, "target_std": 0.5}, 0),
-        ("mse_loss", "sigmoid", ONE_HOT, 0),
-        ("binary_cross_entropy", "softmax", {}, 1),
-        ("binary_cross_entropy", "sigmoid", {}, 0),
-        ("cross_entropy", "sigmoid", {}, 1),
-        ("cross_entropy", "affine", {}, 0),
-    ],
-)
-def test_a_loss_for_another_kind_of_head_is_a_warning(function, head, targets, found):
-    trace = called(function, head=head, width=10, **targets)
-    assert len(findings("LOS06", trace)) == found
-
-
-def test_a_head_that_is_not_known_disagrees_with_nothing():
-    trace = called("mse_loss", width=10, **ONE_HOT)
-    assert [type(r).__name__ for r in run_rule("LOS06", trace)] == ["Skipped"]
-
-
-def test_arguments_in_the_wrong_order_are_an_error():
-    call = event("loss_call", function="categorical_crossentropy", exchanged=True)
-    [finding] = findings("LOS06", trace_of(steps=20, events=[call]))
-    assert finding.level is Severity.ERROR
-    assert "y_true, y_pred" in finding.advice
-
-
-@pytest.mark.parametrize(
-    ("function", "mean", "width", "found"),
-    [
-        ("categorical_crossentropy", 0.5, 5, 1),
-        ("categorical_crossentropy", 0.25, 5, 1),
-        ("categorical_crossentropy", 0.23, 5, 0),
-        ("categorical_crossentropy", 0.2, 5, 0),
-        ("cross_entropy", 0.5, 5, 1),
-        ("binary_cross_entropy", 0.5, 5, 0),
-        ("cross_entropy", 0.5, None, 0),  # class numbers
-    ],
-)
-def test_exclusive_classes_of_which_an_example_has_several_are_an_error(
-    function, mean, width, found
-):
-    shape = [32] if width is None else [32, width]
-    target = site(function, "target", shape=shape)
-    ones = {"target_mean": mean, "target_std": (mean * (1 - mean)) ** 0.5}
-    ones |= {"target_min": 0.0, "target_max": 1.0, "classes": 5}
-    results = findings("LOS06", called(function, head="affine", sites=[target], **ones))
-    assert len(results) == found
-    assert all("binary_cross_entropy_with_logits" in finding.advice for finding in results)
-
-
-def test_counts_that_are_reconstructed_have_the_form_of_the_input():
-    sites = [
-        site("input.0", "input", shape=[32, 5]),
-        site("cross_entropy", "target", shape=[32, 5]),
-    ]
-    ones = {"target_mean": 0.5, "target_std": 0.5, "target_min": 0.0, "target_max": 1.0}
-    trace = called("cross_entropy", head="affine", sites=sites, classes=5, **ones)
-    assert findings("LOS06", trace) == []
-
-
-def test_targets_between_zero_and_one_are_shares_of_classes():
-    target = site("cross_entropy", "target", shape=[32, 5])
-    shares = {"target_mean": 0.5, "target_std": 0.1, "target_min": 0.0, "target_max": 1.0}
-    trace = called("cross_entropy", head="affine", sites=[target], classes=5, **shares)
-    assert findings("LOS06", trace) == []
-
-
-AXES = [
-    ("nll_loss", "log_softmax", 32, [32, 10], 1),
-    ("nll_loss", "log_softmax", 10, [32, 10], 0),
-    ("nll_loss", "log_softmax", 12, [32, 10], 0),  # two heads in one
-    ("nll_loss", "log_softmax", 6, [8, 10, 6, 6], 1),
-    ("cross_entropy", "softmax", 32, [32, 10], 1),
-    ("cross_entropy", "log_softmax", 32, [32, 10], 1),
-    ("cross_entropy", "log_softmax", 10, [32, 10], 0),
-    ("cross_entropy", "affine", 32, [32, 10], 0),
-    ("cross_entropy", "softmax", 10, [32, 6, 10], 0),  # Keras has classes last
-]
-
-
-@pytest.mark.parametrize(("function", "head", "width", "shape", "found"), AXES)
-def test_a_softmax_over_another_axis_than_the_classes_is_an_error(
-    function, head, width, shape, found
-):
-    call = {"shape": shape, "classes": 10}
-    logs = {"classes": 10, "row_lse_min": 0.0, "row_lse_max": 0.0}
-    results = run_rule("LOS03", called(function, head=head, width=width, call=call, **logs))
-    told = [result for result in results if isinstance(result, Finding)]
-    assert [finding.location.line for finding in told] == [7] * found
-
-
-def test_a_softmax_over_the_batch_is_told_once():
-    call = {"shape": [32, 10], "classes": 10}
-    raw = {"classes": 10, "row_lse_min": -1.9, "row_lse_max": -1.8}
-    trace = called("nll_loss", head="log_softmax", width=32, call=call, **raw)
-    [finding] = findings("LOS03", trace)
-    assert "32 examples of the batch" in finding.message
-    assert "dim=1" in finding.advice
-
-
-@pytest.mark.parametrize("function", ["margin_ranking_loss", "hinge_embedding_loss"])
-def test_zeros_for_a_loss_function_that_wants_signs_are_an_error(function):
-    signs = event("signs", 3, function=function, zeros=0.5, file="train.py", line=7)
-    [finding] = findings("LOS06", trace_of(steps=20, events=[signs]))
-    assert finding.level is Severity.ERROR
-    assert ("as both kinds" in finding.message) == (function == "hinge_embedding_loss")
-    assert finding.location.line == 7

@@ -1,5 +1,8 @@
 import pytest
-from rules.builders import batches, event, findings, site, skip_reasons, trace_of
+from rules.builders import batches, event, findings, run_rule, site, skip_reasons, trace_of
+from rules.loss.loss_rows import called
+
+from nntrace.rules.finding import Finding
 
 PROBABILITIES = {"row_sum_min": 0.999, "row_sum_max": 1.001, "output_min": 0.0, "output_max": 0.9}
 
@@ -127,3 +130,36 @@ def test_a_softmax_that_is_not_over_the_classes_is_an_error(low, found):
 @pytest.mark.parametrize("other", [{"head": None}, {"shape": (32, 10, 8)}])
 def test_shares_that_the_loss_divides_by_their_sum_are_healthy(other):
     assert findings("LOS03", over_an_axis(0.5, **other)) == []
+
+
+AXES = [
+    ("nll_loss", "log_softmax", 32, [32, 10], 1),
+    ("nll_loss", "log_softmax", 10, [32, 10], 0),
+    ("nll_loss", "log_softmax", 12, [32, 10], 0),  # two heads in one
+    ("nll_loss", "log_softmax", 6, [8, 10, 6, 6], 1),
+    ("cross_entropy", "softmax", 32, [32, 10], 1),
+    ("cross_entropy", "log_softmax", 32, [32, 10], 1),
+    ("cross_entropy", "log_softmax", 10, [32, 10], 0),
+    ("cross_entropy", "affine", 32, [32, 10], 0),
+    ("cross_entropy", "softmax", 10, [32, 6, 10], 0),  # Keras has classes last
+]
+
+
+@pytest.mark.parametrize(("function", "head", "width", "shape", "found"), AXES)
+def test_a_softmax_over_another_axis_than_the_classes_is_an_error(
+    function, head, width, shape, found
+):
+    call = {"shape": shape, "classes": 10}
+    logs = {"classes": 10, "row_lse_min": 0.0, "row_lse_max": 0.0}
+    results = run_rule("LOS03", called(function, head=head, width=width, call=call, **logs))
+    told = [result for result in results if isinstance(result, Finding)]
+    assert [finding.location.line for finding in told] == [7] * found
+
+
+def test_a_softmax_over_the_batch_is_told_once():
+    call = {"shape": [32, 10], "classes": 10}
+    raw = {"classes": 10, "row_lse_min": -1.9, "row_lse_max": -1.8}
+    trace = called("nll_loss", head="log_softmax", width=32, call=call, **raw)
+    [finding] = findings("LOS03", trace)
+    assert "32 examples of the batch" in finding.message
+    assert "dim=1" in finding.advice
