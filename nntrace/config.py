@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nntrace.errors import ConfigError
+from nntrace.errors import ConfigError, suggestion
 from nntrace.sampling import Sampling
 from nntrace.schema import RUNS_FOLDER, Role
 
@@ -130,14 +130,6 @@ def parse_kinds(words: Sequence[str]) -> tuple[str, ...]:
                 f"{suggestion(kind, known)}"
             )
     return kinds
-
-
-def suggestion(word: str, known: Sequence[str]) -> str:
-    """` Did you mean …?` for the end of a message; empty when no known word is close."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, known, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def _read(path: Path) -> bytes | None:

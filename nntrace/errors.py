@@ -1,5 +1,7 @@
 """The errors nntrace shows to a user: one line, exit code 2, never a traceback."""
 
+from collections.abc import Iterable
+
 
 class NntraceError(Exception):
     """Bad input or a wrong setting. The message says what is wrong, where, and what to do next."""
@@ -27,3 +29,11 @@ class UnknownRuleError(NntraceError):
 
 class FrameworkTooOldError(NntraceError):
     """A framework is older than what its adapter can hook into."""
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """` Did you mean …?` for the end of a message; empty when no known word is close."""
+    from difflib import get_close_matches  # wanted by few commands, and slow to load
+
+    close = get_close_matches(word, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from nntrace import __version__
-from nntrace.errors import NntraceError
+from nntrace.errors import NntraceError, suggestion
 
 BAD_INPUT: Final = 2
 INTERRUPTED: Final = 130
@@ -59,8 +59,6 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Resolve the command; an unknown name raises an error with a suggestion."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from nntrace.config import suggestion
-
             hint = suggestion(args[0], COMMANDS) or " `nntrace --help` lists the commands."
             if args[0].endswith(".py"):
                 hint = f" To trace a script: nntrace run {args[0]}"

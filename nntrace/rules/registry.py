@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
 
-from nntrace.errors import UnknownRuleError
+from nntrace.errors import UnknownRuleError, suggestion
 from nntrace.rules.rule import Rule
 
 GROUP = "nntrace.rules"
@@ -42,10 +42,12 @@ def get_rule(code: str) -> Rule:
         UnknownRuleError: no installed rule has this code or name.
     """
     wanted = code.strip().lower()
-    for rule in all_rules().values():
+    known = all_rules()
+    for rule in known.values():
         if wanted in (rule.code.lower(), rule.name):
             return rule
-    raise UnknownRuleError(f"there is no rule {code!r}. `nntrace rules` lists them.")
+    names = (rule.name for rule in known.values())
+    raise _unknown(code, suggestion(wanted.upper(), known) or suggestion(wanted, names))
 
 
 def select_rules(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Rule, ...]:
@@ -68,5 +70,11 @@ def _prefixes(given: Iterable[str], rules: tuple[Rule, ...]) -> tuple[str, ...]:
     prefixes = tuple(prefix.strip().upper() for prefix in given)
     for prefix in prefixes:
         if not prefix or not any(rule.code.startswith(prefix) for rule in rules):
-            raise UnknownRuleError(f"there is no rule {prefix!r}. `nntrace rules` lists them.")
+            codes = [rule.code for rule in rules]
+            families = dict.fromkeys(code.rstrip("0123456789") for code in codes)
+            raise _unknown(prefix, suggestion(prefix, (*families, *codes)))
     return prefixes
+
+
+def _unknown(word: str, hint: str) -> UnknownRuleError:
+    return UnknownRuleError(f"there is no rule {word!r}.{hint or ' `nntrace rules` lists them.'}")

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nntrace.config import load_config, suggestion
-from nntrace.errors import NntraceError, NotARunError
+from nntrace.config import load_config
+from nntrace.errors import NntraceError, NotARunError, suggestion
 from nntrace.manifest import Manifest
 from nntrace.runs.naming import has_label, label_of
 from nntrace.runs.urls import fetch, is_url

@@ -43,6 +43,15 @@ def test_the_configuration_gives_the_defaults(nntrace: Command, faulty: Path) ->
     assert "DAT01" not in nntrace("diagnose", faulty, "--select", "RUN03").out
 
 
+@pytest.mark.parametrize(("word", "near"), [("DATA", "DAT"), ("LSS", "LOS"), ("DAT-01", "DAT01")])
+def test_a_mistyped_selection_gets_a_suggestion(
+    nntrace: Command, faulty: Path, word: str, near: str
+) -> None:
+    result = nntrace("diagnose", faulty, "--select", word)
+    assert result.code == 2
+    assert f"there is no rule {word!r}. Did you mean {near!r}?" in result.err
+
+
 def test_codes_are_separated_by_commas_or_repeated(nntrace: Command, faulty: Path) -> None:
     options = ("--format", "json", "--select", "DAT,RUN", "--select", "LOS08", "--ignore", "DAT01")
     content = json.loads(nntrace("diagnose", faulty, *options).out)

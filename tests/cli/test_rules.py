@@ -37,12 +37,27 @@ def test_the_beginning_of_codes_lists_a_family(nntrace: Command) -> None:
     assert "DAT01" not in out
 
 
-@pytest.mark.parametrize("word", ["ACT99", "", " ", "no-such-rule", "[red]"])
+@pytest.mark.parametrize("word", ["XYZ99", "", " ", "no-such-rule", "[red]"])
 def test_an_unknown_rule_is_one_line_and_exit_2(nntrace: Command, word: str) -> None:
     result = nntrace("rules", word)
     assert result.code == 2
     assert result.err.count("\n") == 1
     assert "nntrace rules" in result.err
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [
+        ("dead-unit", "dead-units"),
+        ("Dead_Units", "dead-units"),
+        ("ACTT04", "ACT04"),
+        ("act-04", "ACT04"),
+    ],
+)
+def test_a_mistyped_rule_gets_a_suggestion(nntrace: Command, word: str, near: str) -> None:
+    result = nntrace("rules", word)
+    assert result.code == 2
+    assert result.err == f"nntrace: there is no rule {word!r}. Did you mean {near!r}?\n"
 
 
 def test_json_holds_every_declaration(nntrace: Command) -> None:
