@@ -45,6 +45,11 @@ def register_forward_hook(hook: Callable[..., None]) -> Any:
     return register(_with_keywords(hook), always_call=True)
 
 
+def forget_keywords(handle: Any) -> None:
+    """Undo the rest of `register_forward_hook`: the handle's own removal leaves it behind."""
+    getattr(module_hooks, "_global_forward_hooks_with_kwargs", {}).pop(handle.id, None)
+
+
 def _with_keywords(hook: Callable[..., None]) -> Callable[..., None]:
     """Add the keyword arguments, which older versions give only to hooks of a single module."""
 

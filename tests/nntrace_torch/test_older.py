@@ -4,6 +4,7 @@ import pytest
 import torch
 from nntrace_torch import older
 from torch import nn
+from torch.nn.modules import module as module_hooks
 
 
 class Scaled(nn.Module):
@@ -22,6 +23,7 @@ def seen(request, monkeypatch):
     handle = older.register_forward_hook(lambda module, *rest: given.append(rest))
     yield given
     handle.remove()
+    older.forget_keywords(handle)
 
 
 def test_a_hook_of_every_module_is_given_the_keyword_arguments_of_a_call(seen):
@@ -31,6 +33,14 @@ def test_a_hook_of_every_module_is_given_the_keyword_arguments_of_a_call(seen):
     assert args == (ones,)
     assert keywords == {"by": 3}
     assert output.tolist() == [3, 3]
+
+
+def test_a_hook_of_every_module_leaves_nothing_behind():
+    handle = older.register_forward_hook(lambda module, *rest: None)
+    assert module_hooks._has_any_global_hook()
+    handle.remove()
+    older.forget_keywords(handle)
+    assert not module_hooks._has_any_global_hook()
 
 
 def test_a_hook_of_every_module_is_given_no_keyword_arguments_of_a_call_that_raised(seen):

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from torch.nn.modules import module
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from nntrace_torch.older import register_forward_hook
+from nntrace_torch.older import forget_keywords, register_forward_hook
 from nntrace_torch.patching import remove_hook
 
 _FORWARD_HOOK = 1  # the index of its handle
@@ -39,7 +38,7 @@ class ModuleHooks:
         """Remove the hooks; not from within one of them."""
         for handle in self._handles:
             handle.remove()
-            _forget_keywords(handle)
+            forget_keywords(handle)
         self._handles = []
 
     def abandon(self) -> None:
@@ -50,9 +49,4 @@ class ModuleHooks:
         self.take_off()
         for handle in self._unremoved:
             remove_hook(handle)
-            _forget_keywords(handle)
-
-
-def _forget_keywords(handle: Any) -> None:
-    """Undo what `with_kwargs` registers: the handle's own removal leaves it behind."""
-    getattr(module, "_global_forward_hooks_with_kwargs", {}).pop(handle.id, None)
+            forget_keywords(handle)
