@@ -57,11 +57,18 @@ def commands() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with train.py and its runs: one really recorded, the others its copies."""
+    """A folder with train.py, its runs (one really recorded, the others its copies) and a baseline.
+
+    The commands of a page may be run in any order, and by several processes.
+    """
     folder = tmp_path_factory.mktemp("project")
     shutil.copy(ROOT / "examples" / "digits_cnn.py", folder / "train.py")
-    words = [sys.executable, "-m", "nntrace", "run", "--name", "train", "train.py", "--epochs", "2"]
-    subprocess.run(words, cwd=folder, check=True, capture_output=True)
+    nntrace = [sys.executable, "-m", "nntrace"]
+    for words in (
+        ["run", "--name", "train", "train.py", "--epochs", "2"],
+        ["diagnose", "latest", "--fail-on", "never", "--write-baseline", "known.json"],
+    ):
+        subprocess.run([*nntrace, *words], cwd=folder, check=True, capture_output=True)
     home = folder / "nntrace-runs"
     (recorded,) = home.iterdir()
     for name in ("before", "after", "seed2", "seed3"):
