@@ -4,6 +4,7 @@ Only what cannot be chance counts: a task may be easy, and its features may tell
 well without being the answer.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
@@ -16,6 +17,7 @@ from nntrace.trace.model import FloatArray, Tensor
 
 _EQUAL: Final = 1e-3  # of a column's range: the most by which values of one class may differ
 _COPIES: Final = 0.9999  # correlation of a column with the target
+_MOST_CHANCE: Final = 0.01  # of a column that tells the classes apart, over all columns
 _LEAST: Final = 8  # examples beyond the first of each class, or of a number: fewer are chance
 _STEPS_AND_FEATURES: Final = 2  # axes of an example that is a window over a series
 
@@ -153,14 +155,44 @@ def _answer(target: Tensor) -> FloatArray:
 
 
 def _constant_within(columns: FloatArray, numbers: np.ndarray, usable: np.ndarray) -> list[int]:
-    """The columns with a single value per class, if together they tell all classes apart."""
-    classes = range(int(numbers.max()) + 1)
-    first = np.array([columns[numbers == number][0] for number in classes])
+    """The column that has another value for each class, or the columns that are its one-hot row.
+
+    Many columns that each belong to one class or another are not it: of the words of a text there
+    are always some that only a few kept examples have.
+    """
+    sizes = np.bincount(numbers)
+    first = np.array([columns[numbers == number][0] for number in range(len(sizes))])
     differs = np.abs(columns - first[numbers]).max(axis=0)
     found = np.flatnonzero(usable & (differs <= _EQUAL * np.ptp(columns, axis=0)))
-    scale = np.ptp(columns[:, found], axis=0)
-    known = {tuple(np.round(row / scale / _EQUAL).tolist()) for row in first[:, found]}
-    return [int(column) for column in found] if len(known) == len(classes) else []
+    apart = np.diff(np.sort(first[:, found], axis=0), axis=0).min(axis=0)
+    alone = found[apart > _EQUAL * np.ptp(columns[:, found], axis=0)]
+    if len(alone):
+        chance = int(usable.sum()) * _by_chance(sizes)
+        return alone.tolist() if chance < _MOST_CHANCE else []
+    return _one_hot(found, first > first.min(axis=0), np.cumsum(usable))
+
+
+def _by_chance(sizes: np.ndarray) -> float:
+    """How likely a column with as many values as there are classes falls into them by chance."""
+    ways = math.lgamma(sizes.sum() + 1) - sum(math.lgamma(size + 1) for size in sizes)
+    return math.exp(math.lgamma(len(sizes) + 1) - ways)
+
+
+def _one_hot(found: np.ndarray, marks: np.ndarray, place: np.ndarray) -> list[int]:
+    """Columns in a row, each of which marks one class that no other one does.
+
+    Args:
+        found: the columns with one value per class.
+        marks: whether the value of a class is more than the least [classes, columns].
+        place: of each column among those that vary: a class may be missing in the kept examples.
+    """
+    wanted = len(marks)
+    of_one = [int(column) for column in found if marks[:, column].sum() == 1]
+    for begin in range(len(of_one) - wanted + 1):
+        row = of_one[begin : begin + wanted]
+        if place[row[-1]] - place[row[0]] == wanted - 1 and marks[:, row].any(axis=1).all():
+            return row
+    return []
 
 
 def _proportional(columns: FloatArray, answer: FloatArray, usable: np.ndarray) -> list[int]:

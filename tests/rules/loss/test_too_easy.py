@@ -31,6 +31,11 @@ def kept(role, values, dtype="float32"):
 
 CLASSES = np.arange(16) % 3
 FEATURES = np.random.default_rng(0).normal(size=(16, 5))
+# Which of 600 words each text has: some are rare, and some are met mostly in texts of one class.
+WORDS = (
+    np.random.default_rng(3).random((16, 600))
+    < np.random.default_rng(4).choice([0.02, 0.1, 0.7], (3, 600))[CLASSES]
+)
 
 
 def with_column(values):
@@ -42,6 +47,7 @@ def with_column(values):
     [
         (with_column(7.0 - CLASSES), CLASSES, "column 5 of input.0"),
         (np.column_stack([FEATURES, np.eye(3)[CLASSES]]), np.eye(3)[CLASSES], "columns 5, 6, 7 of"),
+        (np.column_stack([FEATURES, np.eye(4)[CLASSES + (CLASSES > 0)]]), CLASSES, "5, 7, 8 of"),
         (with_column(3.0 * FEATURES[:, 0] + 1.0)[:, 1:], FEATURES[:, :1], "column 4 of input.0"),
         (np.stack([FEATURES, FEATURES[::-1]], axis=1), FEATURES[:, 2], "column 2 of input.0"),
     ],
@@ -99,6 +105,8 @@ def test_a_decoder_that_was_seen_to_be_given_its_targets_is_an_error():
         ),  # tells them apart
         (with_column(CLASSES == 1), CLASSES),  # one class against the others
         (with_column(CLASSES)[:9], CLASSES[:9]),  # too few
+        (WORDS, CLASSES),  # some of 600 words are met in one class only
+        (np.column_stack([WORDS, CLASSES == 1]), CLASSES % 2),  # one of 600 that fits is chance
         (np.empty((0, 5)), np.empty(0)),
         (with_column(CLASSES), np.float64(1.0)),
         (with_column(CLASSES)[:, 5:], CLASSES),  # there is nothing else to learn from
