@@ -1,5 +1,6 @@
 """The monitor in a real terminal (tmux) on a real training, from attaching to its end."""
 
+import itertools
 import os
 import pty
 import select
@@ -56,33 +57,33 @@ def children_of(pid: int) -> list[int]:
     return [child for child, parent in pairs if parent == pid]
 
 
+_SERVERS = itertools.count()
+
+
 class Terminal:
     """A terminal of 120 × 36 in which a command runs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._started = 0
+        self._server = ""
 
     def _tmux(self, *words: str) -> str:
-        # A server of its own for each start: one that is told to end takes its time.
-        server = f"nntrace-{os.getpid()}-{self._started}"
-        command = ["tmux", "-L", server, "-f", "/dev/null", *words]
+        command = ["tmux", "-L", self._server, "-f", "/dev/null", *words]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
     def start(self, command: str) -> None:
         """Run it in a shell, which afterwards says how it ended."""
-        self.close()
-        self._started += 1
         self._open(f"cd {self.folder}; {command}; echo ended with $?; sleep 1000")
 
     def start_shell(self, command: str) -> None:
         """Type it into a shell that has job control."""
-        self.close()
-        self._started += 1
         self._open(f"cd {self.folder}; exec bash --norc --noprofile -i")
         self._tmux("send-keys", command, "Enter")
 
     def _open(self, shell: str) -> None:
+        self.close()
+        # Not the name of an earlier test's server: one that is told to end takes its time.
+        self._server = f"nntrace-{os.getpid()}-{next(_SERVERS)}"
         self._tmux("new-session", "-d", "-s", "0", "-x", "120", "-y", "36", shell)
 
     def press(self, *keys: str) -> None:
@@ -106,7 +107,8 @@ class Terminal:
         until(lambda: words not in self.screen, lambda: f"still {words!r} in\n{self.screen}")
 
     def close(self) -> None:
-        self._tmux("kill-server")
+        if self._server:
+            self._tmux("kill-server")
 
 
 @pytest.fixture
