@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+IS_2_4 = torch.__version__.startswith("2.4.")
 KNOWS_SHAPES = hasattr(torch.ones(1, requires_grad=True).exp().grad_fn, "_input_metadata")
 
 shapes_in_graphs = pytest.mark.skipif(

@@ -212,8 +212,8 @@ class _Mark:
         return type(None), ()
 
 
-# wrapt's classes are generic for type checkers only: they cannot be subscripted.
-class _WatchedMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
+# For type checkers wrapt's classes are generic; at run time they cannot be given a type in `[]`.
+class _WatchedMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # as said above
     """A watched function that was read from an object or a class."""
 
     def __copy__(self) -> Any:
@@ -229,7 +229,7 @@ class _WatchedMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
         return plain.__reduce_ex__(protocol)
 
 
-class _Watched(wrapt.FunctionWrapper):  # type: ignore[type-arg]
+class _Watched(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # as above
     """A jitted function that is copied and pickled as it would be without nntrace.
 
     Args:
