@@ -74,6 +74,12 @@ def test_importing_the_core_does_not_bring_the_traced_side_to_the_reading_side()
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_traced_pytorch_program_does_not_pay_for_the_experiments_of_a_check():
+    experiment = "nntrace_torch.probes.rates"
+    code = f"import sys, nntrace_torch.adapter; assert {experiment!r} not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_the_import_contracts_hold():
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     done = subprocess.run(

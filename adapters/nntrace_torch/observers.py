@@ -196,6 +196,6 @@ class Observers:
         experiment = self._recorder.experiment
         if experiment is None:
             return []
-        from nntrace_torch.probes import Interposer
+        from nntrace_torch.probes.interposer import Interposer
 
         return Interposer(self._recorder, experiment, self.replayer).install()

@@ -1,5 +1,4 @@
-"""The experiments that `nntrace check` carries out on a PyTorch program in child processes."""
+"""The experiments that `nntrace check` carries out on a PyTorch program in child processes.
 
-from nntrace_torch.probes.interposer import Interposer
-
-__all__ = ["Interposer"]
+The package imports none of its modules: a traced run needs only a few of them.
+"""
