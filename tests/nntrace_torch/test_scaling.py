@@ -145,7 +145,30 @@ def test_two_optimizers_under_one_scaler_are_unscaled_and_skipped_each_for_itsel
     trace = trace_here(program)
     assert trace.steps.optimizer == ("SGD", "SGD.2") * 3
     assert trace.steps.skipped.tolist() == [False, False, False, True, False, False]
+    assert trace.steps.loss_scale.tolist() == [SCALE] * 4 + [SCALE / 2] * 2
     assert not (trace.series("param_grad", "nonfinite_fraction") > 0).any()
+
+
+def test_an_overflow_that_a_second_optimizer_clips_and_skips_is_no_broken_gradient(trace_here):
+    def program():
+        torch.manual_seed(0)
+        one, other = nn.Linear(4, 3), nn.Linear(4, 3)
+        models = [(m, torch.optim.SGD(m.parameters(), lr=0.1)) for m in (one, other)]
+        shared = scaler()
+        for step in range(3):
+            hidden, size = one(torch.randn(6, 4)), 3e38 if step == 1 else 1.0
+            loss = hidden.square().mean() + other(torch.randn(6, 4)).square().mean() * size
+            shared.scale(loss).backward()
+            for model, optimizer in models:
+                shared.unscale_(optimizer)
+                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                shared.step(optimizer)
+                optimizer.zero_grad()
+            shared.update()
+
+    trace = trace_here(program)
+    assert trace.steps.skipped.tolist() == [False, False, False, True, False, False]
+    assert not trace.events_of("origin")
 
 
 def test_scaling_without_end_keeps_no_losses(trace_here, monkeypatch):

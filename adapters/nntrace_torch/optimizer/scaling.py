@@ -42,6 +42,7 @@ class LossScaling:
         guard = self._recorder.guard
         return [
             after(GradScaler, "scale", guard(self._scaled)),
+            before(GradScaler, "unscale_", guard(self._uses)),
             before(GradScaler, "step", guard(self._step_begins)),
             after(GradScaler, "step", guard(self._step_ended)),
         ]
@@ -84,9 +85,7 @@ class LossScaling:
     def _scaled(self, result: Any, scaler: GradScaler, outputs: Any, *args: Any) -> None:
         if not scaler.is_enabled():
             return
-        self._scaler = weakref.ref(scaler)
-        self.is_used = True
-        self.used()
+        self._uses(scaler)
         if isinstance(result, torch.Tensor):
             result, outputs = (result,), (outputs,)
         if not isinstance(result, (list, tuple)) or not isinstance(outputs, (list, tuple)):
@@ -95,10 +94,16 @@ class LossScaling:
             if isinstance(scaled, torch.Tensor) and len(self._losses) < _MAX_LOSSES:
                 self._losses[id(scaled)] = (weakref.ref(scaled), original.detach())
 
-    def _step_begins(self, scaler: GradScaler, optimizer: Optimizer, *args: Any, **kw: Any) -> None:
-        self._pending = weakref.ref(optimizer)
+    def _uses(self, scaler: GradScaler, *args: Any, **kwargs: Any) -> None:
+        """Also the second optimizer after one backward pass has gradients of a scaled loss."""
+        if scaler.is_enabled():
+            self._scaler = weakref.ref(scaler)
         self.is_used = True
         self.used()
+
+    def _step_begins(self, scaler: GradScaler, optimizer: Optimizer, *args: Any, **kw: Any) -> None:
+        self._pending = weakref.ref(optimizer)
+        self._uses(scaler)
 
     def _step_ended(
         self, result: Any, scaler: GradScaler, optimizer: Optimizer, *args: Any, **kwargs: Any
