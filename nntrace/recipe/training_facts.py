@@ -3,13 +3,8 @@
 import numpy as np
 
 from nntrace.recipe.step import Fact, State
-from nntrace.rules.common.chance import (
-    Chance,
-    chance_losses,
-    comparable_function,
-    function_loss,
-    training_batches,
-)
+from nntrace.rules.common.beside_chance import BesideChance, comparable_function
+from nntrace.rules.common.chance import Chance, training_batches
 from nntrace.rules.common.layers import (
     columns,
     first_finite,
@@ -293,11 +288,9 @@ def still_falling(trace: Trace) -> Fact | None:
 
 def _against_chance(trace: Trace) -> tuple[float, Chance] | None:
     """The loss at the end, and the lowest that a constant prediction reaches; None if unknown."""
-    batches = training_batches(trace)
-    function, reason = comparable_function(trace, batches)
-    chances = () if reason else chance_losses(function, batches)
-    series = function_loss(trace, batches)
-    positive = [chance for chance in chances if chance.value > 0.0]
+    loss = BesideChance(trace, training_batches(trace))
+    series = loss.series
+    positive = [chance for chance in loss.chances if chance.value > 0.0 and not loss.unknown]
     if not positive or len(series) < _FEW_STEPS or series.nonfinite_from is not None:
         return None
     level = median(series.value[-_tenth(series) :])

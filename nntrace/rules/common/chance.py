@@ -5,14 +5,13 @@ result if too little is known.
 """
 
 from collections import Counter
-from collections.abc import Container, Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from math import hypot
 
 import numpy as np
 
-from nntrace.rules.common.framework import speaks_keras
-from nntrace.rules.common.loss_course import LossSeries, loss_series
+from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Location
 from nntrace.schema import EventKind, Role
@@ -117,66 +116,6 @@ def loss_location(trace: Trace, function: str) -> Location | None:
             source = event.payload.get("source")
             return Location(str(file), line, str(source) if source else None)
     return None
-
-
-def comparable_function(trace: Trace, batches: Iterable[Batch]) -> tuple[str, str]:
-    """The run's only loss function, and the reason why it cannot be compared with chance, or ""."""
-    functions = loss_functions(batches)
-    if len(functions) != 1:
-        called = ", ".join(functions)
-        return "", f"several loss functions: {called}" if called else "no known loss function"
-    function = functions[0]
-    if function not in CROSS_ENTROPY | BINARY | SQUARED_ERROR:
-        return function, f"the chance value of `{function}` is not known"
-    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
-    reductions = {call.get("reduction") for call in calls if call.get("function") == function}
-    if reductions - {None, "mean"}:
-        return function, f"`{function}` does not average over the batch"
-    # PyTorch divides the weighted sum of a cross-entropy by the weights, Keras by the examples.
-    if speaks_keras(trace) and any(call.get("weighted") for call in calls):
-        return function, f"`{function}` weights its examples"
-    return function, ""
-
-
-def function_loss(trace: Trace, batches: Iterable[Batch]) -> LossSeries:
-    """The loss function's own values: of every step, if backward was called on them.
-
-    Otherwise (scaled, summed with penalties, accumulated) of the sampled steps only. If the
-    function's own values are not known at all, the recorded losses. Steps of optimizers that never
-    step on the function are left out: the loss of an actor is not its critic's.
-    """
-    known = {
-        batch.step: batch.loss_value
-        for batch in batches
-        if batch.loss_value is not None and np.isfinite(batch.loss_value)
-    }
-    every = loss_series(trace)
-    if not known:
-        return every
-    every = _of_optimizers(trace, every, known)
-    common = [i for i, step in enumerate(every.step) if int(step) in known]
-    if common:
-        own = np.array([known[int(step)] for step in every.step[common]])
-        same = np.isclose(every.value[common], own, rtol=0.01, atol=1e-6)
-        if same.mean() >= 0.9:
-            return every
-    steps = sorted(known)
-    return LossSeries(
-        np.array(steps, dtype=np.int64),
-        np.array([known[step] for step in steps], dtype=np.float64),
-        every.nonfinite_from,
-        every.optimizers,
-    )
-
-
-def _of_optimizers(trace: Trace, every: LossSeries, known: Container[int]) -> LossSeries:
-    """The losses of the optimizers that made the known steps."""
-    if every.optimizers < 2:
-        return every
-    names = dict(zip(trace.steps.step.tolist(), trace.steps.optimizer, strict=True))
-    users = {name for step, name in names.items() if step in known}
-    own = [names[step] in users for step in every.step.tolist()]
-    return replace(every, step=every.step[own], value=every.value[own])
 
 
 def label_totals(batches: Iterable[Batch]) -> Counter[int]:

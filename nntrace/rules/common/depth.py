@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from nntrace.rules.common.layers import BoolArray, Link
-from nntrace.rules.common.signals import lasting, median
+from nntrace.rules.common.signals import column_medians, lasting
 from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
@@ -57,7 +57,7 @@ def reference(links: Sequence[Link], values: FloatArray) -> FloatArray:
     layers = [i for i, link in enumerate(links) if link.is_affine or link.is_norm]
     first = values[:, layers[:2]]
     first = np.where(first > 0, first, np.nan)
-    return np.array([median(row) for row in first])
+    return column_medians(first.T)
 
 
 def until_end(holds: BoolArray, judged: BoolArray) -> int | None:

@@ -7,16 +7,10 @@ import math
 
 import numpy as np
 
+from nntrace.rules.common.beside_chance import BesideChance
 from nntrace.rules.common.calls import loss_calls
-from nntrace.rules.common.chance import (
-    Chance,
-    batches_of_last_phase,
-    chance_losses,
-    comparable_function,
-    function_loss,
-    training_batches,
-)
-from nntrace.rules.common.loss_course import LossSeries, falls_steadily, steps_at_full_rate
+from nntrace.rules.common.chance import batches_of_last_phase, training_batches
+from nntrace.rules.common.loss_course import falls_steadily, steps_at_full_rate
 from nntrace.rules.common.signals import median, window_medians
 from nntrace.trace import Trace
 
@@ -28,17 +22,17 @@ _OF_EACH = 50  # targets of each class, on average, that are few: a hundred step
 _OF_EACH_UNEVEN = 300  # the same if classes are as uneven as words
 
 
-def has_just_learnt_frequencies(series: LossSeries, chances: tuple[Chance, ...]) -> bool:
+def has_just_learnt_frequencies(loss: BesideChance) -> bool:
     """Whether the loss has only recently reached the entropy of uneven labels.
 
     Recently: it has not been there five times as long as it took to get there. A network learns how
     frequent each label is before it learns what labels depend on. Language models stay at the
     frequencies of their tokens for a while, then leave them.
     """
-    levels = [chance.value for chance in chances]
+    levels = [chance.value for chance in loss.chances]
     if len(levels) < 2 or min(levels) * _ABOUT > max(levels):
         return False
-    windows = window_medians(series.value, _WINDOWS)
+    windows = window_medians(loss.series.value, _WINDOWS)
     there = np.flatnonzero(windows <= _ABOUT * min(levels))
     return bool(len(there) and len(windows) < (1 + _TIMES) * there[0])
 
@@ -49,24 +43,16 @@ def is_no_better_than_chance(trace: Trace, *, least: int = 20, tolerance: float 
     False if that is unknown. A loss that started far above chance may have fallen without anything
     having been learned yet.
     """
-    batches = training_batches(trace)
-    function, reason = comparable_function(trace, batches)
-    series = function_loss(trace, batches)
-    levels = [chance.value for chance in chance_losses(function, batches)]
-    if reason or not levels or len(series) < least:
+    loss = BesideChance(trace, training_batches(trace))
+    if loss.lowest is None or len(loss.series) < least:
         return False
-    half = series.value[2 * series.step >= sum(series.span)]
-    return median(half) >= (1.0 - tolerance) * min(levels)
+    return median(loss.series.second_half.value) >= (1.0 - tolerance) * loss.lowest
 
 
 def is_on_its_way(trace: Trace) -> bool:
     """Whether the loss has only recently reached the level of the label frequencies, if known."""
-    batches = training_batches(trace)
-    function, reason = comparable_function(trace, batches)
-    if reason or not is_no_better_than_chance(trace):
-        return False
-    chances = chance_losses(function, batches)
-    return has_just_learnt_frequencies(function_loss(trace, batches), chances)
+    loss = BesideChance(trace, training_batches(trace))
+    return is_no_better_than_chance(trace) and has_just_learnt_frequencies(loss)
 
 
 def has_seen_few_of_each(trace: Trace) -> bool:
@@ -74,14 +60,12 @@ def has_seen_few_of_each(trace: Trace) -> bool:
 
     The frequencies of uneven classes are learned first, and what they depend on later.
     """
-    batches = batches_of_last_phase(trace)
-    function, _ = comparable_function(trace, batches)
-    levels = [chance.value for chance in chance_losses(function, batches)]
-    if not levels:
+    loss = BesideChance(trace, batches_of_last_phase(trace))
+    if not loss.chances:
         return False
-    least = _OF_EACH if min(levels) * _UNEVEN > max(levels) else _OF_EACH_UNEVEN
+    least = _OF_EACH_UNEVEN if _is_uneven(loss) else _OF_EACH
     for call in loss_calls(trace):
-        if call.function == function and call.classes and call.target_shape:
+        if call.function == loss.function and call.classes and call.target_shape:
             targets = steps_at_full_rate(trace) * math.prod(call.target_shape)
             return call.target_shape != call.shape and targets < least * call.classes
     return False
@@ -93,10 +77,13 @@ def goes_below_frequencies(trace: Trace, *, tolerance: float = 0.03) -> bool:
     What is left of such a loss depends on the data, and may be nearly all of it: a share of the
     first loss says little.
     """
-    batches = batches_of_last_phase(trace)
-    function, reason = comparable_function(trace, batches)
-    levels = [chance.value for chance in chance_losses(function, batches)]
-    if reason or not levels or min(levels) * _UNEVEN > max(levels) or not falls_steadily(trace):
+    loss = BesideChance(trace, batches_of_last_phase(trace))
+    if loss.lowest is None or not _is_uneven(loss) or not falls_steadily(trace):
         return False
-    values = function_loss(trace, batches).value
-    return median(values[len(values) // 2 :]) < (1.0 - tolerance) * min(levels)
+    return median(loss.series.second_half.value) < (1.0 - tolerance) * loss.lowest
+
+
+def _is_uneven(loss: BesideChance) -> bool:
+    """Whether the entropy of the labels is clearly below the logarithm of their number."""
+    levels = [chance.value for chance in loss.chances]
+    return min(levels) * _UNEVEN <= max(levels)

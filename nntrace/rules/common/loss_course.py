@@ -1,6 +1,6 @@
 """The course of the loss: the series that a rule may judge, and whether it falls."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -44,6 +44,22 @@ class LossSeries:
     def span(self) -> tuple[int, int]:
         """The first and the last step."""
         return (int(self.step[0]), int(self.step[-1])) if len(self) else (0, 0)
+
+    @property
+    def start(self) -> float:
+        """The level at the start: the median of the first tenth, ten losses at most."""
+        return median(self.value[: max(1, min(10, len(self) // 10))])
+
+    @property
+    def end(self) -> float:
+        """The level at the end: the median of the last fifth."""
+        return median(self.value[-max(1, len(self) // 5) :])
+
+    @property
+    def second_half(self) -> "LossSeries":
+        """The losses of the second half of the steps, however densely these were sampled."""
+        half = 2 * self.step >= sum(self.span)
+        return replace(self, step=self.step[half], value=self.value[half])
 
 
 def loss_series(trace: Trace) -> LossSeries:
@@ -104,12 +120,10 @@ def remaining_loss(trace: Trace) -> float:
     NaN if it is unknown: there is no loss, one ended as NaN, or several optimizers take turns.
     """
     series = loss_series(trace)
-    values = series.value
-    if len(values) < 2 or series.nonfinite_from is not None or series.optimizers > 1:
+    if len(series) < 2 or series.nonfinite_from is not None or series.optimizers > 1:
         return float("nan")
-    start = median(values[: max(1, min(10, len(values) // 10))])
-    end = median(values[-max(1, len(values) // 5) :])
-    return 1 - (start - end) / abs(start) if start else float("nan")
+    start = series.start
+    return 1 - (start - series.end) / abs(start) if start else float("nan")
 
 
 def is_still_learning(trace: Trace) -> bool:
@@ -120,10 +134,10 @@ def is_still_learning(trace: Trace) -> bool:
     """
     if not remaining_loss(trace) <= _UNDER_WAY:
         return False
-    values = loss_series(trace).value
-    if len(values) >= _SHORT or not trend_z(values) < -_ERRORS:
+    series = loss_series(trace)
+    if len(series) >= _SHORT or not trend_z(series.value) < -_ERRORS:
         return falls_steadily(trace)
-    return trend_z(values[len(values) // 2 :]) < -_LIKELY
+    return trend_z(series.second_half.value) < -_LIKELY
 
 
 def falls_steadily(trace: Trace) -> bool:
@@ -134,7 +148,7 @@ def falls_steadily(trace: Trace) -> bool:
     series = loss_series(trace)
     if unjudgeable(series, 2) is not None:
         return False
-    return trend_z(series.value[len(series) // 2 :]) < -_ERRORS
+    return trend_z(series.second_half.value) < -_ERRORS
 
 
 def late_agreement(trace: Trace) -> float:
@@ -161,12 +175,12 @@ def falls_without_end(trace: Trace, faster: float) -> bool:
     In the last quarter of the run it must fall at least `faster` times as much as in the second, or
     lie a million times as far below zero as it began above or below.
     """
-    values = loss_series(trace).value
-    if len(values) < _LEAST_LOSSES:
+    series = loss_series(trace)
+    if len(series) < _LEAST_LOSSES:
         return False
-    levels = [median(part) for part in np.array_split(values, 4)]
+    levels = [median(part) for part in np.array_split(series.value, 4)]
     falls = np.diff(levels)
-    start = abs(median(values[: max(1, min(10, len(values) // 10))])) + 1.0
+    start = abs(series.start) + 1.0
     fast = falls[-1] <= faster * falls[0] or levels[-1] < -_BOTTOMLESS * start
     return bool(levels[-1] < 0.0 and (falls < 0.0).all() and fast)
 

@@ -7,6 +7,7 @@ from nntrace.rules.finding import Location
 from nntrace.schema import EventKind
 from nntrace.trace import Site, Trace
 
+ADAM_WANTS_LESS = "Adam wants rates some tens of times smaller than SGD."
 CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")  # settings of Keras' optimizers
 
 

@@ -29,6 +29,11 @@ def median(values: npt.ArrayLike) -> float:
     return float(np.median(usable)) if len(usable) else float("nan")
 
 
+def column_medians(values: FloatArray) -> FloatArray:
+    """[columns]: the median of the finite values of each column; NaN for one that has none."""
+    return np.array([median(column) for column in values.T])
+
+
 def span(steps: npt.ArrayLike) -> tuple[int, int]:
     """The lowest and the highest step; (0, 0) if there are none."""
     array = np.asarray(steps)

@@ -15,7 +15,7 @@ from nntrace.rules.common.layers import first_with_weight, is_embedding
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.signals import finite, median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
-from nntrace.rules.numerics.origins import origins
+from nntrace.rules.numerics.origins import located_origins
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
@@ -130,7 +130,7 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
                 evidence={"given": str(given), "index": index if isinstance(index, list) else []},
             )
             return
-    origin = next((o for o in origins(trace) if o.where != "unknown"), None)
+    origin = next(iter(located_origins(trace)), None)
     first = None if origin is None else origin.step
     # An operation outside all modules, in a program with one model, prepared the data.
     is_preparation = (

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from nntrace.rules.common.chance import comparable_function, function_loss, training_batches
+from nntrace.rules.common.beside_chance import BesideChance
+from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.payloads import count, number, place, text
 from nntrace.rules.common.signals import median
@@ -159,10 +160,9 @@ def train_eval_inconsistent(
     if not any(count(payload, "norm_active") for payload in modes):
         yield Skipped("the model has no batch norm that was active in training")
         return
-    batches = training_batches(trace)
-    function, reason = comparable_function(trace, batches)
-    series = function_loss(trace, batches)
-    if skipped := Skipped(reason) if reason else unjudgeable(series, _RECENT):
+    loss = BesideChance(trace, training_batches(trace))
+    function, series = loss.function, loss.series
+    if skipped := Skipped(loss.unknown) if loss.unknown else unjudgeable(series, _RECENT):
         yield skipped
         return
     judged = [

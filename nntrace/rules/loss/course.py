@@ -11,6 +11,7 @@ from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.passes import makes_targets
 from nntrace.rules.common.signals import (
     MAD_TO_STD,
+    finite,
     least_around,
     median,
     noise_scale,
@@ -131,8 +132,8 @@ def loss_oscillating(
     if turns_of := _take_turns(trace):
         yield Skipped(f"two {turns_of} take turns: their losses differ")
         return
-    values = series.value[len(series) // 2 :]
-    change = np.diff(values)
+    half = series.second_half
+    values, change = half.value, np.diff(half.value)
     turns = float(np.mean(change[1:] * change[:-1] < 0.0))
     size, level = median(np.abs(change)), median(values)
     # Two standard errors beyond the share that noise reverses (two thirds): short runs need more.
@@ -146,7 +147,7 @@ def loss_oscillating(
     yield Finding(
         f"the loss goes up and down by {size:.3g} around {level:.3g}: {turns:.0%} of its changes "
         f"reverse the one before, while it moved by {moved:.2g} over {len(values)} steps.",
-        steps=(int(series.step[len(series) // 2]), series.span[1]),
+        steps=half.span,
         evidence={"alternating": turns, "change": size, "level": level, "progress": moved},
     )
 
@@ -180,7 +181,7 @@ def still_improving(
     if trace.status is RunStatus.RUNNING:
         yield Skipped("the run is still going on")
         return
-    rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
+    rates = finite(trace.steps.lr)
     if len(rates) and rates[-1] < 0.2 * rates.max():
         return
     last = series.value[-(len(series) // 4) :]

@@ -5,11 +5,9 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.beside_chance import BesideChance
 from nntrace.rules.common.calls import REGRESSION, loss_calls
 from nntrace.rules.common.chance import (
-    chance_losses,
-    comparable_function,
-    function_loss,
     label_totals,
     loss_inputs,
     loss_location,
@@ -118,41 +116,40 @@ def underfitting(
     good as the noise in the labels allows, so this is information, never a warning.
     Source: Karpathy's Recipe, step 3 (overfit first); "37 reasons", 23 and 26.
     """
-    batches = training_batches(trace)
-    function, reason = comparable_function(trace, batches)
-    chances = chance_losses(function, batches)
-    series = function_loss(trace, batches)
-    unseen = [
-        one
-        for passes in unseen_data(trace).values()
-        for one in passes
-        if one.loss is not None and (one.function in (None, function))
-    ]
-    if skipped := Skipped(reason) if reason else unjudgeable(series, 20):
+    loss = BesideChance(trace, training_batches(trace))
+    if skipped := Skipped(loss.unknown) if loss.unknown else unjudgeable(loss.series, 20):
         yield skipped
         return
-    if not chances or not unseen or len(trace.steps) < steps:
+    chance, unseen = (
+        loss.lowest,
+        [
+            one.loss
+            for passes in unseen_data(trace).values()
+            for one in passes
+            if one.loss is not None and one.function in (None, loss.function)
+        ],
+    )
+    if chance is None or not unseen or len(trace.steps) < steps:
         yield Skipped(
             f"needs {steps} steps, an evaluation loss, and a loss function whose "
             "chance value is known"
         )
         return
-    half = series.value[len(series) // 2 :]
-    end = median(half[len(half) // 2 :])
-    early = median(half[: len(half) // 2])
-    chance = min(one.value for one in chances)
-    error = median_error(noise_scale(half), len(half) // 2, len(half) // 2)
-    is_flat = trend_z(half) > -3.0 and early - end < max(0.02 * early, 3.0 * error)
+    half = loss.series.second_half
+    middle = len(half) // 2
+    early, end = median(half.value[:middle]), median(half.value[middle:])
+    error = median_error(noise_scale(half.value), middle, middle)
+    is_flat = trend_z(half.value) > -3.0 and early - end < max(0.02 * early, 3.0 * error)
     if not is_flat or not level * chance < end < 0.97 * chance:
         return
-    last = unseen[-1].loss or 0.0
+    last = unseen[-1]
     if last > (1.0 + gap) * end:
         return
     norms = trace.steps.grad_norm
     yield Finding(
         f"the training loss has stayed at {end:.3g} ({end / chance:.0%} of chance) over the last "
         f"half, and the evaluation loss is {last:.3g}: the model does not fit its training data.",
-        steps=(int(series.step[len(series) // 2]), series.span[1]),
+        steps=half.span,
         evidence={
             "training_loss": end,
             "evaluation_loss": last,
@@ -190,7 +187,6 @@ def metric_task_mismatch(
     Source: "37 reasons", 28 (the metric); Karpathy's Recipe, step 2 (a metric people understand).
     """
     metrics = {n: v for n, (_, v) in logged(trace, "acc").items() if len(v) >= values}
-    batches = training_batches(trace)
     functions = {batch.loss_function for given in loss_inputs(trace).values() for batch in given}
     # Some traces only hold the arguments of the first of several losses in a step.
     functions |= {call.function for call in loss_calls(trace)} if functions else set()
@@ -208,17 +204,16 @@ def metric_task_mismatch(
             location=loss_location(trace, only),
         )
         return
-    function, reason = comparable_function(trace, batches)
     if only is None:
-        reason = "several loss functions: which one the accuracy belongs to is not known"
-    chances = chance_losses(function, batches)
-    totals = label_totals(batches)
-    if reason or not chances or totals.total() < _LEAST_LABELS or len(totals) < 2:
-        yield Skipped(reason or "too few labels were seen to know what accuracy guessing reaches")
+        yield Skipped("several loss functions: which one the accuracy belongs to is not known")
         return
-    loss = function_loss(trace, batches).value
-    level = median(loss[-max(1, len(loss) // 5) :])
-    chance = min(one.value for one in chances)
+    batches = training_batches(trace)
+    loss, totals = BesideChance(trace, batches), label_totals(batches)
+    level, chance = loss.series.end, loss.lowest
+    if chance is None or totals.total() < _LEAST_LABELS or len(totals) < 2:
+        few = "too few labels were seen to know what accuracy guessing reaches"
+        yield Skipped(loss.unknown or few)
+        return
     guessing = max(totals.values()) / totals.total()
     if level > learned * chance or above_chance * guessing > 0.9:
         return
@@ -231,7 +226,7 @@ def metric_task_mismatch(
             f"{compared} always answering the most frequent class ({guessing:.0%}).",
             steps=span(trace.steps.step),
             evidence={"metric": name, "value": late, "guessing": guessing, "loss": level},
-            location=loss_location(trace, function),
+            location=loss_location(trace, loss.function),
         )
     elif belied := belied_accuracy(trace, totals):
         yield Finding(
@@ -240,7 +235,7 @@ def metric_task_mismatch(
             "least 0.69.",
             steps=span(trace.steps.step),
             evidence=belied._asdict(),
-            location=loss_location(trace, function),
+            location=loss_location(trace, loss.function),
             advice="Look at what the metric compares: labels of shape (N, 1) with classes of shape "
             "(N,) compare each example with all others (reshape one of them), probabilities must "
             "be turned into classes first.",

@@ -6,14 +6,8 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.activations.variation import alike_from
-from nntrace.rules.common.chance import (
-    Chance,
-    batches_of_last_phase,
-    chance_losses,
-    comparable_function,
-    function_loss,
-    loss_location,
-)
+from nntrace.rules.common.beside_chance import BesideChance
+from nntrace.rules.common.chance import Chance, batches_of_last_phase, loss_location
 from nntrace.rules.common.frequencies import has_just_learnt_frequencies, has_seen_few_of_each
 from nntrace.rules.common.loss_course import (
     LossSeries,
@@ -84,54 +78,65 @@ def stuck_at_chance(
     Source: Karpathy's Recipe, step 2 (input-independent baseline); "37 reasons", 2 and 3.
     """
     full_rate_steps = steps_at_full_rate(trace)
-    batches = batches_of_last_phase(trace)
-    function, reason = comparable_function(trace, batches)
-    chances = chance_losses(function, batches)
-    series = function_loss(trace, batches)
+    loss = BesideChance(trace, batches_of_last_phase(trace))
     ignored = alike_from(trace, alike)
     needed = steps if ignored is None else few_steps
-    if reason:
-        yield Skipped(reason)
+    if loss.unknown:
+        yield Skipped(loss.unknown)
         return
     if full_rate_steps < needed:
         yield too_few(f"needs {needed} steps after the warm-up, has {full_rate_steps}")
         return
-    if skipped := unjudgeable(series, _LEAST_LOSSES):
+    if skipped := unjudgeable(loss.series, _LEAST_LOSSES):
         yield skipped
         return
-    if not chances:
-        yield Skipped(f"too little is known of the targets of `{function}`")
+    if not loss.chances:
+        yield Skipped(f"too little is known of the targets of `{loss.function}`")
         return
-    half = series.value[2 * series.step >= sum(series.span)]
-    level = median_of_means(half)
-    chance = min(chances, key=lambda c: abs(level - c.value))
-    error = median_error(noise_scale(half), len(half))
+    half = loss.series.second_half.value
+    level, error = median_of_means(half), median_error(noise_scale(half), len(half))
+    chance = min(loss.chances, key=lambda c: abs(level - c.value))
     if error > tolerance * chance.value:
         yield Skipped(f"the loss is too noisy (± {error:.2g}) to tell it from chance")
         return
-    at_chance = _near(level, chance, tolerance) and not _still_falls(trace, half, chance)
-    sits = at_chance and full_rate_steps >= steps
+    sits = full_rate_steps >= steps and _near(level, chance, tolerance)
+    sits = sits and not _still_falls(trace, half, chance)
     if ignored is not None:
         lowest, highest = (1.0 - below) * chance.value, (1.0 + 3.0 * tolerance) * chance.value
         sits |= lowest <= level <= highest and not is_still_learning(trace)
     if not sits:
-        yield from at_chance_on_unseen_data(trace, function, chances, series)
-        return
-    if _others_come_down(trace, function):
-        return
-    since = _since_when(series, chance, 2.0 * tolerance)
-    is_sure = len(trace.steps) >= 2 * steps
-    early = has_just_learnt_frequencies(series, chances) or has_seen_few_of_each(trace)
-    yield Finding(
+        yield from at_chance_on_unseen_data(trace, loss)
+    elif not _others_come_down(trace, loss.function):
+        since = _since_when(loss.series, chance, 2.0 * tolerance)
+        severity = Severity.ERROR if len(trace.steps) >= 2 * steps else Severity.WARNING
+        yield _stuck(loss, chance, level, since, severity, ignored)
+
+
+def _stuck(
+    loss: BesideChance,
+    chance: Chance,
+    level: float,
+    since: int,
+    severity: Severity,
+    ignored: tuple[Site, float] | None,
+) -> Finding:
+    """The finding on a loss at `level`, near `chance` since a step.
+
+    Args:
+        severity: unless it is too early to judge.
+        ignored: the layer from which on examples are alike, and how alike they are, if they are.
+    """
+    early = has_just_learnt_frequencies(loss) or has_seen_few_of_each(loss.trace)
+    return Finding(
         f"the loss has been at {level:.4g} since step {since}, which is what a model reaches "
         f"that ignores its input ({chance.name} = {chance.value:.4g})"
         + ("." if ignored is None else f"; {_in_words(*ignored)}."),
-        steps=(since, series.span[1]),
-        severity=Severity.INFO if early else Severity.ERROR if is_sure else Severity.WARNING,
+        steps=(since, loss.series.span[1]),
+        severity=Severity.INFO if early else severity,
         advice=_TRAIN_ON if early else "",
         evidence={"level": level, "chance": chance.value, "chance_is": chance.name}
         | ({} if ignored is None else {"alike_from": ignored[0].path, "between": ignored[1]}),
-        location=loss_location(trace, function),
+        location=loss_location(loss.trace, loss.function),
     )
 
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.beside_chance import function_loss
 from nntrace.rules.common.calls import loss_calls
 from nntrace.rules.common.chance import (
     BINARY,
     CROSS_ENTROPY,
-    function_loss,
     loss_functions,
     loss_inputs,
     loss_location,

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.beside_chance import comparable_function
 from nntrace.rules.common.chance import (
     SQUARED_ERROR,
     Chance,
     chance_losses,
-    comparable_function,
     loss_location,
     loss_site,
     target_variance,

@@ -4,13 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from nntrace.rules.common.chance import (
-    Chance,
-    comparable_function,
-    function_loss,
-    loss_location,
-    training_batches,
-)
+from nntrace.rules.common.beside_chance import comparable_function, function_loss
+from nntrace.rules.common.chance import Chance, loss_location, training_batches
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.loss_course import LossSeries, steps_at_full_rate
 from nntrace.rules.common.payloads import place, text
@@ -136,7 +131,7 @@ def _course(
     first = first_loss(batches, float(series.value[0]))
     if first is None or first < _FRESH * chance.value:
         return Skipped("the first loss is not that of an untrained model")
-    level = median(series.value[-max(1, len(series) // 5) :])
+    level = series.end
     if level < 0.0:
         return Skipped("the loss is negative: what knowing nothing costs is no measure for it")
     if _examples_seen(batches) < seen:

@@ -5,12 +5,10 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.beside_chance import BesideChance
 from nntrace.rules.common.chance import (
     SQUARED_ERROR,
     batches_of_last_phase,
-    chance_losses,
-    comparable_function,
-    function_loss,
     loss_location,
     target_growth,
     targets_run_away,
@@ -88,46 +86,48 @@ def loss_not_decreasing(
     if full_rate_steps < steps:
         yield too_few(f"needs {steps} steps after the warm-up, has {full_rate_steps}")
         return
-    values = series.value
-    batches = batches_of_last_phase(trace)
-    function, unknown = comparable_function(trace, batches)
-    chances = [] if unknown else [chance.value for chance in chance_losses(function, batches)]
-    noise = noise_scale(values)
-    window = max(1, len(values) // 10)
-    heads = [min(count, window) for count in _HEADS]
-    start, best = float(np.median(values[: heads[0]])), float(window_medians(values, 10).min())
-    level = _level(series)
-    dropped_at_once = float(values[0]) - best > 1.5 * errors * noise
-    start = max(start, float(values[0])) if dropped_at_once else start
-    progress = start - best
-    is_certain = (
-        dropped_at_once
-        or any(
-            np.median(values[:head]) - best > errors * median_error(noise, head, window)
-            for head in heads
-        )
-        or trend_z(values) < -(errors if chances else errors / 2)
-    )
-    if (is_certain and progress > improvement * abs(start)) or inputs_win(trace):
+    loss = BesideChance(trace, batches_of_last_phase(trace))
+    start, best, is_certain = _progress(series, errors)
+    is_certain |= trend_z(series.value) < -(errors / 2 if loss.lowest is None else errors)
+    if (is_certain and start - best > improvement * abs(start)) or inputs_win(trace):
         return
-    if chances and _level(function_loss(trace, batches)) < _LEARNED * min(chances):
+    if loss.lowest is not None and loss.series.end < _LEARNED * loss.lowest:
         return
-    half = len(values) // 2
+    noise, level, half = noise_scale(series.value), series.end, len(series) // 2
     unseen = errors * median_error(noise, half, half)
-    if unseen > hidden * abs(median(values)) and level - start <= unseen:
+    if unseen > hidden * abs(median(series.value)) and level - start <= unseen:
         yield Skipped(
             f"the loss is so noisy (± {noise:.2g}) that a fall by {unseen:.2g} could not be seen"
         )
         return
-    is_sure = bool(chances) and len(series) >= _SURE_STEPS
+    is_sure = loss.lowest is not None and len(series) >= _SURE_STEPS
     yield Finding(
         f"the loss did not fall in {len(series)} steps: {start:.4g} at the start, {level:.4g} at "
         f"the end, {best:.4g} at best (noise of one step: {noise:.2g}).",
         steps=series.span,
         severity=Severity.ERROR if is_sure else Severity.WARNING,
         evidence={"start": start, "end": level, "best": best, "noise": noise},
-        location=loss_location(trace, function),
+        location=loss_location(trace, loss.function),
     )
+
+
+def _progress(series: LossSeries, errors: float) -> tuple[float, float, bool]:
+    """The loss at the start, the best level of a tenth, and whether these differ by so many errors.
+
+    A loss that drops at once has no level at the start but its first value.
+    """
+    values, noise = series.value, noise_scale(series.value)
+    best, width = float(window_medians(values, 10).min()), max(1, len(values) // 10)
+    heads = {
+        head: float(np.median(values[:head])) for count in _HEADS if (head := min(count, width))
+    }
+    start = heads[min(heads)]
+    if values[0] - best > 1.5 * errors * noise:
+        return max(start, float(values[0])), best, True
+    is_certain = any(
+        level - best > errors * median_error(noise, head, width) for head, level in heads.items()
+    )
+    return start, best, is_certain
 
 
 @rule(
@@ -211,8 +211,8 @@ def _moving_targets(trace: Trace, series: LossSeries) -> Skipped | None:
         return None
     if makes_targets(trace):
         return Skipped("a network makes the targets of every step")
-    growth, fifth = target_growth(trace), max(1, len(series) // 5)
-    if growth > _GROWN and _level(series) <= growth**2 * median(series.value[:fifth]):
+    growth = target_growth(trace)
+    if growth > _GROWN and series.end <= _grown_with_targets(series, growth):
         return Skipped(f"targets become {growth:.2g} times as large: errors grow with them")
     return None
 
@@ -222,16 +222,15 @@ def _kept_up(trace: Trace, series: LossSeries) -> Skipped | None:
     calls = trace.events_of(EventKind.LOSS_CALL)
     if not all(event.payload.get("function") in SQUARED_ERROR for event in calls):
         return None
-    growth, fifth = target_growth(trace), max(1, len(series) // 5)
-    expected = growth**2 * median(series.value[:fifth])
-    if growth <= _CHANGED or not 0.0 < _level(series) < _KEPT_UP * expected:
+    growth = target_growth(trace)
+    if growth <= _CHANGED or not 0.0 < series.end < _KEPT_UP * _grown_with_targets(series, growth):
         return None
     return Skipped(f"targets become {growth:.2g} times as large, and errors grow less")
 
 
-def _level(series: LossSeries) -> float:
-    """The median of the last fifth of the losses."""
-    return median(series.value[-max(1, len(series) // 5) :])
+def _grown_with_targets(series: LossSeries, growth: float) -> float:
+    """The squared error to expect at the end if errors grow as the targets do."""
+    return growth**2 * median(series.value[: max(1, len(series) // 5)])
 
 
 def _starts(length: int, width: int) -> range:

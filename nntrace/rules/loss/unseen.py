@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from nntrace.rules.common.chance import Chance, batches_of_last_phase, label_totals
-from nntrace.rules.common.loss_course import LossSeries, loss_series
+from nntrace.rules.common.beside_chance import BesideChance
+from nntrace.rules.common.chance import batches_of_last_phase, label_totals
+from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.passes import logged, unseen_data
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity
@@ -21,31 +22,26 @@ _FAR = 1.2  # times chance: no evaluation was better, and half of what training 
 _OF_EVALUATIONS = ("val_", "eval_", "test_", "val/", "eval/", "test/")
 
 
-def at_chance_on_unseen_data(
-    trace: Trace, function: str, chances: Sequence[Chance], own: LossSeries
-) -> Iterator[Finding]:
+def at_chance_on_unseen_data(trace: Trace, loss: BesideChance) -> Iterator[Finding]:
     """Yield a finding if no evaluation was better than chance while the training loss fell.
 
     Not if batch norms are active in training, which have to settle, nor if the loss holds more than
     its function, such as a penalty.
-
-    Args:
-        function: the run's loss function.
-        chances: the losses that a constant prediction reaches.
-        own: the values of the loss function in training.
     """
-    series = loss_series(trace)
+    series, own = loss_series(trace), loss.series
     norms = [event.payload.get("norm_active") for event in trace.events_of(EventKind.MODE)]
     if any(norms) or len(own) != len(series) or len(series) < _STEPS:
         return
     if not np.allclose(own.value, series.value, rtol=0.01):
         return
-    chance = max(chances, key=lambda c: c.value)
+    chance = max(loss.chances, key=lambda c: c.value)
     if median(own.value[-max(10, len(own) // 10) :]) > _LEARNED * chance.value:
         return
     for group in unseen_data(trace).values():
         passes = [one for one in group if one.step >= series.span[0]]
-        losses = [o.loss for o in passes if o.loss is not None and o.function in (None, function)]
+        losses = [
+            o.loss for o in passes if o.loss is not None and o.function in (None, loss.function)
+        ]
         if len(losses) < _EVALUATIONS or min(losses) < chance.value:
             continue
         accuracy, training = _accuracies(trace, passes[0].step)

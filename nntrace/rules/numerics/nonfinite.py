@@ -6,15 +6,14 @@ An `origin` event names the operation; without one, the first site that broke is
 from collections.abc import Iterator
 from typing import Annotated
 
-import numpy as np
-
 from nntrace.rules.common.chance import loss_functions, loss_location, training_batches
 from nntrace.rules.common.loss_course import loss_series
+from nntrace.rules.common.signals import finite
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.numerics.harm import LASTING, first_harm, is_hidden
 from nntrace.rules.numerics.origin_advice import advice_on
 from nntrace.rules.numerics.origin_words import sentence
-from nntrace.rules.numerics.origins import Origin, origins, site_of
+from nntrace.rules.numerics.origins import Origin, located_origins, origins, site_of
 from nntrace.rules.numerics.sites import (
     ORDER,
     advice,
@@ -55,7 +54,7 @@ def nonfinite_forward(trace: Trace) -> Iterator[Finding | Skipped]:
     hit and never a parameter or the loss, or if only evaluations were.
     Source: "37 reasons", 36 (NaN appears within the first hundred iterations) and 37.
     """
-    found = [origin for origin in origins(trace) if origin.where != "unknown"]
+    found = located_origins(trace)
     harmful = [origin for origin in found if not is_hidden(trace, origin)]
     if found:
         first = harmful[0] if harmful else None
@@ -162,7 +161,7 @@ def nonfinite_update(trace: Trace) -> Iterator[Finding]:
     Source: Kingma & Ba, "Adam", 2015, algorithm 1: epsilon keeps the quotient finite.
     """
     yield from _first(trace, "update")
-    if all(origin.where == "unknown" for origin in origins(trace)) and _broke_in_update(trace):
+    if not located_origins(trace) and _broke_in_update(trace):
         yield from _by_site(trace)
 
 
@@ -226,7 +225,7 @@ def early_nan(
     start = first_harm(trace)
     if start is None or start - int(trace.steps.step[0]) >= early:
         return
-    found = [origin for origin in origins(trace) if origin.where != "unknown"]
+    found = located_origins(trace)
     is_known = (
         found[0].where not in ("forward", "loss")
         or found[0].is_singular
@@ -236,7 +235,7 @@ def early_nan(
     )
     if is_known:
         return
-    rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
+    rates = finite(trace.steps.lr)
     rate = float(rates[0]) if len(rates) else None
     largest = _largest_input(trace)
     parts = [] if rate is None else [f"the learning rate is {rate:g}"]
@@ -252,7 +251,7 @@ def early_nan(
 
 def _first(trace: Trace, place: str) -> Iterator[Finding]:
     """Yield the finding for the first harmful origin, if it was at this place."""
-    harmful = [o for o in origins(trace) if o.where != "unknown" and not is_hidden(trace, o)]
+    harmful = [o for o in located_origins(trace) if not is_hidden(trace, o)]
     if harmful and harmful[0].where == place:
         yield _finding(trace, harmful[0])
 

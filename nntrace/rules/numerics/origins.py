@@ -141,6 +141,11 @@ def origins(trace: Trace) -> tuple[Origin, ...]:
     return tuple(sorted(found, key=lambda origin: origin.step))
 
 
+def located_origins(trace: Trace) -> list[Origin]:
+    """The origins of which it is known where they are."""
+    return [origin for origin in origins(trace) if origin.where != "unknown"]
+
+
 def site_of(trace: Trace, origin: Origin) -> Site | None:
     """The site at which an origin is, or None."""
     if origin.where in ("weights", "update"):

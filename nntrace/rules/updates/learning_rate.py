@@ -13,7 +13,7 @@ from nntrace.rules.common.loss_course import (
     unjudgeable,
 )
 from nntrace.rules.common.optimizers import optimizer_line
-from nntrace.rules.common.signals import lasting, median, rounded, trend_z
+from nntrace.rules.common.signals import column_medians, lasting, median, rounded, trend_z
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loss.course import loss_oscillating, loss_spike
 from nntrace.rules.loss.trend import loss_diverging
@@ -132,7 +132,7 @@ def lr_too_low(
     sites = weights(trace)
     values = update_ratios(trace, sites)[rows]
     values[~(values > 0)] = np.nan
-    level = np.array([median(column) for column in values[len(rows) // 2 :].T])
+    level = column_medians(values[len(rows) // 2 :])
     judged = np.isfinite(level)
     if not judged.any() or 2 * (level[judged] < ratio).sum() < judged.sum():
         return

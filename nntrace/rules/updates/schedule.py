@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.payloads import count, place, text
-from nntrace.rules.common.signals import median, span
+from nntrace.rules.common.signals import finite, median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, RunStatus
@@ -113,7 +113,7 @@ def step_before_schedule(trace: Trace) -> Iterator[Finding | Skipped]:
             continue
         seen.add(name)
         if event.payload.get("optimizer_stepped") is False:
-            rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
+            rates = finite(trace.steps.lr)
             first = f", at {rates[0]:.3g}" if len(rates) else ""
             yield Finding(
                 f"{text(event.payload, 'class') or 'the scheduler'} was stepped before the "
@@ -134,7 +134,7 @@ def _last_counts(trace: Trace) -> list[Event]:
 def _too_often(
     trace: Trace, kind: str, calls: int, horizon: int, an_epoch: int, decay: float
 ) -> Finding | None:
-    rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
+    rates = finite(trace.steps.lr)
     if len(rates) <= an_epoch // 2 or rates.max() <= 0:
         return None
     within = rates[:an_epoch]
@@ -154,7 +154,7 @@ def _too_often(
 
 
 def _over_soon(trace: Trace, kind: str, horizon: int, decay: float) -> Finding | None:
-    rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
+    rates = finite(trace.steps.lr)
     if not len(rates) or not rates.max() > decay * rates[horizon:].max(initial=0.0):
         return None
     return Finding(
@@ -167,7 +167,7 @@ def _over_soon(trace: Trace, kind: str, horizon: int, decay: float) -> Finding |
 
 
 def _decays_away(trace: Trace, kind: str, gone: float, rest: float) -> Finding | None:
-    rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
+    rates = finite(trace.steps.lr)
     if len(rates) < 2 or rates.max() <= 0:
         return None
     nothing = rates.max() / gone

@@ -19,7 +19,7 @@ from nntrace.rules.common.layers import (
 )
 from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.payloads import count, text
-from nntrace.rules.common.signals import in_times, median
+from nntrace.rules.common.signals import column_medians, in_times
 from nntrace.rules.common.untrained import share_as_initialised, untrained_judges
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -90,7 +90,7 @@ def update_imbalance(
         yield too_few(f"needs {samples} samples of updates of two weights, has {len(rows)}")
         return
     late = ratio[rows[len(rows) // 2 :]]
-    level = np.array([median(column) for column in late.T])
+    level = column_medians(late)
     if np.isfinite(level).sum() < 2:
         return
     slow, fast = int(np.nanargmin(level)), int(np.nanargmax(level))
@@ -241,7 +241,7 @@ def update_lost_to_rounding(
     if len(rows) < samples:
         yield too_few(f"needs {samples} samples of updates, has {len(rows)}")
         return
-    level = np.array([median(column) for column in lost[rows].T])
+    level = column_medians(lost[rows])
     high = level > share
     if 2 * high.sum() < np.isfinite(level).sum() or not high.any():
         return
@@ -291,7 +291,7 @@ def non_gaussian_updates(
     if len(rows) < samples:
         yield too_few(f"needs {samples} samples of updates, has {len(rows)}")
         return
-    level = np.array([median(column) for column in values[rows[len(rows) // 2 :]].T])
+    level = column_medians(values[rows[len(rows) // 2 :]])
     far = level > kurtosis
     if 2 * far.sum() < np.isfinite(level).sum() or not far.any():
         return

@@ -2,19 +2,9 @@ import math
 
 import numpy as np
 import pytest
-from rules.builders import batch, trace_of
 
-from nntrace.rules.common.chance import (
-    chance_losses,
-    entropy,
-    expected_entropy,
-    function_loss,
-    label_totals,
-    target_variance,
-    training_batches,
-)
-from nntrace.rules.common.loss_course import loss_series, steps_at_full_rate
 from nntrace.rules.common.signals import (
+    column_medians,
     lasting,
     least_around,
     median,
@@ -82,49 +72,6 @@ def test_the_median_of_means_estimates_the_mean_of_a_skewed_series_with_spikes()
     assert median_of_means(values) == pytest.approx(1.0, abs=0.05)
 
 
-def test_nan_losses_are_told_from_losses_that_were_not_recorded():
-    assert loss_series(trace_of(loss=[1.0, None, 2.0])).nonfinite_from is None
-    assert loss_series(trace_of(loss=[1.0, math.nan, 2.0])).nonfinite_from == 1
-
-
-def test_warm_up_ends_at_half_of_the_highest_learning_rate():
-    assert steps_at_full_rate(trace_of(lr=[0.1, 0.4, 0.5, 1.0, 0.1])) == 3
-    assert steps_at_full_rate(trace_of(lr=None, steps=4)) == 4
-
-
-@pytest.mark.parametrize("size", [1, 2, 7, 40, 3000])
-def test_the_expected_entropy_of_a_draw_is_that_of_simulated_draws(size):
-    counts = [500, 300, 150, 50]
-    rng = np.random.default_rng(0)
-    draws = rng.multinomial(size, np.array(counts) / 1000, size=4000)
-    simulated = np.mean([entropy(draw) for draw in draws])
-    assert expected_entropy(counts, size) == pytest.approx(simulated, abs=0.01)
-
-
-def test_the_variance_of_the_targets_includes_that_between_batches():
-    rows = [batch(0, target_mean=1.0, target_std=2.0), batch(1, target_mean=-1.0, target_std=2.0)]
-    mean, variance = target_variance(training_batches(trace_of(batches=rows)))
-    assert (mean, variance) == (0.0, 5.0)
-
-
-def test_labels_of_evaluation_batches_are_not_counted():
-    rows = [
-        batch(0, label_values=[0, 1], label_counts=[3, 4]),
-        batch(0, phase="eval", label_values=[0], label_counts=[99]),
-    ]
-    assert label_totals(training_batches(trace_of(batches=rows))) == {0: 3, 1: 4}
-
-
-def test_the_label_entropy_is_not_a_chance_value_while_few_labels_were_seen():
-    rows = [batch(0, loss_function="nll_loss", classes=2, label_values=[0, 1], label_counts=[9, 1])]
-    trace = trace_of(batches=rows)
-    names = [chance.name for chance in chance_losses("nll_loss", training_batches(trace))]
-    assert names == ["ln 2"]
-
-
-def test_the_loss_of_every_step_is_used_where_it_is_the_loss_functions():
-    rows = [batch(step, loss_value=2.0) for step in (0, 5)]
-    same = trace_of(loss=[2.0] * 10, batches=rows)
-    scaled = trace_of(loss=[4.0] * 10, batches=rows)
-    assert len(function_loss(same, training_batches(same))) == 10
-    assert len(function_loss(scaled, training_batches(scaled))) == 2
+def test_the_median_of_a_column_leaves_out_what_is_not_known():
+    values = np.array([[1.0, np.nan], [3.0, np.nan], [np.nan, np.nan]])
+    np.testing.assert_array_equal(column_medians(values), [2.0, np.nan])
