@@ -32,10 +32,6 @@ class CalledModels:
                 return self._roots[model.prefix]
         return self._last
 
-    def phase(self, optimizer: Optimizer) -> str:
-        """The mode of the model that an optimizer trains, `train` or `eval`."""
-        return phase_of(self.of(optimizer)())
-
 
 def phase_of(module: nn.Module | None) -> str:
     """`train` or `eval`, by the module's mode; `train` without a module."""

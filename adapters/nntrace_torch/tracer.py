@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 
 from nntrace.recorder import Recorder
 from nntrace_torch.by_hand import StepsByHand
-from nntrace_torch.called_models import CalledModels
+from nntrace_torch.called_models import CalledModels, phase_of
 from nntrace_torch.data.batches import examples_in
 from nntrace_torch.late_steps import LateSteps, Step
 from nntrace_torch.light_steps import LightSteps
@@ -197,7 +197,7 @@ class Tracer:
 
     def _begin_by_hand(self, optimizer: Optimizer) -> None:
         self._before_step(optimizer, (), {})
-        self._phase_before = self._models.phase(optimizer)
+        self._phase_before = phase_of(self._models.of(optimizer)())
 
     def _watched(self, optimizer: Optimizer, closure: Callable[[], Any]) -> Callable[[], Any]:
         is_sampled = self._samples.current is not None
@@ -240,54 +240,61 @@ class Tracer:
         skipped: bool = False,
     ) -> None:
         parts = self.parts
-        clipping, watch = parts.clipping, parts.watch
-        is_plain = False
         if self._samples.copies.waiting:
             self._samples.copies.poll()
         if not known.announced or parts.optimizers.count > 1:
             parts.optimizers.observe(optimizer, known)
         if parts.evaluations.open:
             parts.evaluations.end()
+        before_ns, now = self._step_ended_ns, time.perf_counter_ns()
+        step = self._facts(optimizer, known, now, has_closure=has_closure)
+        may_turn_light = False
+        if is_sampled or skipped or self._is_remarkable(step):
+            wants_next = self._add_now(optimizer, step, is_sampled=is_sampled, skipped=skipped)
+            self._step_ended_ns = time.perf_counter_ns()  # when the recorder's next step begins
+        else:
+            wants_next = self._late.add(step)
+            self._step_ended_ns = now
+            may_turn_light = not (has_closure or self._phase_before or self._compiles_graphs)
+        parts.calls.clear(gradients_are_well=is_sampled)
+        parts.watch.step_took(now - before_ns)
+        parts.calls.steps_are_long = now - before_ns > _WORTH_HOOKS_NS
+        if wants_next:
+            self._sample_next(optimizer, goes_on=is_sampled)
+        elif is_sampled:
+            parts.forward.gradients.forget()
+        elif may_turn_light and not self._late.waiting and self._recorder.wants_light:
+            self._light.begin(self._step_ended_ns)
+
+    def _facts(self, optimizer: Optimizer, known: Known, now: int, *, has_closure: bool) -> Step:
+        """What is known of every step, taken from where it was noted: the next begins anew."""
+        parts, clipping = self.parts, self.parts.clipping
         loss, backwards = parts.backward.take(first_only=has_closure)
         began_ns, self._backward_began_ns = self._backward_began_ns, 0
-        before_ns, now = self._step_ended_ns, time.perf_counter_ns()
-        step = (
+        return (
             now,
             parts.loaders.take_wait_ns() if parts.loaders.wait_ns else 0,
             loss,
             parts.optimizers.stepped_with(optimizer, known),
             self._count_examples(),
             known.name,
-            self._phase_before or self._models.phase(optimizer),
+            self._phase_before or phase_of(self._models.of(optimizer)()),
             # The time up to the first backward: no other rank can delay it.
-            began_ns - before_ns if began_ns and self._recorder.steps else None,
+            began_ns - self._step_ended_ns if began_ns and self._recorder.steps else None,
             backwards,
             *(clipping.take() if clipping.calls else (None, None)),
         )
-        if (
-            is_sampled
-            or skipped
-            or watch.has_jumped
+
+    def _is_remarkable(self, step: Step) -> bool:
+        """Whether there is more to say of an unsampled step than its plain facts."""
+        parts, loss = self.parts, step[2]
+        return (
+            parts.watch.has_jumped
             or parts.scaling.is_used
             or parts.clearing.cleared is not None
             or type(loss) is not float
             or not math.isfinite(loss)
-        ):
-            wants_next = self._add_now(optimizer, step, is_sampled=is_sampled, skipped=skipped)
-            self._step_ended_ns = time.perf_counter_ns()  # when the recorder's next step begins
-        else:
-            wants_next = self._late.add(step)
-            self._step_ended_ns = now
-            is_plain = not (has_closure or self._phase_before or self._compiles_graphs)
-        parts.calls.clear(gradients_are_well=is_sampled)
-        watch.step_took(now - before_ns)
-        parts.calls.steps_are_long = now - before_ns > _WORTH_HOOKS_NS
-        if wants_next:
-            self._sample_next(optimizer, goes_on=is_sampled)
-        elif is_sampled:
-            parts.forward.gradients.forget()
-        elif is_plain and not self._late.waiting and self._recorder.wants_light:
-            self._light.begin(self._step_ended_ns)
+        )
 
     def _add_now(
         self, optimizer: Optimizer, step: Step, *, is_sampled: bool, skipped: bool

@@ -58,7 +58,7 @@ PLACES = [
     (SampledSteps, "begin"),
     (SeedObserver, "_seeded"),
     (Tracer, "_end_step"),
-    (CalledModels, "phase"),
+    (CalledModels, "of"),
     (BackwardObserver, "_backward"),
     (BackwardObserver, "take"),
     (LossScaling, "_scaled"),

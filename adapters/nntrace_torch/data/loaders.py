@@ -2,27 +2,24 @@
 and what each pass over a loader (an epoch) delivered, in which order.
 """
 
-import itertools
 import time
 import weakref
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 from torch.utils.data import dataloader as loader_module
 
 from nntrace.recorder import Recorder, is_recorded
 from nntrace.schema import EventKind
+from nntrace_torch.data.loader_facts import examples_of, facts_of, ranges_in
 from nntrace_torch.patching import Undo, after, before, wrap
-from nntrace_torch.program.describe import can_sample
 
-_SMALL = 1 << 16  # elements of the largest tensor whose range is read: labels, targets
-_FEW = 8
 _KEPT_BATCHES = 4
 
 
@@ -211,10 +208,10 @@ class LoaderObserver:
         if found is None:
             return
         self._delivered = found
-        self._ranges = tuple(_ranges(batch)) if self.is_sampled() else None
+        self._ranges = tuple(ranges_in(batch)) if self.is_sampled() else None
         found.batches += 1
         found.evaluates &= not torch.is_grad_enabled()
-        size = _examples(batch)
+        size = examples_of(batch)
         found.examples = None if found.examples is None or size is None else found.examples + size
 
     def _end(self, iterator: Any) -> None:
@@ -242,19 +239,7 @@ class LoaderObserver:
         self._recorder.add_event(EventKind.EPOCH, payload)
 
     def _announce(self, loader: Any) -> _Loader:
-        dataset, sampler = getattr(loader, "dataset", None), _sampler(loader)
-        size = _length(dataset)
-        if size is None:  # as of Keras' arrays; the sampler knows what it draws from
-            size = _length(getattr(sampler, "data_source", None))
-        facts = {
-            "dataset_size": size,
-            "batch_size": _batch_size(loader),
-            "batches": _number_of_batches(loader),
-            "shuffle": isinstance(sampler, torch.utils.data.RandomSampler),
-            "sampler": type(sampler).__name__,
-            "replacement": _draws_again(sampler),
-            "workers": loader.num_workers,
-        }
+        dataset, facts = getattr(loader, "dataset", None), facts_of(loader)
         for gone in self._loaders:
             if gone.reference() is None and gone.facts == facts and _is_of(gone.dataset, dataset):
                 gone.reference = weakref.ref(loader)
@@ -279,68 +264,3 @@ def _reference(dataset: Any) -> weakref.ref[Any] | None:
 
 def _is_of(reference: weakref.ref[Any] | None, dataset: Any) -> bool:
     return reference is not None and dataset is not None and reference() is dataset
-
-
-def _sampler(loader: Any) -> Any:
-    """What draws the examples: the program's own batch sampler, else the sampler.
-
-    A loader that is given a `BatchSampler` has a `sampler`, too, but does not ask it.
-    """
-    batches = getattr(loader, "batch_sampler", None)
-    if batches is None:
-        return getattr(loader, "sampler", None)
-    return batches.sampler if type(batches) is torch.utils.data.BatchSampler else batches
-
-
-def _batch_size(loader: Any) -> int | None:
-    """Examples in a full batch; None where the program makes batches in its own way."""
-    batches: Any = getattr(loader, "batch_sampler", None)
-    holder = batches if type(batches) is torch.utils.data.BatchSampler else loader
-    size: int | None = holder.batch_size
-    return size
-
-
-def _draws_again(sampler: Any) -> bool:
-    """Whether the sampler draws with replacement, so that a pass may repeat an example."""
-    return getattr(sampler, "replacement", False) is True
-
-
-def _ranges(batch: Any, depth: int = 3) -> Iterator[tuple[float, float]]:
-    """The (minimum, maximum) of the first few tensors in a batch."""
-    if can_sample(batch):
-        if batch.device.type == "cpu" and batch.numel() <= _SMALL:
-            low, high = batch.detach().aminmax()
-            yield float(low), float(high)
-    elif depth and isinstance(batch, (Mapping, tuple, list)):
-        parts = batch.values() if isinstance(batch, Mapping) else batch
-        for part in itertools.islice(parts, _FEW):
-            yield from _ranges(part, depth - 1)
-
-
-def _examples(batch: Any) -> int | None:
-    """The number of examples in a batch; None for a batch without a tensor."""
-    for _ in range(4):
-        if isinstance(batch, torch.Tensor):
-            return int(batch.shape[0]) if batch.dim() else None
-        if isinstance(batch, Mapping):
-            batch = next(iter(batch.values()), None)
-        elif isinstance(batch, (tuple, list)) and batch:
-            batch = batch[0]
-        else:
-            return None
-    return None
-
-
-def _number_of_batches(loader: Any) -> int | None:
-    """The length of a loader; None for a stream, where `len` would make PyTorch warn."""
-    if isinstance(getattr(loader, "dataset", None), IterableDataset):
-        return None
-    return _length(loader)
-
-
-def _length(sized: Any) -> int | None:
-    """The length of an object, or None if it has none; a user's `__len__` may raise anything."""
-    try:
-        return len(sized)
-    except Exception:
-        return None

@@ -109,7 +109,7 @@ class RootCalls:
     @property
     def kept(self) -> deque[Call]:
         """All calls of the step, those noted in brief included."""
-        return _whole(self._kept, self.brief)
+        return _whole(self._kept, self.brief) if self.brief else self._kept
 
     @property
     def before(self) -> list[Call]:
