@@ -50,8 +50,9 @@ def _causes(by_code: Mapping[str, Sequence[Finding]], rules: Iterable[Rule]) -> 
 
 
 def _is_excused(rule: Rule, findings: Sequence[Finding]) -> bool:
-    """Whether a rule of higher severity found only infos, which means no harm: it is no cause."""
-    return rule.severity is not Severity.INFO and all(f.level is Severity.INFO for f in findings)
+    """Whether a rule found no harm: of higher severity itself, only infos. Then it is no cause."""
+    is_mild = rule.severity is not Severity.INFO
+    return all(not f.harms_run or (is_mild and f.level is Severity.INFO) for f in findings)
 
 
 def _root(

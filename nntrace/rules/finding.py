@@ -45,6 +45,7 @@ class Finding:
         not_explained_by: rules that usually explain this pattern, but not in this run.
         explains: rules whose pattern this one explains in this run, but not usually.
         needs_no_action: whether nothing has to be done, so that it is listed last.
+        harms_run: whether this run suffers from it; if not, it explains nothing.
     """
 
     message: str
@@ -60,6 +61,7 @@ class Finding:
     not_explained_by: tuple[str, ...] = ()
     explains: tuple[str, ...] = ()
     needs_no_action: bool = False
+    harms_run: bool = True
 
     @property
     def level(self) -> Severity:

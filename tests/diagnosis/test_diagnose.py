@@ -193,6 +193,16 @@ def test_a_finding_may_say_which_rules_are_not_its_cause() -> None:
     assert dict(causes(data, singular)) == {"DAT04": None, "NUM01": "DAT04"}
 
 
+def test_a_finding_that_does_no_harm_to_the_run_explains_nothing() -> None:
+    @rule("LOS02", "los02", Severity.ERROR, advice="", explains=("LOS07",))
+    def right_by_luck(trace: Trace) -> Iterator[Finding]:
+        """Found."""
+        yield Finding("right", steps=(0, 9), severity=Severity.WARNING, harms_run=False)
+
+    loss = found("LOS07", Severity.ERROR)
+    assert causes(loss, right_by_luck) == [("LOS07", None), ("LOS02", None)]
+
+
 def test_a_finding_may_say_what_else_it_explains_here() -> None:
     @rule("GRD01", "grd01", Severity.WARNING, advice="")
     def slope(trace: Trace) -> Iterator[Finding]:

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from nntrace_keras.program.losses import loss_facts, recorded_name
+from nntrace_keras.program.losses import loss_facts, name_of, recorded_name
 from tracing import tracing
 
 from nntrace.schema import EventKind
@@ -85,6 +85,16 @@ def test_logits_that_come_out_of_a_softmax_themselves_are_known(activation, doub
 
     (step if eagerly else tf.function(step))(tf.zeros((2, 4)))
     assert (found[0].hidden_logits, found[0].is_doubled) == (True, doubled)
+
+
+def cross_entropy(target, prediction):
+    return -tf.reduce_sum(target * tf.math.log(prediction), axis=-1)
+
+
+def test_a_function_of_the_program_is_not_taken_for_the_one_whose_name_it_has():
+    loss = keras.losses.get(cross_entropy)
+    assert name_of(loss) == "own_cross_entropy"
+    assert name_of(keras.losses.get("mse")) == "mean_squared_error"
 
 
 def test_an_eager_tensor_does_not_say_what_made_it():

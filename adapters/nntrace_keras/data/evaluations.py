@@ -17,7 +17,7 @@ from nntrace.schema import EventKind
 from nntrace_keras.data.passes import Passes, moments, some_of
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.program.describe import is_batch_norm, is_dropout
-from nntrace_keras.program.losses import recorded_name
+from nntrace_keras.program.losses import name_of, recorded_name
 from nntrace_keras.program.sources import UNKNOWN, Source, caller
 
 
@@ -174,7 +174,7 @@ def _loss_name(model: Any) -> str | None:
     loss = getattr(model, "loss", None)
     if isinstance(loss, str):
         loss = keras.losses.get(loss)
-    function = getattr(loss, "fn", loss)
-    name = getattr(function, "__name__", getattr(loss, "name", None))
+    if not callable(loss):
+        return None
     takes_logits = bool(getattr(loss, "_fn_kwargs", {}).get("from_logits"))
-    return recorded_name(name, takes_logits) if isinstance(name, str) else None
+    return recorded_name(name_of(loss), takes_logits)

@@ -22,6 +22,16 @@ _SAME = {
     "poisson": "poisson_nll_loss",
 }
 _CATEGORICAL = ("categorical_crossentropy", "sparse_categorical_crossentropy")
+# A program's own function of such a name need not compute what the rules know of it.
+_KNOWN = frozenset(
+    {
+        *_SAME,
+        *_SAME.values(),
+        *_CATEGORICAL,
+        *("binary_crossentropy", "binary_cross_entropy", "binary_cross_entropy_with_logits"),
+        *("cross_entropy", "nll_loss", "smooth_l1_loss"),
+    }
+)
 # Names of operations as the head of a model; those in `_MOVES` are skipped.
 _HEADS = {
     "Sigmoid": "sigmoid",
@@ -123,9 +133,8 @@ class LossFacts:
 def loss_facts(loss: Any, prediction: Any) -> LossFacts:
     """The facts of a `keras.losses.Loss`, `OnLogits` or `CalledFunction` on these predictions."""
     is_tensorflows = isinstance(loss, OnLogits)
-    function = getattr(loss, "fn", None)
     settings = getattr(loss, "_fn_kwargs", {})
-    name = str(getattr(function, "__name__", None) or loss.name)
+    name = name_of(loss)
     says_logits = is_tensorflows or settings.get("from_logits")
     entropy = name in _CATEGORICAL or name == "binary_crossentropy"
     # Keras attaches logits to tensors of any backend, and uses them only on TensorFlow.
@@ -135,8 +144,7 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
     return LossFacts(
         function=recorded_name(name, bool(says_logits) and not hidden),
         keras_name=name,
-        is_keras=is_tensorflows
-        or (getattr(function or loss, "__module__", None) or "").startswith("keras."),
+        is_keras=_is_keras(loss),
         by_class=name in _CATEGORICAL and rank_of(prediction) > 1,
         labels=name == "sparse_categorical_crossentropy",
         reduction=_REDUCTIONS.get(loss.reduction, str(loss.reduction)),
@@ -147,6 +155,18 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
         head=_head(prediction),
         head_width=prediction.shape[-1] if rank_of(prediction) > 1 else None,
     )
+
+
+def name_of(loss: Any) -> str:
+    """Keras' name for a loss function; a program's own of such a name is told apart from it."""
+    name = str(getattr(getattr(loss, "fn", loss), "__name__", None) or loss.name)
+    return f"own_{name}" if name in _KNOWN and not _is_keras(loss) else name
+
+
+def _is_keras(loss: Any) -> bool:
+    """Whether a loss function is one of Keras' or TensorFlow's."""
+    module = getattr(getattr(loss, "fn", None) or loss, "__module__", None) or ""
+    return isinstance(loss, OnLogits) or module.startswith("keras.")
 
 
 def announcement(

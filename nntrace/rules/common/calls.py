@@ -30,6 +30,7 @@ class LossCall:
         head_width: the size of a softmax's axis.
         takes_probabilities: whether it is one of Keras' losses on probabilities of classes.
         is_paired: whether Keras' loss uses the logits behind the predictions, whatever it is told.
+        is_contradicted: whether it does so although it is told that the predictions are logits.
         is_doubled: whether those logits are the output of a softmax or sigmoid themselves.
         is_exchanged: whether targets are the model's output, and predictions come with the data.
         positions: how many positions of an example are compared with its one target; else 0.
@@ -45,6 +46,7 @@ class LossCall:
     head_width: int | None
     takes_probabilities: bool
     is_paired: bool
+    is_contradicted: bool
     is_doubled: bool
     is_exchanged: bool
     positions: int
@@ -74,6 +76,7 @@ def loss_calls(trace: Trace) -> tuple[LossCall, ...]:
                 width if isinstance(width, int) else None,
                 _takes_probabilities(values),
                 values.get("hidden_logits") is True,
+                values.get("hidden_logits") is True and values.get("from_logits") is True,
                 values.get("doubled") is True,
                 values.get("exchanged") is True,
                 count(values, "positions"),

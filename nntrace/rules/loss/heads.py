@@ -13,12 +13,14 @@ from nntrace.rules.common.chance import (
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.loss.alignment import is_aligned, unspellable
+from nntrace.rules.loss.declared import contradicted
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Batch, Trace
 
 _LOGIT_BINARY = "binary_cross_entropy_with_logits"
 _OUT_OF_RANGE = "all elements of input should be between 0 and 1"  # PyTorch's own words
+_ONE_OF_THEM = "Leave `from_logits` out, or let the model end without the sigmoid."
 _ROUNDING = 1e-3
 _RANGES = {
     "sigmoid": (0.0, 1.0),
@@ -51,12 +53,15 @@ def sigmoid_logit_mismatch(
     positives and 0.69 for negatives. Logits instead of probabilities are clipped and get no
     gradient. Recognised by the operation that made the predictions or, if that is not known, by
     values that never leave [0, 1]. Keras on TensorFlow uses the logits before a sigmoid layer
-    whatever it is told, which is right and not reported.
+    whatever it is told; a warning for one that is told `from_logits=True`, though the run is right.
     Source: "37 reasons", 15 and 20; PyTorch's documentation of `BCEWithLogitsLoss`.
     """
+    wrong = tuple(contradicted(trace, BINARY, "sigmoid", _ONE_OF_THEM))
+    yield from wrong
     calls = [call for call in loss_calls(trace) if call.function in BINARY and not call.is_paired]
     if not calls:
-        yield Skipped("no binary cross-entropy was called")
+        if not wrong:
+            yield Skipped("no binary cross-entropy was called")
         return
     given, told = loss_inputs(trace), set()
     for call in calls:

@@ -16,10 +16,12 @@ from nntrace.rules.common.chance import (
 from nntrace.rules.common.signals import span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loss.alignment import is_aligned, unnormalised
+from nntrace.rules.loss.declared import contradicted
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Batch, Trace
 
+_ONE_OF_THEM = "Leave `from_logits` out, or let the model end without the softmax."
 _ROUNDING = 1e-3
 _ROW_SUM_ERROR = 0.01  # half-precision probabilities sum to 1 within this
 _ROWS_OF_ANOTHER_AXIS = 0.05  # from here on a row's sum misses 1: softmax ran over another axis
@@ -46,7 +48,8 @@ def softmax_before_cross_entropy(
     It applies a second softmax: with ten classes the loss cannot fall below 1.46, and the gradient
     is faint. Recognised by rows that are non-negative and all sum to 1, which logits do not do by
     accident; with Keras on TensorFlow, where a loss uses the logits before a softmax whatever it is
-    told, by a second softmax after the first.
+    told, by a second softmax after the first. A warning there if it is told `from_logits=True` of
+    a softmax: the run is right, the program is not.
     Source: "37 reasons", 15 and 20 (loss input); PyTorch's documentation of `cross_entropy`.
     """
     doubled = {c.path: c for c in loss_calls(trace) if c.is_doubled and c.function in CROSS_ENTROPY}
@@ -58,6 +61,8 @@ def softmax_before_cross_entropy(
             advice="Leave one softmax in the model.",
             location=call.location,
         )
+    wrong = tuple(contradicted(trace, CROSS_ENTROPY, "softmax", _ONE_OF_THEM))
+    yield from wrong
     calls = {
         path: [batch for batch in given if _has_rows(batch)]
         for path, given in loss_inputs(trace).items()
@@ -65,7 +70,7 @@ def softmax_before_cross_entropy(
     }
     most = max((len(judged) for judged in calls.values()), default=0)
     if most < batches:
-        if not doubled:
+        if not doubled and not wrong:
             yield too_few(f"needs {batches} sampled calls of `cross_entropy`, has {most}")
         return
     for path, judged in calls.items():

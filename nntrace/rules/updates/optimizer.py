@@ -194,13 +194,18 @@ def _never_asked_for(trace: Trace) -> list[Site]:
 
     Empty if they may be a copy of what is trained, such as a target network.
     """
-    asked = {site.path for role in (Role.PARAM_GRAD, Role.UPDATE) for site in trace.sites_of(role)}
     stepped = trace.sites_of(Role.UPDATE)
+    gradients = trace.sites_of(Role.PARAM_GRAD)
+    arrived = np.nan_to_num(columns(trace, Role.PARAM_GRAD, "n", gradients)).sum(axis=0) > 0
+    known = {site.path for site in stepped}
+    known |= {
+        site.path for site, has_any in zip(gradients, arrived.tolist(), strict=True) if has_any
+    }
     passed = {site.path for site in trace.sites_of(Role.ACTIVATION_GRAD)}
     found = [
         site
         for site in weights(trace, Role.PARAM)
-        if site.requires_grad and site.path not in asked and site.parent in passed
+        if site.requires_grad and site.path not in known and site.parent in passed
     ]
     depth = {site.path: site.id for site in trace.sites_of(Role.ACTIVATION)}
     trained = [depth[site.parent] for site in stepped if site.parent in depth]

@@ -78,6 +78,13 @@ def test_keras_takes_the_logits_behind_a_sigmoid_itself():
     assert skip_reasons("LOS04", trace)
 
 
+def test_keras_finds_the_logits_behind_a_sigmoid_of_which_it_is_told_that_it_is_none():
+    call = {"hidden_logits": True, "from_logits": True}
+    trace = called("binary_cross_entropy", head="sigmoid", output_min=0.1, call=call)
+    [finding] = findings("LOS04", trace)
+    assert (finding.level, finding.harms_run) == (Severity.WARNING, False)
+
+
 def test_a_run_that_ended_in_pytorchs_own_check_is_explained():
     rows = [{"step": 0, "loss": 0.7}, {"step": 1, "loss": 0.6}]
     call = event("loss_call", function="binary_cross_entropy", head="affine")

@@ -2,7 +2,7 @@ import pytest
 from rules.builders import batches, event, findings, run_rule, site, skip_reasons, trace_of
 from rules.loss.loss_rows import called
 
-from nntrace.rules.finding import Finding
+from nntrace.rules.finding import Finding, Severity
 
 PROBABILITIES = {"row_sum_min": 0.999, "row_sum_max": 1.001, "output_min": 0.0, "output_max": 0.9}
 
@@ -54,6 +54,14 @@ def test_a_softmax_behind_another_is_an_error_whatever_the_loss_takes():
     event_of = event("loss_call", file="train.py", doubled=True, **call)
     [finding] = findings("LOS02", trace_of(steps=3, events=[event_of]))
     assert "twice" in finding.message
+    assert finding.location.line == 3
+
+
+def test_keras_finds_the_logits_behind_a_softmax_of_which_it_is_told_that_it_is_none():
+    call = {"function": "sparse_categorical_crossentropy", "hidden_logits": True, "line": 3}
+    told = event("loss_call", file="train.py", from_logits=True, **call)
+    [finding] = findings("LOS02", trace_of(steps=3, events=[told]))
+    assert (finding.level, finding.harms_run) == (Severity.WARNING, False)
     assert finding.location.line == 3
 
 

@@ -103,7 +103,7 @@ def test_a_backbone_left_out_as_it_was_initialised_is_a_warning(spread, level):
     assert finding.level is level
 
 
-def never_asked_for(spread=1.0, passed=True, copied=False):
+def never_asked_for(spread=1.0, passed=True, copied=False, looked=()):
     """A dense layer nobody asks the gradients of, before a head that is trained."""
     kernel = {"shape": [64, 64], "numel": 4096, "module_type": "Dense", "fan_in": 64, "fan_out": 64}
     values = {"std": spread / (3 * 64) ** 0.5, "kurtosis": -1.2, "rms": 0.1, "n": 4096}
@@ -114,6 +114,7 @@ def never_asked_for(spread=1.0, passed=True, copied=False):
     return trace(
         [site("enc", "activation", std=1.0), *gradient],
         [site("enc/kernel", "param", parent="enc", requires_grad=True, **kernel, **values)],
+        [*looked],
         [site("head", "activation", std=1.0)],
         trained,
     )
@@ -122,6 +123,12 @@ def never_asked_for(spread=1.0, passed=True, copied=False):
 def test_first_layers_whose_gradients_nobody_asks_for_are_a_warning():
     [finding] = findings("UPD04", never_asked_for())
     assert finding.level is Severity.WARNING
+    assert finding.evidence["parameters"] == ["enc/kernel"]
+
+
+def test_layers_that_were_looked_at_and_got_no_gradient_are_not_asked_for_either():
+    looked = [site("enc/kernel", "param_grad", parent="enc", n=0)]
+    [finding] = findings("UPD04", never_asked_for(looked=looked))
     assert finding.evidence["parameters"] == ["enc/kernel"]
 
 
