@@ -8,7 +8,7 @@ import numpy as np
 
 from nntrace.dataflow import Vertex
 from nntrace.rules.activations.units import has_died_out
-from nntrace.rules.common.depth import SAMPLES, before_head, signal_of, until_end
+from nntrace.rules.common.depth import SAMPLES, before_head, lasting_columns, of_links, signal_of
 from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.frequencies import is_no_better_than_chance
 from nntrace.rules.common.layers import (
@@ -74,11 +74,9 @@ def activation_std_out_of_band(
     if not links:
         yield Skipped("all layers with weights are the head or feed a normalisation")
         return
-    columns = [link.column for link in links]
-    std = trace.series(Role.ACTIVATION, "std")[:, columns]
-    apart = signal_of(trace)[:, columns]
+    std = of_links(trace.series(Role.ACTIVATION, "std"), links)
+    apart = of_links(signal_of(trace), links)
     signal = np.where(apart > 0, np.fmin(std, apart), std)  # std also counts what biases add
-    judged = any_finite(std, axis=1)
     begin = first_finite(std)
     with np.errstate(divide="ignore", invalid="ignore"):
         change = np.where(begin > 0, std / begin, np.nan)
@@ -87,15 +85,9 @@ def activation_std_out_of_band(
         loud = (std > high) & ~_comes_nearer(std, nearer)
         drifts = ((change > drift) | (change < 1 / drift)) & (std > 0) & ~_comes_nearer(std, 1.0)
     outside = faint | loud
-    found = []
-    for index in range(len(links)):
-        holds = outside[:, index] | drifts[:, index]
-        known = judged & np.isfinite(std[:, index])
-        since = until_end(holds, known)
-        if since is not None:
-            found.append((index, since))
+    found = lasting_columns(outside | drifts, np.isfinite(std))
     if not found:
-        if judged.sum() < SAMPLES:
+        if any_finite(std, axis=1).sum() < SAMPLES:
             yield too_few(f"needs {SAMPLES} sampled steps")
         return
     index, since = min(found, key=lambda pair: (pair[1], pair[0]))
@@ -160,16 +152,10 @@ def activation_mean_shift(
     if not links:
         yield Skipped("no hidden layer whose outputs are seen before their activation function")
         return
-    columns = [link.column for link in links]
-    mean = trace.series(Role.ACTIVATION, "mean")[:, columns]
-    std = trace.series(Role.ACTIVATION, "std")[:, columns]
+    mean = of_links(trace.series(Role.ACTIVATION, "mean"), links)
+    std = of_links(trace.series(Role.ACTIVATION, "std"), links)
     shifted = (np.abs(mean) > ratio * std) & (std > _ROUNDING * np.abs(mean))
-    judged = np.isfinite(mean)
-    found = []
-    for index in range(len(links)):
-        since = until_end(shifted[:, index], judged[:, index])
-        if since is not None:
-            found.append((index, since))
+    found = lasting_columns(shifted, np.isfinite(mean))
     if not found:
         return
     index, since = found[0]
@@ -219,8 +205,8 @@ def constant_activation(
     Source: Karpathy's Recipe, step 2 (visualise prediction dynamics); "37 reasons", 25.
     """
     links = before_head(chain(trace))
-    varies = trace.series(Role.ACTIVATION, "example_std")[:, [link.column for link in links]]
-    size = trace.series(Role.ACTIVATION, "rms")[:, [link.column for link in links]]
+    varies = of_links(trace.series(Role.ACTIVATION, "example_std"), links)
+    size = of_links(trace.series(Role.ACTIVATION, "rms"), links)
     known = np.isfinite(varies)
     if known.sum(axis=0).max(initial=0) < SAMPLES:
         yield too_few(f"needs {SAMPLES} sampled steps with batches of two and more examples")

@@ -8,6 +8,7 @@ import numpy as np
 from nntrace.rules.common.depth import (
     after_last_norm,
     before_head,
+    of_links,
     reference,
     signal_of,
     until_end,
@@ -54,7 +55,7 @@ def vanishing_activations(
     if sum(link.is_affine for link in links) < 2:
         yield Skipped("fewer than two layers and a head stand after the last normalisation")
         return
-    signal = signal_of(trace)[:, [link.column for link in links]]
+    signal = of_links(signal_of(trace), links)
     first = reference(links, signal)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = signal / first[:, None]
@@ -90,7 +91,7 @@ def vanishing_activations(
 
 def _die_only_behind(trace: Trace, links: Sequence[Link], at: int) -> bool:
     """Whether few units are dead up to this layer, so that later ones die because of it."""
-    dead = trace.series(Role.ACTIVATION, "dead_fraction")[:, [link.column for link in links]]
+    dead = of_links(trace.series(Role.ACTIVATION, "dead_fraction"), links)
     return not (dead[:, : at + 1] > _FEW_DEAD).any()
 
 
@@ -134,7 +135,7 @@ def exploding_activations(
     if sum(link.is_affine for link in links) < 2:
         yield Skipped("fewer than two layers and a head stand after the last normalisation")
         return
-    size = trace.series(Role.ACTIVATION, "rms")[:, [link.column for link in links]]
+    size = of_links(trace.series(Role.ACTIVATION, "rms"), links)
     first = reference(links, size)
     begin = first_finite(size)
     scale = np.fmax(begin, max(_SMALL, median(begin[begin > 0])))

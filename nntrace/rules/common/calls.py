@@ -6,7 +6,7 @@ A trace is not trusted: a payload value of another type than documented counts a
 from dataclasses import dataclass
 from typing import Any
 
-from nntrace.rules.common.payloads import count, place
+from nntrace.rules.common.payloads import count, place, text, whole
 from nntrace.rules.finding import Location
 from nntrace.schema import EventKind
 from nntrace.trace import Trace
@@ -58,22 +58,19 @@ def loss_calls(trace: Trace) -> tuple[LossCall, ...]:
     found = []
     for event in trace.events_of(EventKind.LOSS_CALL):
         values = event.payload
-        function = values.get("function")
-        if not isinstance(function, str):
+        function = text(values, "function")
+        if not function:
             continue
-        head, width, reduction = (values.get(k) for k in ("head", "head_width", "reduction"))
-        classes = values.get("classes")
-        path = values.get("path")
         found.append(
             LossCall(
                 function,
-                path if isinstance(path, str) else function,
-                reduction if isinstance(reduction, str) else "mean",
-                classes if isinstance(classes, int) else None,
+                text(values, "path") or function,
+                text(values, "reduction") or "mean",
+                whole(values, "classes"),
                 as_shape(values.get("shape")),
                 as_shape(values.get("target_shape")),
-                head if isinstance(head, str) else None,
-                width if isinstance(width, int) else None,
+                text(values, "head") or None,
+                whole(values, "head_width"),
                 _takes_probabilities(values),
                 values.get("hidden_logits") is True,
                 values.get("hidden_logits") is True and values.get("from_logits") is True,

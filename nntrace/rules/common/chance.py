@@ -12,7 +12,7 @@ from math import hypot
 import numpy as np
 
 from nntrace.rules.common.loss_course import loss_series
-from nntrace.rules.common.signals import median
+from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Location
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Site, Trace
@@ -58,6 +58,11 @@ def training_batches(trace: Trace) -> tuple[Batch, ...]:
     if not _loss_by_example(trace):
         return batches
     return tuple(Batch(**{name: getattr(batch, name) for name in _OF_INPUTS}) for batch in batches)
+
+
+def batch_span(trace: Trace) -> tuple[int, int]:
+    """The first and the last step whose batch was sampled."""
+    return span([batch.step for batch in training_batches(trace)])
 
 
 def batches_of_last_phase(trace: Trace) -> tuple[Batch, ...]:

@@ -40,6 +40,11 @@ def _beside(link: Link, head: Link) -> bool:
     return link.fans[0] == head.fans[0] and link.fans[1] % head.fans[0] != 0
 
 
+def of_links(values: FloatArray, links: Sequence[Link]) -> FloatArray:
+    """[sampled_steps, links]: of a statistic of all outputs, the columns of these links."""
+    return values[:, [link.column for link in links]]
+
+
 def signal_of(trace: Trace) -> FloatArray:
     """How much outputs differ between examples; their std where that was not recorded."""
     between = trace.series(Role.ACTIVATION, "example_std")
@@ -73,6 +78,12 @@ def until_end(holds: BoolArray, judged: BoolArray) -> int | None:
         return None
     since = lasting(holds[rows], 1)
     return int(rows[len(rows) - len(late)]) if since is None else int(rows[since])
+
+
+def lasting_columns(holds: BoolArray, judged: BoolArray) -> list[tuple[int, int]]:
+    """The columns of [sampled_steps, columns] that last to the end, each with its first step."""
+    since = [until_end(*pair) for pair in zip(holds.T, judged.T, strict=True)]
+    return [(column, first) for column, first in enumerate(since) if first is not None]
 
 
 def since_late(holds: BoolArray, known: BoolArray, least: int = 3) -> int | None:

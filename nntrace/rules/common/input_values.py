@@ -23,6 +23,11 @@ _BINS = "Discretization"
 _SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape"})
 
 
+def first_float_input(trace: Trace) -> Site | None:
+    """The first input that holds real numbers, not ids; None if there is none."""
+    return next((site for site in trace.sites_of(Role.INPUT) if "float" in site.dtype), None)
+
+
 def normalises_first(trace: Trace, given: Site | None = None) -> bool:
     """Whether the first layer that does more than reshape its input is a normalisation.
 

@@ -1,11 +1,15 @@
-"""The lines that build optimizers and compute gradients, for faults that belong to no layer."""
+"""The optimizers of a run: the lines that build them, and the steps that each made."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
+import numpy as np
+
+from nntrace.rules.common.layers import BoolArray
 from nntrace.rules.common.payloads import place, text
 from nntrace.rules.finding import Location
 from nntrace.schema import EventKind
 from nntrace.trace import Site, Trace
+from nntrace.trace.model import IntArray
 
 ADAM_WANTS_LESS = "Adam wants rates some tens of times smaller than SGD."
 CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")  # settings of Keras' optimizers
@@ -28,6 +32,17 @@ def optimizer_line(
         if not settings or any(key in settings for key in event.payload)
     }
     return places.pop() if len(places) == 1 else None
+
+
+def norms_by_optimizer(trace: Trace) -> Iterator[tuple[str, BoolArray, IntArray]]:
+    """Yield each optimizer's name, which steps it made, and at which of them a norm is known.
+
+    The last two are [steps] and indices of steps. A gradient norm of zero counts as unknown.
+    """
+    steps = trace.steps
+    for name in sorted(set(steps.optimizer)):
+        own = np.array([one == name for one in steps.optimizer], dtype=bool)
+        yield name, own, np.flatnonzero(own & np.isfinite(steps.grad_norm) & (steps.grad_norm > 0))
 
 
 def backward_line(trace: Trace) -> Location | None:

@@ -3,11 +3,11 @@
 `evaluation` events hold those of PyTorch; Keras' `fit` reports its own as metrics of an epoch.
 """
 
-import math
 from dataclasses import dataclass
 
 from nntrace.rules.common.calls import as_shape
-from nntrace.rules.common.payloads import place
+from nntrace.rules.common.loaders import trained_loaders
+from nntrace.rules.common.payloads import count, number, place, text, whole
 from nntrace.rules.finding import Location
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
@@ -47,19 +47,18 @@ def evaluations(trace: Trace) -> tuple[Evaluation, ...]:
         values = event.payload
         if values.get("model"):
             continue
-        loader, function = values.get("loader"), values.get("loss_function")
         found.append(
             Evaluation(
                 event.step,
                 str(values.get("group", "")),
-                loader if _is_count(loader) else None,
-                _count(values.get("examples")),
+                whole(values, "loader"),
+                count(values, "examples"),
                 values.get("training") is True,
                 as_shape(values.get("input_shape")) or (),
-                _number(values.get("input_mean")),
-                _number(values.get("input_std")),
-                function if isinstance(function, str) else None,
-                _number(values.get("loss")),
+                number(values, "input_mean"),
+                number(values, "input_std"),
+                text(values, "loss_function") or None,
+                number(values, "loss"),
                 place(values),
             )
         )
@@ -68,14 +67,6 @@ def evaluations(trace: Trace) -> tuple[Evaluation, ...]:
         if loss is not None:
             found.append(Evaluation(event.step, "val_loss", loss=loss))
     return tuple(found)
-
-
-def drawn_at(trace: Trace) -> Location | None:
-    """The line that passes on the data that training draws from, if known."""
-    loaders = {e.payload.get("loader"): e.payload for e in trace.events_of(EventKind.LOADER)}
-    trained = (e.payload for e in trace.events_of(EventKind.EPOCH) if e.payload.get("steps"))
-    known = (loaders[one["loader"]] for one in trained if one.get("loader") in loaders)
-    return place(next(known, {}))
 
 
 def makes_targets(trace: Trace) -> bool:
@@ -125,12 +116,7 @@ def _is_copy(copy: dict[str, object], model: dict[str, object]) -> bool:
 
 def unseen_data(trace: Trace) -> dict[str, list[Evaluation]]:
     """Evaluations by data set, without those over a loader from which training draws."""
-    training = {
-        loader
-        for event in trace.events_of(EventKind.EPOCH)
-        if _count(event.payload.get("steps"))
-        and isinstance(loader := event.payload.get("loader"), int)
-    }
+    training = trained_loaders(trace)
     by_group: dict[str, list[Evaluation]] = {}
     for one in evaluations(trace):
         if one.loader is None or one.loader not in training:
@@ -156,18 +142,4 @@ def logged(trace: Trace, word: str) -> dict[str, tuple[list[int], list[float]]]:
 
 
 def _metric(metrics: object, name: str) -> float | None:
-    return _number(metrics.get(name)) if isinstance(metrics, dict) else None
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return number(metrics, name) if isinstance(metrics, dict) else None

@@ -17,8 +17,13 @@ def number(payload: Mapping[str, Any], key: str) -> float | None:
 
 def count(payload: Mapping[str, Any], key: str) -> int:
     """A positive whole number; 0 for anything else."""
+    return whole(payload, key) or 0
+
+
+def whole(payload: Mapping[str, Any], key: str) -> int | None:
+    """A whole number from 0 on; None for anything else."""
     value = payload.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def text(payload: Mapping[str, Any], key: str) -> str:

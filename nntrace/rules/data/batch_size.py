@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from nntrace.rules.common.chance import training_batches
-from nntrace.rules.common.signals import median, span
+from nntrace.rules.common.chance import batch_span, training_batches
+from nntrace.rules.common.loaders import data_set_sizes, trained_loaders
+from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
@@ -52,7 +53,7 @@ def tiny_batch_with_batchnorm(
     yield Finding(
         f"`{small[0].path}`{others} normalises {kind} over batches of {size:.0f}.",
         site=small[0],
-        steps=span([batch.step for batch in training_batches(trace)]),
+        steps=batch_span(trace),
         evidence={"batch_size": size, "batch_norms": len(small)},
     )
 
@@ -82,19 +83,9 @@ def huge_batch(
         yield Skipped("the size of the batches is not known")
         return
     size = median(sizes)
-    training = {
-        loader
-        for event in trace.events_of(EventKind.EPOCH)
-        if event.payload.get("steps") and isinstance(loader := event.payload.get("loader"), int)
-    }
-    held = [
-        n
-        for event in trace.events_of(EventKind.LOADER)
-        if isinstance(loader := event.payload.get("loader"), int)
-        and loader in training
-        and isinstance(n := event.payload.get("dataset_size"), int)
-        and n >= data
-    ]
+    training = trained_loaders(trace)
+    sizes_of = data_set_sizes(trace).items()
+    held = [n for loader, n in sizes_of if loader in training and n >= data]
     whole = max(held, default=0)
     is_share = bool(held) and size > share * whole
     if size <= examples and not is_share:
@@ -102,6 +93,6 @@ def huge_batch(
     of = f", {size / whole:.0%} of the data set" if is_share else ""
     yield Finding(
         f"a batch holds {size:.0f} examples{of}.",
-        steps=span([batch.step for batch in training_batches(trace)]),
+        steps=batch_span(trace),
         evidence={"batch_size": size, "dataset_size": whole},
     )

@@ -2,14 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any
 
 import numpy as np
 
 from nntrace.rules.common.chance import training_batches
-from nntrace.rules.common.passes import drawn_at
+from nntrace.rules.common.loaders import Pass, data_set_sizes, drawn_at, loader_passes
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
@@ -52,7 +51,7 @@ def fixed_batch_order(
     `fit` does on arrays when a seed was set.
     Source: "37 reasons", 8 (shuffle the data set); Goodfellow et al., Deep Learning, 8.1.3.
     """
-    passes = [one for one in _passes(trace) if one.steps and one.complete]
+    passes = [one for one in loader_passes(trace) if one.steps and one.complete]
     ordered = [one for one in passes if one.order is not None and one.batches >= batches]
     found = _same_order(ordered, epochs) if ordered else _period(trace, batches)
     if found is None and not ordered:
@@ -168,15 +167,15 @@ def first_batch_only(
     expected to see only its part.
     Source: "37 reasons", 7 (is the data what you think it is).
     """
-    training = [one for one in _passes(trace) if one.steps and one.examples is not None]
-    sizes = _dataset_sizes(trace)
+    training = [one for one in loader_passes(trace) if one.steps and one.examples is not None]
+    sizes = data_set_sizes(trace)
     world = [event.payload.get("world_size") for event in trace.events_of(EventKind.RANK_START)]
     ranks = max((n for n in world if isinstance(n, int)), default=1)
     judged = [one for one in training if sizes.get(one.loader)]
     if len(judged) < passes:
         yield too_few(f"needs {passes} passes over data of known size, has {len(judged)}")
         return
-    by_loader: dict[int, list[_Pass]] = defaultdict(list)
+    by_loader: dict[int, list[Pass]] = defaultdict(list)
     for one in judged:
         by_loader[one.loader].append(one)
     for loader, own in sorted(by_loader.items()):
@@ -193,59 +192,21 @@ def first_batch_only(
             return
 
 
-@dataclass(frozen=True, slots=True)
-class _Pass:
-    """A pass over a loader; it ended at `step`, after `steps` optimizer steps."""
-
-    loader: int
-    epoch: int
-    step: int
-    steps: int
-    batches: int
-    examples: int | None
-    order: int | None
-    complete: bool
-
-
-def _passes(trace: Trace) -> list[_Pass]:
-    found = []
-    for event in trace.events_of(EventKind.EPOCH):
-        values = event.payload
-        loader, epoch, batches, steps = (
-            _number(values.get(key)) for key in ("loader", "epoch", "batches", "steps")
-        )
-        if loader is None or epoch is None or batches is None or steps is None:
-            continue
-        found.append(
-            _Pass(
-                loader,
-                epoch,
-                event.step,
-                steps,
-                batches,
-                _number(values.get("examples")),
-                _number(values.get("order")),
-                values.get("complete") is True,
-            )
-        )
-    return found
-
-
 def _training_loaders(trace: Trace) -> list[dict[str, Any]]:
     """What is known of the loaders, but for those whose every pass was without a step."""
-    passes = _passes(trace)
+    passes = loader_passes(trace)
     evaluating = {one.loader for one in passes} - {one.loader for one in passes if one.steps}
     loaders = (event.payload for event in trace.events_of(EventKind.LOADER))
     return [loader for loader in loaders if loader.get("loader") not in evaluating]
 
 
 def _same_order(
-    passes: list[_Pass], epochs: int
+    passes: list[Pass], epochs: int
 ) -> tuple[str, tuple[int, int], dict[str, Any]] | None:
     """The longest run of passes over one loader in one order, if it is long enough; else None."""
-    best: list[_Pass] = []
+    best: list[Pass] = []
     for loader in sorted({one.loader for one in passes}):
-        row: list[_Pass] = []
+        row: list[Pass] = []
         for one in (one for one in passes if one.loader == loader):
             follows = row and one.epoch == row[-1].epoch + 1
             same = row and (one.order, one.batches) == (row[-1].order, row[-1].batches)
@@ -308,16 +269,3 @@ def _copies(batches: list[Batch], dataset_size: int) -> tuple[int, float]:
         copies += found
         expected += count * min(1.0, count / dataset_size)
     return copies, expected
-
-
-def _dataset_sizes(trace: Trace) -> dict[int, int]:
-    sizes = {}
-    for event in trace.events_of(EventKind.LOADER):
-        loader, size = (_number(event.payload.get(key)) for key in ("loader", "dataset_size"))
-        if loader is not None and size:
-            sizes[loader] = size
-    return sizes
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

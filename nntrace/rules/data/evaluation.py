@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.chance import training_batches
+from nntrace.rules.common.input_values import first_float_input
 from nntrace.rules.common.passes import Evaluation, evaluations
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
@@ -47,7 +48,7 @@ def train_eval_input_shift(
     batches = [
         b for b in training_batches(trace) if b.input_mean is not None and b.input_std is not None
     ]
-    site = next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None)
+    site = first_float_input(trace)
     known = [
         one
         for one in evaluations(trace)

@@ -8,6 +8,7 @@ import numpy as np
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.input_values import (
     NEVER_ADAPTED,
+    first_float_input,
     normalises_first,
     not_adapted,
 )
@@ -65,7 +66,7 @@ def feature_scale_disparity(
     if len(known) < batches:
         yield too_few(f"needs {batches} batches of a floating-point table, has {len(known)}")
         return
-    site = next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None)
+    site = first_float_input(trace)
     if normalises_first(trace, site):
         return
     ratios = [(b.feature_spread_high or 0.0) / (b.feature_spread_low or 1.0) for b in known]
@@ -237,7 +238,7 @@ def integer_input_to_float_layer(
     Source: "37 reasons", 14 (standardise) and 1.
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if "int" in s.dtype), None)
-    if site is None or any("float" in s.dtype for s in trace.sites_of(Role.INPUT)):
+    if site is None or first_float_input(trace) is not None:
         yield Skipped("the model has inputs that are not integers")
         return
     if any(is_embedding(s) for s in trace.sites_of(Role.ACTIVATION)) or normalises_first(trace):

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.input_values import (
     NEVER_ADAPTED,
+    first_float_input,
     holds_counts,
     integer_valued,
     is_eight_bit,
@@ -207,7 +208,7 @@ def outlier_input(
     natural.
     Source: Karpathy's Recipe, step 1 (visualise distributions and the outliers along any axis).
     """
-    site = next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None)
+    site = first_float_input(trace)
     if site is None:
         yield Skipped("no floating-point input was recorded")
         return

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Annotated
 
 from nntrace.rules.common.chance import training_batches
-from nntrace.rules.common.passes import drawn_at
+from nntrace.rules.common.loaders import drawn_at
 from nntrace.rules.common.payloads import count
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule

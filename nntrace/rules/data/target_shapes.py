@@ -6,9 +6,8 @@ from math import prod
 import numpy as np
 
 from nntrace.rules.common.calls import LossCall, as_shape, loss_calls
-from nntrace.rules.common.chance import CROSS_ENTROPY, training_batches
+from nntrace.rules.common.chance import CROSS_ENTROPY, batch_span
 from nntrace.rules.common.payloads import place
-from nntrace.rules.common.signals import span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind
@@ -36,7 +35,7 @@ def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
     Source: PyTorch's warning in `mse_loss`; "37 reasons", 15 (check your loss).
     """
     calls = [call for call in loss_calls(trace) if call.shape is not None]
-    where = span([batch.step for batch in training_batches(trace)])
+    where = batch_span(trace)
     if repeated := next((call for call in loss_calls(trace) if call.positions > 1), None):
         yield _one_target_for_all(repeated, where)
         return

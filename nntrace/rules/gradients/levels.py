@@ -22,6 +22,7 @@ from nntrace.rules.common.layers import (
     weights,
 )
 from nntrace.rules.common.loss_course import remaining_loss
+from nntrace.rules.common.optimizers import norms_by_optimizer
 from nntrace.rules.common.signals import (
     in_times,
     lasting,
@@ -164,9 +165,7 @@ def gradient_spike(
     steps = trace.steps
     by_trials = bool(trial_and_error(trace))
     judged = False
-    for optimizer in sorted(set(steps.optimizer)):
-        own = np.array([name == optimizer for name in steps.optimizer], dtype=bool)
-        at = np.flatnonzero(own & np.isfinite(steps.grad_norm) & (steps.grad_norm > 0))
+    for optimizer, own, at in norms_by_optimizer(trace):
         if len(at) < 2 * _SETTLED + 1:
             continue
         judged = True

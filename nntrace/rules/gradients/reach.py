@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from nntrace.rules.common.depth import is_of_sigmoids
 from nntrace.rules.common.layers import columns, named, weights
-from nntrace.rules.common.optimizers import backward_line, optimizer_line
+from nntrace.rules.common.optimizers import backward_line, norms_by_optimizer, optimizer_line
 from nntrace.rules.common.signals import (
     in_times,
     lasting,
@@ -114,13 +114,10 @@ def exploding_gradient(
     """
     steps = trace.steps
     judged = False
-    for optimizer in sorted(set(steps.optimizer)):
-        own = np.array([name == optimizer for name in steps.optimizer], dtype=bool)
-        usable = own & np.isfinite(steps.grad_norm) & (steps.grad_norm > 0)
-        norm, at = steps.grad_norm[usable], np.flatnonzero(usable)
-        if len(norm) <= growth_samples:
+    for optimizer, own, at in norms_by_optimizer(trace):
+        if len(at) <= growth_samples:
             continue
-        judged = True
+        judged, norm = True, steps.grad_norm[at]
         usual = _usual(norm, factor)
         over = norm > factor * usual
         spikes = np.flatnonzero(over & ~np.concatenate([[False], over[:-1]]))

@@ -15,7 +15,13 @@ from nntrace.rules.common.chance import (
     loss_site,
     training_batches,
 )
-from nntrace.rules.common.depth import after_last_norm, before_head, reference, signal_of
+from nntrace.rules.common.depth import (
+    after_last_norm,
+    before_head,
+    of_links,
+    reference,
+    signal_of,
+)
 from nntrace.rules.common.layers import chain, first_finite, first_sampled_is_start
 from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.signals import median
@@ -61,7 +67,7 @@ def signal_at_init(
         yield Skipped("the first step was not sampled")
         return
     links = [link for link in before_head(after_last_norm(chain(trace))) if link.is_affine]
-    signal = signal_of(trace)[:, [link.column for link in links]]
+    signal = of_links(signal_of(trace), links)
     if not len(signal) or (signal[0] > 0).sum() < _SMALLEST_DEPTH:
         yield Skipped(f"needs {_SMALLEST_DEPTH} layers before the head, after the last norm")
         return

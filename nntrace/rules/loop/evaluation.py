@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Annotated
 
+from nntrace.rules.common.loaders import data_set_sizes, loader_passes, trained_loaders
 from nntrace.rules.common.passes import evaluations
 from nntrace.rules.common.payloads import count
 from nntrace.rules.common.signals import span
@@ -116,36 +117,24 @@ def eval_on_one_batch(
     over a loader without an optimizer step, and for Keras' evaluations of arrays.
     Source: Karpathy's Recipe, step 2 (evaluate on the whole test set).
     """
-    sizes = {
-        loader: event.payload.get("dataset_size")
-        for event in trace.events_of(EventKind.LOADER)
-        if isinstance(loader := event.payload.get("loader"), int)
-    }
-    passes_over = [event.payload for event in trace.events_of(EventKind.EPOCH)]
-    training = {one.get("loader") for one in passes_over if one.get("steps")}
+    sizes, training = data_set_sizes(trace), trained_loaders(trace)
     seen = sorted(
-        (
-            (loader, event.step, examples, size)
-            for event in trace.events_of(EventKind.EPOCH)
-            if event.payload.get("steps") == 0
-            and isinstance(loader := event.payload.get("loader"), int)
-            and loader not in training  # a batch taken from it may be looked at for its shape
-            and isinstance(examples := event.payload.get("examples"), int)
-            and isinstance(size := sizes.get(loader), int)
-            and size > 0
-        ),
+        (one.loader, one.step, one.examples, sizes[one.loader])
+        for one in loader_passes(trace)
+        if one.loader not in training  # a batch taken from it may be looked at for its shape
+        and one.examples is not None
+        and one.loader in sizes
     )
     # Keras reports the extent of `evaluate` and of validation in `fit`, but no pass over a loader.
     told = {one[0] for one in seen}
     seen += sorted(
-        (one.loader, one.step, one.examples, size)
+        (one.loader, one.step, one.examples, sizes[one.loader])
         for one in evaluations(trace)
         if one.loader is not None
+        and one.loader in sizes
         and one.loader not in told
         and not (one.training and one.loader in training)  # features cached before they are trained
-        and isinstance(size := sizes.get(one.loader), int)
         and one.examples > 0
-        and size > 0
     )
     if len(seen) < passes:
         yield too_few(f"needs {passes} evaluation passes over a loader, has {len(seen)}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.payloads import number, place
+from nntrace.rules.common.payloads import count, number, place
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -55,7 +55,7 @@ def training_in_eval_mode(
             continue
         first, last = span(wrong)
         payload = next(event.payload for event in reversed(own) if event.step <= last)
-        dropouts, norms = _count(payload, "dropout_inactive"), _count(payload, "norm_inactive")
+        dropouts, norms = count(payload, "dropout_inactive"), count(payload, "norm_inactive")
         which = f"`{model}`" if model else "the model"
         which = f"the layers of {which}" if payload.get("training") else which
         yield Finding(
@@ -188,13 +188,8 @@ def _steps_in_eval(trace: Trace, modes: list[Event]) -> IntArray:
 
 
 def _is_wrong(payload: dict[str, object], *, is_fresh: bool) -> bool:
-    norms = _count(payload, "norm_inactive")
+    norms = count(payload, "norm_inactive")
     if payload.get("training") is False:
-        return norms + _count(payload, "dropout_inactive") > 0
-    active = _count(payload, "norm_active") + _count(payload, "dropout_active")
+        return norms + count(payload, "dropout_inactive") > 0
+    active = count(payload, "norm_active") + count(payload, "dropout_active")
     return is_fresh and norms > 0 and not active
-
-
-def _count(payload: dict[str, object], key: str) -> int:
-    value = payload.get(key)
-    return value if isinstance(value, int) else 0

@@ -6,9 +6,9 @@ from typing import Annotated
 from nntrace.rules.common.calls import REGRESSION, LossCall, loss_calls
 from nntrace.rules.common.chance import (
     BINARY,
+    batch_span,
     loss_inputs,
     loss_location,
-    training_batches,
 )
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
@@ -162,7 +162,7 @@ def head_cannot_reach_targets(
             yield Finding(
                 problem,
                 site=trace.site(call.path, Role.OUTPUT),
-                steps=span([batch.step for batch in training_batches(trace)]),
+                steps=batch_span(trace),
                 severity=Severity.WARNING if _has_cut_logits(call) else None,
                 evidence=evidence,
                 location=call.location,

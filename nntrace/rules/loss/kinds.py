@@ -6,14 +6,14 @@ from nntrace.rules.common.calls import REGRESSION, LossCall, loss_calls
 from nntrace.rules.common.chance import (
     BINARY,
     CROSS_ENTROPY,
+    batch_span,
     is_of,
     loss_inputs,
     loss_location,
-    training_batches,
 )
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.payloads import number, place, text
-from nntrace.rules.common.signals import median, span
+from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
@@ -88,7 +88,7 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
         yield Finding(
             f"{problem} over {width} outputs.",
             site=trace.site(call.path, Role.OUTPUT),
-            steps=span([batch.step for batch in training_batches(trace)]),
+            steps=batch_span(trace),
             evidence={"loss_function": call.function, "head": call.head, "outputs": width},
             location=call.location,
         )
@@ -134,7 +134,7 @@ def _exchanged(trace: Trace, call: LossCall) -> Finding:
         f"`{call.path}` is given its arguments in the wrong order: the model's output for the "
         "targets, and the targets for the predictions.",
         site=trace.site(call.path, Role.OUTPUT),
-        steps=span([batch.step for batch in training_batches(trace)]),
+        steps=batch_span(trace),
         severity=Severity.ERROR,
         evidence={"loss_function": call.function},
         location=call.location,

@@ -8,12 +8,11 @@ import numpy as np
 from nntrace.rules.common.calls import LossCall, loss_calls
 from nntrace.rules.common.chance import (
     CROSS_ENTROPY,
+    batch_span,
     is_of,
     loss_inputs,
     loss_location,
-    training_batches,
 )
-from nntrace.rules.common.signals import span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loss.alignment import is_aligned, unnormalised
 from nntrace.rules.loss.declared import contradicted
@@ -57,7 +56,7 @@ def softmax_before_cross_entropy(
         yield Finding(
             f"the predictions that `{path}` receives went through a softmax twice.",
             site=trace.site(path, Role.OUTPUT),
-            steps=span([batch.step for batch in training_batches(trace)]),
+            steps=batch_span(trace),
             advice="Leave one softmax in the model.",
             location=call.location,
         )
@@ -201,7 +200,7 @@ def _softmax_of_another_width(trace: Trace) -> dict[str, Finding]:
             f"the {call.head} before `{call.path}` runs over {over}, not over the "
             f"{call.classes} classes: the values of an example are no distribution.",
             site=trace.site(call.path, Role.OUTPUT),
-            steps=span([batch.step for batch in training_batches(trace)]),
+            steps=batch_span(trace),
             evidence={"width": width, "classes": call.classes, "shape": list(shape)},
             advice=f"Let it run over the classes: `{call.head}(x, dim=1)` (or `dim=-1`, where they "
             "are the last axis)."

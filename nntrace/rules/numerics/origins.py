@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nntrace.errors import NntraceError
+from nntrace.rules.common.payloads import text, whole
 from nntrace.rules.finding import Location
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Site, Trace
@@ -45,13 +46,11 @@ class Origin:
 
     def text(self, name: str) -> str:
         """A fact that is a string; empty if it is missing or of another type."""
-        value = self.facts.get(name)
-        return value if isinstance(value, str) else ""
+        return text(self.facts, name)
 
     def number(self, name: str) -> int | None:
-        """A fact that is a whole number; None if it is missing or of another type."""
-        value = self.facts.get(name)
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
+        """A fact that is a whole number from 0 on; None if it is missing or anything else."""
+        return whole(self.facts, name)
 
     @property
     def location(self) -> Location | None:

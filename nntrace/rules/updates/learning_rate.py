@@ -210,7 +210,7 @@ def lr_decayed_early(
         return
     values = series.value
     is_most = len(rates) - since > most * len(rates)
-    began = int(np.flatnonzero(rates > highest / 2)[-1]) + 1 if is_most else since
+    began = _left_at(rates) if is_most else since
     before, after = values[began // 2 : began], values[since:]
     level = median(before[-max(3, len(before) // 4) :])
     lost = _fall(before)
@@ -238,12 +238,17 @@ def _vanished_soon(
     """Whether a decay to no rate at all began soon, while the loss was falling."""
     highest = float(rates.max())
     since = lasting(rates < highest / gone, 1)
-    began = int(np.flatnonzero(rates > highest / 2)[-1]) + 1
+    began = _left_at(rates)
     if since is None or len(rates) - since < share * len(rates) or began > soon * len(rates):
         return False
     start, end = median(values[:_START]), median(values[since:])
     never_learned = end > _UNLEARNED * start and began <= _AT_ONCE * len(rates)
     return never_learned or (trend_z(values[:began]) <= -3.0 and end > fitted * abs(start))
+
+
+def _left_at(rates: np.ndarray) -> int:
+    """The index from which the rate is at most half of its highest."""
+    return int(np.flatnonzero(rates > rates.max() / 2)[-1]) + 1
 
 
 def _fall(values: np.ndarray) -> float:
