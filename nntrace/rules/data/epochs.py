@@ -1,8 +1,7 @@
-"""Rules on passes over the data: their order, their extent, and examples that occur twice."""
+"""Rules on passes over the data: their extent, and examples that occur twice."""
 
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,70 +13,9 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
 
-_RECURRENT = ("RNN", "LSTM", "GRU")
 _FEW_FEATURES = 64  # of whole numbers: with so few, examples may well be equal
 _LEAST_REPEATED = 5
 _SURELY_SEEN = 20  # expected copies: seeing none has a chance of e^-20
-
-# Mishchenko et al. 2020 (2006.05988): one random order serves about as well as a new one each time.
-_DRAWN_ONCE = (
-    "Nothing has to be done. For a new order in each epoch give Keras' `fit` a "
-    "`tf.data.Dataset` with `.shuffle(n)` in place of arrays."
-)
-
-
-@rule(
-    "DAT03",
-    "fixed-batch-order",
-    Severity.WARNING,
-    advice="Shuffle at each epoch: `DataLoader(..., shuffle=True)`; with a "
-    "`DistributedSampler` call `set_epoch`; by hand draw a new permutation.",
-    in_keras="Shuffle at each epoch: `.shuffle(n)` of the `tf.data.Dataset`, with `n` near its "
-    "size and before `.batch`; arrays in `fit` are shuffled by default; by hand draw a new "
-    "permutation.",
-)
-def fixed_batch_order(
-    trace: Trace,
-    *,
-    epochs: Annotated[int, "passes in a row in the same order"] = 2,
-    batches: Annotated[int, "batches in a pass below which their order means little"] = 3,
-) -> Iterator[Finding | Skipped]:
-    """Every epoch brings the same batches in the same order.
-
-    The gradients of neighbouring examples then always come together, and the model can learn the
-    order instead of the data. Seen from the indices that a loader draws; for batches made by hand,
-    from fingerprints that come back at a fixed period. Only information for recurrent models, whose
-    data may be one long sequence, and if the order was drawn at random, but only once, as Keras'
-    `fit` does on arrays when a seed was set.
-    Source: "37 reasons", 8 (shuffle the data set); Goodfellow et al., Deep Learning, 8.1.3.
-    """
-    passes = [one for one in loader_passes(trace) if one.steps and one.complete]
-    ordered = [one for one in passes if one.order is not None and one.batches >= batches]
-    found = _same_order(ordered, epochs) if ordered else _period(trace, batches)
-    if found is None and not ordered:
-        yield Skipped("no two passes over the data were seen")
-        return
-    if ordered and len(ordered) < epochs:
-        yield too_few(f"needs {epochs} complete passes over the data, has {len(ordered)}")
-        return
-    if found is None:
-        return
-    message, steps, evidence = found
-    kinds = {site.module_type for site in trace.sites_of(Role.ACTIVATION)}
-    is_recurrent = any(kind.startswith(_RECURRENT) for kind in kinds)
-    # If a shuffling loader's indices are known and repeat, it is seeded anew in each epoch.
-    drawn_once = not ordered and _is_shuffled(trace)
-    if drawn_once:
-        message = f"{message.removesuffix('.')}; that order was drawn at random, but only once."
-    yield Finding(
-        message,
-        steps=steps,
-        evidence=evidence,
-        severity=Severity.INFO if is_recurrent or drawn_once else None,
-        advice=_DRAWN_ONCE if drawn_once else "",
-        location=drawn_at(trace),
-        needs_no_action=drawn_once,
-    )
 
 
 @rule(
@@ -198,59 +136,6 @@ def _training_loaders(trace: Trace) -> list[dict[str, Any]]:
     evaluating = {one.loader for one in passes} - {one.loader for one in passes if one.steps}
     loaders = (event.payload for event in trace.events_of(EventKind.LOADER))
     return [loader for loader in loaders if loader.get("loader") not in evaluating]
-
-
-def _same_order(
-    passes: list[Pass], epochs: int
-) -> tuple[str, tuple[int, int], dict[str, Any]] | None:
-    """The longest run of passes over one loader in one order, if it is long enough; else None."""
-    best: list[Pass] = []
-    for loader in sorted({one.loader for one in passes}):
-        row: list[Pass] = []
-        for one in (one for one in passes if one.loader == loader):
-            follows = row and one.epoch == row[-1].epoch + 1
-            same = row and (one.order, one.batches) == (row[-1].order, row[-1].batches)
-            row = [*row, one] if follows and same else [one]
-            best = row if len(row) > len(best) else best
-    if len(best) < epochs:
-        return None
-    count = best[0].batches
-    return (
-        f"{len(best)} consecutive passes over the training data brought its {count} batches in the "
-        "same order.",
-        (best[0].step - best[0].steps, best[-1].step),
-        {"passes": len(best), "batches": count},
-    )
-
-
-def _period(trace: Trace, batches: int) -> tuple[str, tuple[int, int], dict[str, Any]] | None:
-    """The period at which all fingerprints come back; None if they do not."""
-    prints = {b.step: b.fingerprint for b in training_batches(trace) if b.fingerprint is not None}
-    by_print: dict[int, list[int]] = defaultdict(list)
-    for step, value in prints.items():
-        by_print[value].append(step)
-    gaps = [
-        later - earlier for steps in by_print.values() for earlier, later in pairwise(sorted(steps))
-    ]
-    returning = sum(len(steps) > 1 for steps in by_print.values())
-    period = int(np.gcd.reduce(gaps)) if gaps else 0
-    if period < batches or returning < batches:
-        return None
-    phases: dict[int, set[int]] = defaultdict(set)
-    for step, value in prints.items():
-        phases[step % period].add(value)
-    if any(len(values) > 1 for values in phases.values()):
-        return None
-    return (
-        f"the batches come back in the same order every {period} steps.",
-        (min(prints), max(prints)),
-        {"period": period, "returning_batches": returning, "sampled_batches": len(prints)},
-    )
-
-
-def _is_shuffled(trace: Trace) -> bool:
-    """Whether a loader was set to shuffle, so that at least the first order was random."""
-    return any(event.payload.get("shuffle") is True for event in trace.events_of(EventKind.LOADER))
 
 
 def _copies(batches: list[Batch], dataset_size: int) -> tuple[int, float]:
