@@ -69,7 +69,7 @@ class EventKind(StrEnum):
     EXPERIMENT = "experiment"
     CAUSALITY = "causality"
     AXES = "axes"
-    CLIPPED_LATE = "clipped_late"
+    CLIPPING = "clipping"
     KEPT_GRAPHS = "kept_graphs"
     TRAINABLE = "trainable"
     MONITOR = "monitor"

@@ -131,6 +131,7 @@ class Observers:
         self.asking = FinitenessObserver(recorder)
         self.asking.asked = self.watch.asked
         self.clipping.broke = self._norm_broke
+        self.clipping.has_scaled = lambda: self.scaling.is_in_gradients
         recorder.hooks.on_error(recorder.guard(self.watch.raised))
         recorder.hooks.on_end(recorder.guard(self.watch.ended))
         self.backward.number_of = self.losses.number_of

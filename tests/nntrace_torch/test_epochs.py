@@ -50,6 +50,12 @@ def test_each_pass_over_a_loader_is_an_epoch(trace_here, workers):
     assert [batch.epoch for batch in trace.batches] == [0, 0, 0, 1, 1, 1]
 
 
+def test_the_line_of_the_first_pass_over_a_loader_is_known(trace_here):
+    [loader] = trace_here(train(DataLoader(DATA, batch_size=8))).events_of("loader")
+    assert loader.payload["file"] == __file__
+    assert loader.payload["line"] == train.__code__.co_firstlineno + 5
+
+
 def test_a_shuffled_loader_has_another_order_in_each_epoch(trace_here):
     first, second = passes(trace_here(train(DataLoader(DATA, batch_size=8, shuffle=True))))
     assert first["order"] != second["order"]

@@ -19,6 +19,7 @@ from nntrace.recorder import Recorder, is_recorded
 from nntrace.schema import EventKind
 from nntrace_torch.data.loader_facts import examples_of, facts_of, ranges_in
 from nntrace_torch.patching import Undo, after, before, wrap
+from nntrace_torch.program.sources import caller
 
 _KEPT_BATCHES = 4
 
@@ -250,7 +251,9 @@ class LoaderObserver:
         self._count += 1
         for holder in (loader.dataset, loader.collate_fn):
             self._recorder.look_for_tokens_in(holder)
-        self._recorder.add_event(EventKind.LOADER, {"loader": known.number, **facts})
+        source = caller()
+        payload = {"loader": known.number, **facts, "file": source.file, "line": source.line}
+        self._recorder.add_event(EventKind.LOADER, payload)
         return known
 
 

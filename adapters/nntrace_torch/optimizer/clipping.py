@@ -1,6 +1,11 @@
-"""Follows gradient clipping: the norm it found and the limit it was given, for each step."""
+"""Follows gradient clipping: the norm it found and the limit it was given, for each step.
+
+Clipping that cannot do what it is for is told once: after the step that used the gradients, or
+while they are still multiplied by the scale of a loss.
+"""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +17,11 @@ from nntrace.schema import EventKind
 from nntrace_torch.patching import Undo, is_captured, read_number, wrap
 from nntrace_torch.program.describe import can_sample
 from nntrace_torch.program.devices import queue
-from nntrace_torch.program.sources import UNKNOWN, caller
+from nntrace_torch.program.sources import UNKNOWN, Source, caller
 from nntrace_torch.samples.buffer import Number, SentNumber
 
 _MANY = 64  # calls in a step
-_LATE = 5  # steps
+_SURE = 5  # steps with the same fault
 
 
 class GradientClipping:
@@ -27,6 +32,7 @@ class GradientClipping:
         is_light: whether steps are light: finite norms are then ignored.
         unusual: called first, in light steps, if a norm is not finite or not known to be.
         broke: called when a norm on the host is not finite: the program may skip the step.
+        has_scaled: says whether the gradients are still multiplied by the scale of the loss.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -35,8 +41,9 @@ class GradientClipping:
         self.is_light = False
         self.unusual: Callable[[], object] = lambda: None
         self.broke: Callable[[], object] = lambda: None
-        self._late = 0  # steps after which gradients were clipped that no step used
-        self._source = UNKNOWN
+        self.has_scaled: Callable[[], bool] = lambda: False
+        self._faults: Counter[str] = Counter()
+        self._source: Source | None = None  # of the first call
 
     def install(self) -> list[Undo]:
         """Watch the function under both of its names."""
@@ -70,10 +77,7 @@ class GradientClipping:
         if not self.calls:
             return
         self.calls = []
-        self._late += 1
-        if self._late == _LATE:
-            payload = {"steps": self._late, "file": self._source.file, "line": self._source.line}
-            self._recorder.add_event(EventKind.CLIPPED_LATE, payload, severity="warning")
+        self._count("late")
 
     @property
     def norm(self) -> float | None:
@@ -106,10 +110,26 @@ class GradientClipping:
                     self.broke()
             elif queue(found.device) is not None and not is_captured():
                 number = SentNumber(found)
-            self.calls.append((number, float(max_norm)))
-            if self._late == _LATE - 1:
+            if self._source is None:
                 self._source = caller()
+                self._tell_of(None)
+            if not self.calls and self._faults["scaled"] < _SURE and self.has_scaled():
+                self._count("scaled")
+            self.calls.append((number, float(max_norm)))
             del self.calls[:-_MANY]
+
+    def _count(self, fault: str) -> None:
+        self._faults[fault] += 1
+        if self._faults[fault] == _SURE:
+            self._tell_of(fault)
+
+    def _tell_of(self, fault: str | None) -> None:
+        source = self._source or UNKNOWN
+        self._recorder.add_event(
+            EventKind.CLIPPING,
+            {"fault": fault, "file": source.file, "line": source.line},
+            severity="warning" if fault else "info",
+        )
 
 
 def _is_finite(norm: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch.amp import GradScaler
+from torch.amp.grad_scaler import OptState
 from torch.optim import Optimizer
 
 from nntrace.recorder import Recorder
@@ -52,6 +53,15 @@ class LossScaling:
         """The factor of this step's gradients, a scalar tensor; None without a scaler."""
         scaler = self._scaler()
         return None if scaler is None else scaler._scale
+
+    @property
+    def is_in_gradients(self) -> bool:
+        """Whether this step's gradients are still multiplied by the scale: no `unscale_` so far."""
+        scaler = self._scaler()
+        if scaler is None:
+            return False
+        stages = (state["stage"] for state in scaler._per_optimizer_states.values())
+        return all(stage is OptState.READY for stage in stages)
 
     def unscaled(self, loss: torch.Tensor) -> torch.Tensor:
         """The loss before it was scaled, if it was; it may have its graph."""

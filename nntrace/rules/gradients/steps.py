@@ -8,7 +8,7 @@ import numpy as np
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.optimizers import CLIPPING, optimizer_line
-from nntrace.rules.common.payloads import count, place
+from nntrace.rules.common.payloads import place, text
 from nntrace.rules.common.signals import lasting, median, trend_z
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -52,11 +52,12 @@ def clipping_always_active(
     `clip_grad_norm_` and, in sampled steps, `clipnorm`, `global_clipnorm` and `clipvalue` of Keras'
     optimizers and TensorFlow's clipping functions, for which the limit is taken to be the norm that
     remains. With PyTorch it is a warning, too, if gradients are clipped after the step that used
-    them.
+    them, or by most of their size before they are divided by the scale of the loss.
     Source: Pascanu et al. 2013; Karpathy's "The Unreasonable Effectiveness", training notes.
     """
-    if late := trace.events_of(EventKind.CLIPPED_LATE):
-        yield _too_late(late[0])
+    calls = {text(e.payload, "fault"): e for e in trace.events_of(EventKind.CLIPPING)}
+    if "late" in calls:
+        yield _too_late(calls["late"])
         return
     limit, norm = trace.steps.clip_limit, trace.steps.clip_norm
     known = np.isfinite(limit) & np.isfinite(norm) & (limit > 0)
@@ -71,6 +72,9 @@ def clipping_always_active(
     optimizers = [event.payload for event in trace.events_of(EventKind.OPTIMIZER)]
     classes = {str(built.get("class", "")).lower() for built in optimizers}
     is_scale_free = bool(classes) and all(any(w in c for w in _SCALE_FREE) for c in classes)
+    if "scaled" in calls and left < factor:
+        yield _scaled(calls["scaled"], median(norm[rows]), median(limit[rows]))
+        return
     stays = is_scale_free and _element(trace, median(limit[rows])) >= drowned * _epsilon(optimizers)
     bound = 0.0 if stays else lost if is_scale_free else factor
     yield Finding(
@@ -85,7 +89,21 @@ def clipping_always_active(
             "limit": median(limit[rows]),
             "factor": left,
         },
-        location=optimizer_line(trace, settings=CLIPPING),
+        location=place(calls[""].payload)
+        if "" in calls
+        else optimizer_line(trace, settings=CLIPPING),
+    )
+
+
+def _scaled(event: Event, norm: float, limit: float) -> Finding:
+    return Finding(
+        "gradients are clipped while they are still multiplied by the scale of the loss: their "
+        f"norm is {norm:.3g} then, and {limit / norm:.1g} of it is left by the limit of "
+        f"{limit:.3g}.",
+        steps=(0, event.step),
+        evidence={"median_norm": norm, "limit": limit, "factor": limit / norm},
+        advice="Call `scaler.unscale_(optimizer)` before `clip_grad_norm_`.",
+        location=place(event.payload),
     )
 
 
@@ -95,7 +113,6 @@ def _too_late(event: Event) -> Finding:
         "no step ever uses what was clipped.",
         steps=(0, event.step),
         explains=("GRD02", "GRD05", "LOS08", "LOS09", "NUM01", "NUM02", "NUM03", "NUM04", "UPD01"),
-        evidence={"steps": count(event.payload, "steps")},
         advice="Clip between `loss.backward()` and `optimizer.step()`.",
         location=place(event.payload),
     )

@@ -8,6 +8,7 @@ import numpy as np
 from nntrace.rules.common.payloads import count, number, place
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
+from nntrace.rules.loop.evaluation_steps import trains_on_evaluation_data
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Trace
@@ -41,7 +42,9 @@ def training_in_eval_mode(
     kept the scale of the signal, outputs and updates grow and units die. Judged only for models
     that have such layers, and only if the root is in evaluation mode: freezing the norms of a model
     in training mode is deliberate, unless they were never trained and nothing else depends on the
-    mode (an untrained base that is called like a trained one).
+    mode (an untrained base that is called like a trained one). Any model counts, with PyTorch, if
+    all steps over one loader are made in evaluation mode and all those over another in training
+    mode: the loop over the evaluation data then trains, too.
     Source: "37 reasons", 21 and 26.
     """
     modes = trace.events_of(EventKind.MODE)
@@ -50,6 +53,9 @@ def training_in_eval_mode(
         return
     for model in sorted({model_of(event) for event in modes}):
         own = [event for event in modes if model_of(event) == model]
+        if (evaluating := trains_on_evaluation_data(trace, own)) is not None:
+            yield evaluating
+            continue
         wrong = _steps_in_eval(trace, own)
         if len(wrong) < steps or not is_trained(trace, model, modes):
             continue

@@ -133,7 +133,26 @@ def test_four_pairs_are_too_few():
 
 
 def test_gradients_clipped_after_the_step_are_a_warning_at_the_line_of_the_call():
-    late = event("clipped_late", 5, steps=5, file="train.py", line=9)
+    late = event("clipping", 5, fault="late", file="train.py", line=9)
     [finding] = findings("GRD07", trace_of(steps=20, events=[late]))
     assert finding.level is Severity.WARNING
+    assert finding.location.line == 9
+
+
+@pytest.mark.parametrize(("norm", "is_told"), [(10.1, True), (9.9, False)])
+def test_gradients_clipped_before_unscaling_are_told_if_most_of_them_is_lost(norm, is_told):
+    scaled = event("clipping", 5, fault="scaled", file="train.py", line=9)
+    adam = event("optimizer", **{"class": "Adam"})
+    [finding] = findings(
+        "GRD07",
+        trace_of(steps=STEPS, loss=FLAT, clip_norm=norm, clip_limit=1.0, events=[adam, scaled]),
+    )
+    assert ("unscale_" in finding.advice) == is_told
+    assert (finding.level is Severity.WARNING) == is_told
+
+
+def test_clipping_is_shown_at_the_line_of_its_first_call():
+    first = event("clipping", 1, fault=None, file="train.py", line=9)
+    trace = trace_of(steps=STEPS, loss=FLAT, clip_norm=20.0, clip_limit=1.0, events=[first])
+    [finding] = findings("GRD07", trace)
     assert finding.location.line == 9

@@ -53,6 +53,35 @@ def test_eval_mode_does_not_matter_without_dropout_or_norms():
     assert findings("RUN01", trace_of(steps=40, events=[mode(0, training=False)])) == []
 
 
+def two_loaders(second_trains, *, passes=3):
+    """Passes of eight steps over a first loader and of two over a second one, in turn."""
+    events = [event("loader", 0, loader=1, dataset_size=64, file="train.py", line=7)]
+    for begin in range(0, 10 * passes, 10):
+        events += [
+            mode(begin, training=True),
+            event("epoch", begin + 8, loader=0, steps=8),
+            mode(begin + 8, training=second_trains),
+            event("epoch", begin + 10, loader=1, steps=2),
+        ]
+    return trace_of(steps=10 * passes, events=events)
+
+
+def test_a_loop_over_evaluation_data_that_steps_is_told_at_its_line_whatever_the_layers():
+    [finding] = findings("RUN01", two_loaders(False))
+    assert finding.evidence["steps_in_eval_mode"] == 6
+    assert finding.location.line == 7
+    assert "DAT03" in finding.explains
+
+
+def test_two_loaders_that_are_trained_on_in_training_mode_are_healthy():
+    assert findings("RUN01", two_loaders(True)) == []
+
+
+@pytest.mark.parametrize(("passes", "found"), [(1, 0), (2, 1)])
+def test_two_such_passes_are_needed(passes, found):
+    assert len(findings("RUN01", two_loaders(False, passes=passes))) == found
+
+
 @pytest.mark.parametrize(("back", "found"), [(6, 0), (7, 1)])
 def test_two_steps_in_eval_mode_are_needed(back, found):
     events = [TRAINING, mode(5, training=False, dropout=(0, 1)), mode(back, training=True)]
