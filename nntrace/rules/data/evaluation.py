@@ -72,11 +72,12 @@ def train_eval_input_shift(
         ratio = max(std / found_std, found_std / std)
         if moved <= shift and ratio <= scale:
             continue
+        is_larger = np.hypot(mean, std) > scale * np.hypot(found_mean, found_std)
         yield Finding(
             f"`{site.path}` has mean {found_mean:.3g} and standard deviation {found_std:.3g} in "
             f"evaluation, {mean:.3g} and {std:.3g} in training.",
             site=site,
-            steps=(group[0].step, group[-1].step),
+            steps=(batches[0].step if is_larger else group[0].step, group[-1].step),
             evidence={
                 "training_mean": mean,
                 "training_std": std,
@@ -86,6 +87,7 @@ def train_eval_input_shift(
                 "scale_ratio": ratio,
             },
             location=group[0].location,
+            explains=("LOS01",) if is_larger else (),  # of what is trained on
         )
         return
 

@@ -39,7 +39,8 @@ def repeated_batch(
     step is legitimate, so this is judged only if a data loader shows that there is more data, and
     if sampled steps lie such that a loader in fixed order would have given different batches. For a
     loader of unknown size, it is judged if epochs have several steps and evaluations more than
-    twice as many examples as the batch.
+    twice as many examples as the batch. Not reported if training went on with other batches
+    afterwards: a model is rightly made to overfit one batch first.
     Source: "37 reasons", 1 (the same batch over and over).
     """
     sampled = [b for b in training_batches(trace) if b.fingerprint is not None]
@@ -47,7 +48,7 @@ def repeated_batch(
         yield too_few(f"needs the batches of {repeats} steps, has {_distinct_steps(sampled)}")
         return
     longest = _longest_repeat(sampled)
-    if _distinct_steps(longest) < repeats:
+    if _distinct_steps(longest) < repeats or _is_over(sampled, longest, repeats):
         return
     loaders = [event.payload for event in trace.events_of(EventKind.LOADER)]
     if not loaders:
@@ -91,6 +92,13 @@ def _longest_repeat(batches: list[Batch]) -> list[Batch]:
         best = max(best, (end + 1 - start, start))
     length, start = best
     return batches[start : start + length]
+
+
+def _is_over(batches: list[Batch], repeated: list[Batch], least: int) -> bool:
+    """Whether most of the batches after the repeated one differ from those before them."""
+    later = [batch for batch in batches if batch.step > repeated[-1].step]
+    changes = [one.fingerprint != other.fingerprint for one, other in pairwise(later)]
+    return sum(changes) >= least and 2 * sum(changes) > len(changes)
 
 
 def _distinct_steps(batches: list[Batch]) -> int:

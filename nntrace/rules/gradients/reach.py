@@ -51,7 +51,8 @@ def vanishing_gradient(
     square of weight gradients, first layer against last in depth order: a warning if it vanishes
     until the end of the run, an error if it did so all along. Layers whose gradient is exactly zero
     have another fault and are left out. If sigmoids, whose slope is at most a quarter, also shrink
-    the signal on its way forward (ACT02), this rule names the cause.
+    the signal on its way forward (ACT02), this rule names the cause. So it does if the gradient is
+    gone from the first step on: a weight decay that outweighs what is left (UPD12) came later.
     Source: "37 reasons", 30 (vanishing gradients); Glorot & Bengio 2010.
     """
     sites = weights(trace, Role.PARAM_GRAD)
@@ -73,15 +74,15 @@ def vanishing_gradient(
     since = 0 if all_along else (lasting(gone, 1) or start)
     low, high = float(np.median(at_first[since:])), float(np.median(at_last[since:]))
     one, other = sites[first[-1]], sites[last[-1]]
-    by_slope = is_of_sigmoids(trace)
+    by_slope, at_once = is_of_sigmoids(trace), bool(gone[:samples].all())
     yield Finding(
         f"the gradient vanishes on its way back: rms {low:.2g} at {one.path}, {high:.2g} at "
         f"{other.path}, a ratio of {low / high:.1g}.",
         site=one,
         steps=(int(trace.sampled_steps[rows[since]]), int(trace.sampled_steps[rows[-1]])),
         severity=Severity.ERROR if all_along else Severity.WARNING,
-        not_explained_by=("ACT02",) if by_slope else (),
-        explains=("ACT02",) if by_slope else (),
+        not_explained_by=("ACT02",) * by_slope + ("UPD12",) * at_once,
+        explains=("ACT02",) * by_slope + ("UPD12",) * at_once,
         evidence={"first": one.path, "first_rms": low, "last": other.path, "last_rms": high},
     )
 

@@ -1,6 +1,7 @@
 """LOS11: a loss that stays where a model that ignores its input would be."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -9,16 +10,19 @@ from nntrace.rules.activations.variation import alike_from
 from nntrace.rules.common.beside_chance import BesideChance
 from nntrace.rules.common.chance import Chance, batches_of_last_phase, loss_location
 from nntrace.rules.common.frequencies import has_just_learnt_frequencies, has_seen_few_of_each
+from nntrace.rules.common.layers import update_ratios, weights
 from nntrace.rules.common.loss_course import (
     LossSeries,
     falls_steadily,
     is_still_learning,
+    late_agreement,
     remaining_loss,
     steps_at_full_rate,
     unjudgeable,
 )
 from nntrace.rules.common.signals import (
     lasting,
+    median,
     median_error,
     median_of_means,
     noise_scale,
@@ -33,6 +37,7 @@ from nntrace.trace.model import FloatArray
 
 _LEAST_LOSSES = 20
 _LEARNED = 0.8  # of a step's first loss
+_TURNS_AROUND = -0.1  # cosine of successive gradients
 _TRAIN_ON = (
     "Train on: every language model first learns how frequent the labels are. If the loss stays "
     "at this level five times as long as it took to get there, check whether the inputs carry a "
@@ -58,6 +63,9 @@ def stuck_at_chance(
     ] = 0.15,
     below: Annotated[float, "relative distance below chance if outputs are alike"] = 0.05,
     few_steps: Annotated[int, "optimizer steps that are needed if outputs are alike"] = 30,
+    long_step: Annotated[
+        float, "rms(Δw) / rms(w) below which steps are not why a loss never left chance"
+    ] = 0.03,
 ) -> Iterator[Finding | Skipped]:
     """Over the second half of the run the loss sat at the value of a constant prediction.
 
@@ -71,6 +79,9 @@ def stuck_at_chance(
     of uneven labels and has not been there five times as long as that took: frequencies are learned
     first. Also information while each class was a target in fewer than 50 places on average, or 300
     if classes are uneven, as words are.
+
+    If the loss was there from the start, the steps are not long and successive gradients do not
+    turn around, then steps above the usual size (UPD01) are not why nothing is learned.
 
     Also a warning if the training loss fell and no evaluation on other examples was better than
     chance, nor its accuracy above guessing: labels that were shuffled apart from their inputs can
@@ -109,7 +120,10 @@ def stuck_at_chance(
     elif not _others_come_down(trace, loss.function):
         since = _since_when(loss.series, chance, 2.0 * tolerance)
         severity = Severity.ERROR if len(trace.steps) >= 2 * steps else Severity.WARNING
-        yield _stuck(loss, chance, level, since, severity, ignored)
+        found = _stuck(loss, chance, level, since, severity, ignored)
+        if since == loss.series.span[0] and _goes_nowhere(trace, long_step):
+            found = replace(found, explains=("UPD01",), not_explained_by=("UPD01",))
+        yield found
 
 
 def _stuck(
@@ -138,6 +152,15 @@ def _stuck(
         | ({} if ignored is None else {"alike_from": ignored[0].path, "between": ignored[1]}),
         location=loss_location(loss.trace, loss.function),
     )
+
+
+def _goes_nowhere(trace: Trace, long_step: float) -> bool:
+    """Whether steps are neither so long that nothing can be learned, nor overshoot: successive
+    gradients then turn around.
+    """
+    ratios = update_ratios(trace, weights(trace))[len(trace.sampled_steps) // 2 :]
+    typical = median(np.array([median(column) for column in ratios.T]))
+    return typical < long_step and late_agreement(trace) > _TURNS_AROUND
 
 
 def _since_when(series: LossSeries, chance: Chance, tolerance: float) -> int:

@@ -60,3 +60,9 @@ def test_states_in_which_an_agent_acts_are_no_evaluation(examples, found):
 
 def test_evaluations_of_another_model_are_left_out():
     assert skip_reasons("DAT14", shifted(mean=3.0, model="Critic"))
+
+
+@pytest.mark.parametrize(("std", "explains"), [(0.49, ("LOS01",)), (2.1, ())])
+def test_training_inputs_of_a_larger_scale_are_why_the_first_loss_is_high(std, explains):
+    [finding] = findings("DAT14", shifted(std=std))
+    assert finding.explains == explains

@@ -19,6 +19,18 @@ def test_the_same_batch_on_five_consecutive_steps_is_an_error(repeats, found):
     assert all(finding.steps == (3, 7) for finding in results)
 
 
+@pytest.mark.parametrize(
+    ("later", "found"),
+    [(range(10, 16), 0), (range(10, 15), 1), ([n // 3 for n in range(30, 60)], 1)],
+    ids=["other batches", "too few", "each of them repeated"],
+)
+def test_a_batch_that_is_overfitted_before_the_training_is_healthy(later, found):
+    prints = [7] * 20 + list(later)
+    rows = batches(len(prints), fingerprint=prints, batch_size=32)
+    trace = trace_of(steps=len(prints), batches=rows, events=[loader()])
+    assert len(findings("DAT02", trace)) == found
+
+
 def test_training_on_the_whole_data_set_at_each_step_is_healthy():
     trace = trace_of(
         steps=9, batches=batches(9, fingerprint=7, batch_size=32), events=[loader(dataset_size=32)]

@@ -29,6 +29,14 @@ def test_a_gradient_that_vanishes_later_is_a_warning_since_then():
     assert finding.steps == (8, 19)
 
 
+@pytest.mark.parametrize(("before", "explains"), [(0, ("UPD12",)), (1, ())])
+def test_a_gradient_that_is_gone_at_once_is_not_outweighed_by_weight_decay(before, explains):
+    first = gradient("a.weight", [1e-3] * before + [1e-9] * (20 - before))
+    [finding] = findings("GRD01", trace(first, gradient("b.weight", 0.01)))
+    assert finding.explains == explains
+    assert finding.not_explained_by == explains
+
+
 def test_a_gradient_that_comes_back_is_healthy():
     first = gradient("a.weight", [*[1e-9] * 12, *[1e-3] * 8])
     assert not findings("GRD01", trace(first, gradient("b.weight", 0.01)))

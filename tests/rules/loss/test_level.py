@@ -202,3 +202,19 @@ def test_several_loss_functions_have_no_common_chance_value():
 def test_a_loss_that_leaves_chance_slowly_but_surely_is_not_stuck(end, found):
     slow = LN10 * np.concatenate([np.full(60, 1.0), np.linspace(1.0, end, 130)])
     assert len(findings("LOS11", classified(noisy(slow, 0.01)))) == found
+
+
+@pytest.mark.parametrize(
+    ("ratio", "cosine", "unguided"),
+    [(0.029, 0.0, True), (0.031, 0.0, False), (0.02, -0.09, True), (0.02, -0.11, False)],
+)
+def test_steps_that_are_not_long_and_turn_nowhere_are_not_why_a_loss_stays_at_chance(
+    ratio, cosine, unguided
+):
+    owner = {"shape": [64, 64], "numel": 4096, "module_type": "Linear"}
+    sizes = {"param": 1.0, "update": ratio}.items()
+    steps = [site("a.weight", role, rms=rms, **owner) for role, rms in sizes]
+    loss = noisy(np.full(400, LN10), 0.02)
+    [finding] = findings("LOS11", classified(loss, sites=steps, gradient_cosine=cosine))
+    assert finding.not_explained_by == (("UPD01",) if unguided else ())
+    assert finding.explains == (("UPD01",) if unguided else ())
