@@ -14,8 +14,8 @@ _PASSES: Final = 2  # over the same data, of which sampled steps are known
 
 
 def trains_on_evaluation_data(trace: Trace, modes: list[Event]) -> Finding | None:
-    """The finding on a loader whose batches are stepped on in evaluation mode alone, while another
-    one's are in training mode alone; None without one.
+    """The finding on a loader whose batches are stepped on in evaluation mode alone, in turn with
+    those of another one in training mode alone; None without one.
 
     Args:
         trace: the run.
@@ -35,6 +35,8 @@ def trains_on_evaluation_data(trace: Trace, modes: list[Event]) -> Finding | Non
     right = [own for own in seen.values() if all(is_training for *_, is_training in own)]
     if not right or not wrong or len(wrong[0]) < _PASSES:
         return None
+    if max(begin for own in right for begin, *_ in own) < wrong[0][0][1]:
+        return None  # a second part of the training
     loader = next(key for key, own in seen.items() if own is wrong[0])
     facts = next(
         (e.payload for e in trace.events_of(EventKind.LOADER) if e.payload.get("loader") == loader),

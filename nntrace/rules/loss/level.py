@@ -21,6 +21,7 @@ from nntrace.rules.common.loss_course import (
     unjudgeable,
 )
 from nntrace.rules.common.signals import (
+    column_medians,
     lasting,
     median,
     median_error,
@@ -159,7 +160,7 @@ def _goes_nowhere(trace: Trace, long_step: float) -> bool:
     gradients then turn around.
     """
     ratios = update_ratios(trace, weights(trace))[len(trace.sampled_steps) // 2 :]
-    typical = median(np.array([median(column) for column in ratios.T]))
+    typical = median(column_medians(ratios))
     return typical < long_step and late_agreement(trace) > _TURNS_AROUND
 
 

@@ -13,7 +13,16 @@ from nntrace.rules.common.loss_course import (
     unjudgeable,
 )
 from nntrace.rules.common.optimizers import optimizer_line
-from nntrace.rules.common.signals import column_medians, lasting, median, rounded, trend_z
+from nntrace.rules.common.payloads import place
+from nntrace.rules.common.signals import (
+    column_medians,
+    finite,
+    lasting,
+    median,
+    rounded,
+    span,
+    trend_z,
+)
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loss.course import loss_oscillating, loss_spike
 from nntrace.rules.loss.trend import loss_diverging
@@ -21,13 +30,14 @@ from nntrace.rules.rule import Rule, rule
 from nntrace.rules.updates.momentum import long_average
 from nntrace.rules.updates.plateau import follows_a_loss_upwards
 from nntrace.rules.updates.ratio import at_full_rate, has_learned, update_ratio_high
-from nntrace.schema import Role
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
 _USUAL = 1e-3  # rms(Δw) / rms(w)
 _LEAST_SAMPLES = 10
 _START = 10  # steps whose losses count as the start
 _UNLEARNED = 0.95  # share of the first loss above which nothing was learned
+_WARMING = 0.1  # of the last rate: a first one below it begins a warm-up
 _AT_ONCE = 0.1  # share of the run before which a rate was never tried out
 
 
@@ -146,6 +156,9 @@ def lr_too_low(
         return
     typical = float(np.median(level[judged]))
     factor, rate = rounded(_USUAL / typical), median(trace.steps.lr)
+    if (warm_up := _endless_warm_up(trace, left)) is not None:
+        yield warm_up
+        return
     yield Finding(
         f"the learning rate of {rate:.2g} is about {factor:g} times too low: a step changes "
         f"weights by {typical:.1g} of their size, and {left:.0%} of the loss is left after "
@@ -155,6 +168,24 @@ def lr_too_low(
         evidence={"ratio": typical, "factor": factor, "remaining": left, "learning_rate": rate},
         advice=f"Multiply the learning rate by up to {factor:g}: try {rate * factor:.1g}.",
         location=optimizer_line(trace, sites[int(np.nanargmin(level))]),
+    )
+
+
+def _endless_warm_up(trace: Trace, left: float) -> Finding | None:
+    """The finding on a rate that rises from the first step to the last; None if it does not."""
+    rates = finite(trace.steps.lr)
+    late = rates[-max(2, len(rates) // 10) :]
+    if (np.diff(rates) < 0.0).any() or not rates[0] < _WARMING * late[-1] or late[0] == late[-1]:
+        return None
+    schedulers = trace.events_of(EventKind.SCHEDULER)
+    return Finding(
+        f"the learning rate still warms up when the run ends: it rises from {rates[0]:.2g} to "
+        f"{rates[-1]:.2g} over all {len(rates)} steps, and {left:.0%} of the loss is left.",
+        steps=span(trace.steps.step),
+        evidence={"first_rate": float(rates[0]), "last_rate": float(rates[-1]), "remaining": left},
+        advice=f"Shorten the warm-up to a few percent of the run ({len(rates)} steps), and check "
+        "whether it counts steps or epochs.",
+        location=place(schedulers[0].payload) if schedulers else optimizer_line(trace),
     )
 
 

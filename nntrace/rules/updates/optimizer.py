@@ -16,6 +16,7 @@ from nntrace.rules.common.signals import finite
 from nntrace.rules.common.untrained import share_as_initialised, untrained_judges
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
+from nntrace.rules.updates.replaced import replaced_after_the_optimizer
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Site, Trace
 
@@ -60,8 +61,9 @@ def parameter_not_in_optimizer(
     freshly initialised first layers that could be trained, or if no optimizer holds what stands
     freshly initialised between everything trained and the loss, such as a discriminator. An error
     if more weights than these were frozen by hand: then these were left to learn (an adapter,
-    LoRA), if they were unfrozen after Keras had built its training step, which leaves them out, and
-    if a module of PyTorch has plain tensors that want gradients, as `parameters()` leaves them out.
+    LoRA), if they were unfrozen after Keras had built its training step, which leaves them out, if
+    the optimizer holds as many parameters that no model uses any more, and if a module of PyTorch
+    has plain tensors that want gradients, as `parameters()` leaves them out.
     Parameters that change without an optimizer are left out.
     Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
     """
@@ -78,16 +80,17 @@ def parameter_not_in_optimizer(
         return
     late = "layers that were unfrozen are still not trained"
     finding = flagged_too_late(trace, "never_trained", late)
+    size = columns(trace, Role.PARAM, "rms", sites)
+    constant = np.array([len(set(finite(column).tolist())) < 2 for column in size.T])
+    missing = (received.sum(axis=0) >= samples) & ~stepped & constant
+    blamed = [site for site, is_missing in zip(sites, missing, strict=True) if is_missing]
+    finding = finding or replaced_after_the_optimizer(trace, blamed)
     finding = finding or _left_out_though_fresh(trace, untrained) or _judge_left_out(trace)
     if finding:
         yield finding
         return
-    size = columns(trace, Role.PARAM, "rms", sites)
-    constant = np.array([len(set(finite(column).tolist())) < 2 for column in size.T])
-    missing = (received.sum(axis=0) >= samples) & ~stepped & constant
-    if not missing.any():
+    if not blamed:
         return
-    blamed = [site for site, is_missing in zip(sites, missing, strict=True) if is_missing]
     if waiting := {s.path: s for s in trace.sites_of(Role.UPDATE) if s.optimizer in idle}:
         unstepped = [site for site in blamed if site.path in waiting]
         if unstepped:

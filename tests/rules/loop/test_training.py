@@ -77,6 +77,13 @@ def test_two_loaders_that_are_trained_on_in_training_mode_are_healthy():
     assert findings("RUN01", two_loaders(True)) == []
 
 
+def test_a_second_part_of_the_training_may_be_in_evaluation_mode():
+    events = [mode(0, training=True), event("epoch", 10, loader=0, steps=10)]
+    events += [mode(10, training=False), event("epoch", 20, loader=1, steps=10)]
+    events += [event("epoch", 30, loader=1, steps=10)]
+    assert findings("RUN01", trace_of(steps=30, events=events)) == []
+
+
 @pytest.mark.parametrize(("passes", "found"), [(1, 0), (2, 1)])
 def test_two_such_passes_are_needed(passes, found):
     assert len(findings("RUN01", two_loaders(False, passes=passes))) == found

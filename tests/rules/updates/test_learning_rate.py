@@ -81,6 +81,26 @@ def test_too_few_steps_say_nothing_about_a_rate_too_low():
     assert skip_reasons("UPD08", trace_of(loss=falling(100, 2.0, 1.9), sites=weights(5e-5)))
 
 
+@pytest.mark.parametrize(
+    ("rates", "found"),
+    [
+        (np.linspace(1e-7, 1e-5, 300), True),
+        (np.linspace(2e-6, 1e-5, 300), False),
+        (np.minimum(np.linspace(1e-7, 2e-5, 300), 1e-5), False),
+        ([*np.linspace(1e-7, 1e-5, 299), 0.9e-5], False),
+    ],
+    ids=["all along", "from a fifth", "and then constant", "until the last step"],
+)
+def test_a_warm_up_that_outlasts_the_run_is_named(rates, found):
+    events = [event("scheduler", 1, scheduler=0, file="train.py", line=9)]
+    series = falling(300, 2.0, 1.6)
+    [finding] = findings(
+        "UPD08", trace_of(loss=series, sites=weights(5e-5), lr=rates, events=events)
+    )
+    assert ("warms up" in finding.message) == found
+    assert not found or finding.location.line == 9
+
+
 # UPD09
 
 

@@ -76,6 +76,23 @@ def test_an_optimizer_whose_steps_were_not_sampled_is_none_of_those():
     assert findings("UPD04", trace(*rows, optimizer=names)) == []
 
 
+@pytest.mark.parametrize(
+    ("shape", "rms", "found"),
+    [((9, 5), np.nan, True), ((5,), np.nan, False), ((9, 5), 1e-3, False)],
+    ids=["in its place", "of another kind", "that gets gradients"],
+)
+def test_what_took_the_place_of_what_the_optimizer_holds_is_told_as_that(shape, rms, found):
+    old = [row | {"optimizer": "SGD"} for row in gradient("SGD.group0.4", rms, shape=shape)]
+    if np.isnan(rms):
+        old[0]["stats"] = {}
+    rows = [parameter("a.weight"), parameter("head.weight", update=None), old]
+    [finding] = findings("UPD04", trace(*rows, events=[optimizer(0, 1, name="SGD", **PLACE)]))
+    assert finding.level is Severity.ERROR
+    assert ("took their place" in finding.message) == found
+    assert finding.evidence["parameters"][0] == "head.weight"
+    assert not found or finding.location.line == 7
+
+
 def test_a_layer_with_gradients_that_nothing_steps_is_an_error():
     rows = [parameter("a.weight"), parameter("b.weight"), parameter("head.weight", update=None)]
     [finding] = findings("UPD04", trace(*rows))
