@@ -47,7 +47,7 @@ class KerasAdapter:
                 training.passes,
                 training.own_passes.kerass,
             )
-            training.epoch = lambda: trainer.epoch
+            training.follow_epochs(lambda: trainer.epoch)
             training.own_passes.is_kerass = lambda: trainer.is_evaluating
             self._saw_gradient = lambda: training.saw_gradient
             undos = [*_interposed(recorder, training.tapes.unobserved)]

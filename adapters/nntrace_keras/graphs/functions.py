@@ -12,21 +12,20 @@ import tensorflow as tf
 from tensorflow.python.eager import context, record
 from tensorflow.python.eager.polymorphic_function.concrete_function import ConcreteFunction
 
-from nntrace.recorder import Instant, Recorder
+from nntrace.recorder import Recorder
 from nntrace_keras.data.own_passes import OwnPasses, called_in
 from nntrace_keras.data.waits import DataWaits
 from nntrace_keras.graphs.awaited import Awaited
-from nntrace_keras.graphs.board import Board, Row
+from nntrace_keras.graphs.board import Board
 from nntrace_keras.graphs.inside import keep_inputs
 from nntrace_keras.graphs.reader import StepReader
 from nntrace_keras.graphs.second import Second
 from nntrace_keras.graphs.steps import GraphSteps, steps_in
-from nntrace_keras.graphs.uneventful import Uneventful
 from nntrace_keras.graphs.unread import Unread, is_plain
 from nntrace_keras.nonfinite.graph import GraphOrigins
 from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.program.sources import Sources
-from nntrace_keras.samples.calls import Delivery, Step
+from nntrace_keras.recorded_steps import RecordedSteps
 from nntrace_keras.tape.gradients import gradients_in
 from nntrace_keras.tape.idling import IdleWatch
 from nntrace_keras.tape.tapes import Tapes
@@ -34,12 +33,6 @@ from nntrace_keras.tape.tapes import Tapes
 
 class TrainingFunctions:
     """Follows the functions in whose graphs an optimizer is called.
-
-    Args:
-        finish: records one optimizer call; returns whether to sample the next one.
-        together: records several calls of one step that others have followed; returns False if
-            one of them needs a record of its own.
-        settle: takes whether a sample is wanted; returns the turn of the next sample, or None.
 
     Attributes:
         steps: the optimizer steps in the functions' graphs.
@@ -49,9 +42,7 @@ class TrainingFunctions:
         self,
         recorder: Recorder,
         tapes: Tapes,
-        finish: Callable[[Step, Row, Delivery | None, int | None, Instant, bool], bool],
-        together: Callable[[Step, Sequence[Uneventful]], bool],
-        settle: Callable[[bool], int | None],
+        recorded: RecordedSteps,
         sources: Sources,
         waits: DataWaits,
         idle: IdleWatch,
@@ -74,9 +65,7 @@ class TrainingFunctions:
             self._unread,
             self._origins,
             waits,
-            finish,
-            together,
-            settle,
+            recorded,
         )
 
     def install(self) -> list[Undo]:

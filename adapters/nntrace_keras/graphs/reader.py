@@ -6,7 +6,7 @@ that have nothing but their plain facts.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from tensorflow.python.eager import record
@@ -19,22 +19,16 @@ from nntrace_keras.graphs.board import Row
 from nntrace_keras.graphs.future import FutureWatch
 from nntrace_keras.graphs.mixing import MixingWatch
 from nntrace_keras.graphs.steps import GraphSteps
-from nntrace_keras.graphs.uneventful import Uneventful, uneventful
+from nntrace_keras.graphs.uneventful import uneventful
 from nntrace_keras.graphs.unread import Call, Unread, shared_out
 from nntrace_keras.nonfinite.graph import GraphOrigins
 from nntrace_keras.program.sources import Sources
+from nntrace_keras.recorded_steps import RecordedSteps
 from nntrace_keras.samples.calls import Delivery, Step
 
 
 class StepReader:
-    """Records the steps that the graphs of this process have made.
-
-    Args:
-        finish: records one optimizer call; returns whether to sample the next one.
-        together: records several calls of one step that others have followed; returns False if one
-            of them needs a record of its own.
-        settle: takes whether a sample is wanted; returns the turn of the next sample, or None.
-    """
+    """Records the steps that the graphs of this process have made."""
 
     def __init__(
         self,
@@ -45,9 +39,7 @@ class StepReader:
         unread: Unread,
         origins: GraphOrigins,
         waits: DataWaits,
-        finish: Callable[[Step, Row, Delivery | None, int | None, Instant, bool], bool],
-        together: Callable[[Step, Sequence[Uneventful]], bool],
-        settle: Callable[[bool], int | None],
+        recorded: RecordedSteps,
     ) -> None:
         self._recorder = recorder
         self._steps = steps
@@ -55,9 +47,7 @@ class StepReader:
         self._unread = unread
         self._origins = origins
         self._waits = waits
-        self._finish = finish
-        self._together = together
-        self._next = settle
+        self._recorded = recorded
         self._future = FutureWatch(recorder)
         self._mixing = MixingWatch(recorder, sources)
 
@@ -82,7 +72,7 @@ class StepReader:
             wants = self._read(call, made, sampled, waited_ns, ended, ahead, followed) or wants
         is_quiet = not (awaited.expected or self._origins.is_alarmed)
         awaited.end_look(sampled.values())
-        turn = self._next(wants)
+        turn = self._recorded.settle(wants)
         if turn is not None:
             board.arm(turn)
         graphs = {row.graph for row in rows}
@@ -113,7 +103,7 @@ class StepReader:
         step = self._steps.made[rows[0].graph]
         passed = calls[:-1]
         found = uneventful(passed, rows[:-1], step.returned, inside_ns)
-        if found is None or not self._together(step, found):
+        if found is None or not self._recorded.finish_together(step, found):
             return 0
         is_called = step.second is not None and step.second.graph is passed[-1].function.graph
         losses = [one.loss for one in found if one.loss is not None]
@@ -156,7 +146,8 @@ class StepReader:
                 arguments = call.inputs if is_called else None
                 has_batch, since = is_called or is_kept, ahead[row.graph]
                 self._origins.look(step, row, arguments, has_batch=has_batch, followed=since)
-            wants = self._finish(step, row, delivery, waited_ns, ended, followed) or wants
+            finish = self._recorded.finish
+            wants = finish(step, row, delivery, waited_ns, ended, followed) or wants
         return wants
 
     def _deliver(
