@@ -6,6 +6,7 @@ another layer made the predictions.
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from nntrace_torch.loss.graph import LossCall, head
 from nntrace_torch.program.describe import can_sample, tensor_fields
 from nntrace_torch.program.graphs import operation
 from nntrace_torch.program.sources import Source, call_path, caller
+from nntrace_torch.samples.batch_values import BatchValues
 from nntrace_torch.samples.keepsakes import kept_batch
 from nntrace_torch.samples.plans import activation_plan
 from nntrace_torch.samples.step import StepSample
@@ -54,106 +56,93 @@ class LossSampler:
             given: all arguments by name.
             sample: the step being sampled.
         """
-        by_class = name in _CLASS_AXIS and predictions.dim() > 1
-        axis = 1 if by_class else -1
-        path = _path(name, predictions, sample)
-        classes = int(predictions.shape[axis]) if predictions.dim() > 1 else 1
-        self._announce(name, path, classes, predictions, target, given)
-        class_axis = axis if by_class else None
-        self._take(name, path, loss, predictions, target, class_axis, classes, sample)
+        _count(name, loss, sample)
+        if (path := _path(name, predictions, sample)) is not None:
+            by_class = name in _CLASS_AXIS and predictions.dim() > 1
+            call = _Call(name, path, loss, predictions, target, 1 if by_class else None)
+            self._announce(call, given)
+            self._take(call, sample)
 
     def add_foreign(self, call: ForeignLoss, sample: StepSample) -> None:
         """Sample a call of a loss function of a framework built on PyTorch."""
-        path, predictions = _path(call.function, call.prediction, sample), call.prediction
+        predictions = call.prediction
+        _count(call.function, call.value, sample)
+        if (path := _path(call.function, predictions, sample)) is None:
+            return
         source = Source(call.payload["file"], call.payload["line"])
-        if path is not None and (path, source) not in self._announced:
+        if (path, source) not in self._announced:
             self._announced.add((path, source))
             made_by = head(predictions)
             width = made_by.width or call.payload["head_width"]
             made = {"path": path, "head": made_by.name, "head_width": width}
             self._recorder.add_event(EventKind.LOSS_CALL, {**call.payload, **made})
         axis = -1 if call.by_class else None
-        classes = int(predictions.shape[-1]) if predictions.dim() > 1 else 1
-        self._take(call.function, path, call.value, predictions, call.target, axis, classes, sample)
+        taken = _Call(call.function, path, call.value, predictions, call.target, axis)
+        self._take(taken, sample)
 
-    def _take(
-        self,
-        name: str,
-        path: str | None,
-        loss: torch.Tensor,
-        predictions: torch.Tensor,
-        target: torch.Tensor,
-        class_axis: int | None,
-        classes: int,
-        sample: StepSample,
-    ) -> None:
-        """Sample the call; without a path it only counts as a term of the objective."""
-        axis = -1 if class_axis is None else class_axis
-        if loss.numel() == 1 and loss.grad_fn is not None:
-            sample.add_loss_call(LossCall(name, loss.grad_fn, loss.detach()))
+    def _take(self, call: "_Call", sample: StepSample) -> None:
+        predictions, target = call.predictions, call.target
         if not (can_sample(predictions) and can_sample(target)) or not predictions.dim():
-            return
-        if path is None:
             return
         is_first = "target" not in sample.seen_roles
         sample.seen_roles.add("target")
         batch = sample.batch if is_first else sample.add_further_loss()
-        predicted = predictions.detach()
-        plan = activation_plan(tuple(predicted.shape), predicted.stride(), axis, sample.limit)
-        sample.add(self._site(name, path, Role.OUTPUT, predictions), plan, predicted)
+        self._take_predictions(call, sample, batch)
         if target.dim():
-            flat = target.detach().reshape(target.shape[0], -1)
-            targets = activation_plan(tuple(flat.shape), flat.stride(), 1, sample.limit)
-            sample.add(self._site(name, path, Role.TARGET, target), targets, flat)
-            batch.add("targets", targets.view(flat, sample.turn).contiguous())
-            if not self._has_kept:
-                self._has_kept = True
-                places = _places(target, sample.batch.examples)
-                sample.keep(kept_batch(target, Role.TARGET, path, places))
+            self._take_target(call, sample, batch)
             if not is_first:
                 batch.describe(batch_size=int(target.shape[0]))
-        if class_axis is not None:
-            if is_first:
-                sample.labels, sample.classes = target.detach(), classes
-            batch.add("predictions", _some_rows(predicted.movedim(axis, -1)))
-        else:
-            if is_first and target.is_floating_point() and target.dim() > 1:
-                sample.labels, sample.classes = target.detach(), 1  # perhaps the next inputs
-            batch.add("predictions", plan.view(predicted, 0).reshape(-1, 1))
-        if loss.numel() == 1:
-            batch.add("loss_value", loss)
+        if is_first and call.class_axis is not None:
+            sample.labels, sample.classes = target.detach(), call.classes
+        elif is_first and target.is_floating_point() and target.dim() > 1:
+            sample.labels, sample.classes = target.detach(), 1  # perhaps the next inputs
+        if call.loss.numel() == 1:
+            batch.add("loss_value", call.loss)
         batch.describe(
             labels=not target.is_floating_point() and target.dtype is not torch.bool,
-            classes=classes,
-            loss_function=name,
-            loss_path=path,
+            classes=call.classes,
+            loss_function=call.name,
+            loss_path=call.path,
         )
 
-    def _announce(
-        self,
-        name: str,
-        path: str | None,
-        classes: int,
-        predictions: torch.Tensor,
-        target: torch.Tensor,
-        given: Mapping[str, Any],
-    ) -> None:
+    def _take_predictions(self, call: "_Call", sample: StepSample, batch: BatchValues) -> None:
+        predicted, axis = call.predictions.detach(), call.class_axis
+        units = -1 if axis is None else axis
+        plan = activation_plan(tuple(predicted.shape), predicted.stride(), units, sample.limit)
+        sample.add(self._site(call, Role.OUTPUT, call.predictions), plan, predicted)
+        if axis is None:
+            batch.add("predictions", plan.view(predicted, 0).reshape(-1, 1))
+        else:
+            batch.add("predictions", _some_rows(predicted.movedim(axis, -1)))
+
+    def _take_target(self, call: "_Call", sample: StepSample, batch: BatchValues) -> None:
+        target = call.target
+        flat = target.detach().reshape(target.shape[0], -1)
+        plan = activation_plan(tuple(flat.shape), flat.stride(), 1, sample.limit)
+        sample.add(self._site(call, Role.TARGET, target), plan, flat)
+        batch.add("targets", plan.view(flat, sample.turn).contiguous())
+        if not self._has_kept:
+            self._has_kept = True
+            places = _places(target, sample.batch.examples)
+            sample.keep(kept_batch(target, Role.TARGET, call.path, places))
+
+    def _announce(self, call: "_Call", given: Mapping[str, Any]) -> None:
         """Record each pair of loss path and calling line once."""
         source = caller()
-        if path is None or (path, source) in self._announced:
+        if (call.path, source) in self._announced:
             return
-        self._announced.add((path, source))
-        made_by = head(predictions)
+        self._announced.add((call.path, source))
+        made_by = head(call.predictions)
         payload = {
-            "function": name,
-            "path": path,
+            "function": call.name,
+            "path": call.path,
             "reduction": reduction(given),
-            "classes": classes,
-            "weighted": any(given.get(name) is not None for name in ("weight", "pos_weight")),
+            "classes": call.classes,
+            "weighted": any(given.get(key) is not None for key in ("weight", "pos_weight")),
             "pos_weight": given.get("pos_weight") is not None,
             "label_smoothing": given.get("label_smoothing", 0.0),
-            "shape": list(predictions.shape),
-            "target_shape": list(target.shape),
+            "shape": list(call.predictions.shape),
+            "target_shape": list(call.target.shape),
             "head": made_by.name,
             "head_width": made_by.width,
             "file": source.file,
@@ -163,12 +152,43 @@ class LossSampler:
             payload["ignore_index"] = int(given["ignore_index"])
         self._recorder.add_event(EventKind.LOSS_CALL, payload)
 
-    def _site(self, name: str, path: str, role: Role, tensor: torch.Tensor) -> int:
-        key = (path, role)
+    def _site(self, call: "_Call", role: Role, tensor: torch.Tensor) -> int:
+        key = (call.path, role)
         if key not in self._sites:
-            fields = tensor_fields(tensor, caller())
-            self._sites[key] = self._recorder.add_site(path, role, module_type=name, **fields)
+            fields = {"module_type": call.name, **tensor_fields(tensor, caller())}
+            self._sites[key] = self._recorder.add_site(call.path, role, **fields)
         return self._sites[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call of a loss function.
+
+    Attributes:
+        name: of the function.
+        path: of its sites.
+        loss: what it returned.
+        class_axis: the axis of the predictions over which classes exclude each other, or None.
+    """
+
+    name: str
+    path: str
+    loss: torch.Tensor
+    predictions: torch.Tensor
+    target: torch.Tensor
+    class_axis: int | None
+
+    @property
+    def classes(self) -> int:
+        """The width of the predictions."""
+        axis = -1 if self.class_axis is None else self.class_axis
+        return int(self.predictions.shape[axis]) if self.predictions.dim() > 1 else 1
+
+
+def _count(name: str, loss: torch.Tensor, sample: StepSample) -> None:
+    """Count a call as a term of the objective, recorded or not."""
+    if loss.numel() == 1 and loss.grad_fn is not None:
+        sample.add_loss_call(LossCall(name, loss.grad_fn, loss.detach()))
 
 
 def _places(target: torch.Tensor, examples: int | None) -> int:
