@@ -21,7 +21,12 @@ class TorchAdapter:
         if self._tracer is not None and self._tracer.parts.backward.seen:
             return (
                 "torch computed gradients, but no optimizer of torch.optim made a step, and no "
-                "weights were changed in place (new tensors in each step, as by "
-                "`w = w - rate * w.grad`, are not followed)"
+                "weights were changed in place (a single tensor that is replaced in each step, as "
+                "by `w = w - rate * w.grad`, is not followed)"
+            )
+        if self._tracer is not None and self._tracer.has_left_out_functions:
+            return (
+                "torch.func computed gradients, but not by parameters that were given to "
+                "`torch.func.functional_call`, which are the only ones that are followed"
             )
         return "torch was imported, but no optimizer step happened"

@@ -48,7 +48,7 @@ class BackwardObserver:
             after(torch.autograd, "grad", self._recorder.guard(self._grad)),
         ]
 
-    def noted(self, number: float) -> None:
+    def noted(self, number: Number) -> None:
         """Count a backward pass from a loss whose value is known already."""
         self._losses.append(number)
         self._backwards += 1
@@ -56,6 +56,11 @@ class BackwardObserver:
     def call_afterwards(self, call: Callable[[], object]) -> None:
         """Have this called once, when the backward pass that begins is over."""
         self._afterwards = call
+
+    def computed(self, loss: torch.Tensor) -> None:
+        """Count a pass that is over, of a loss that has a value and no graph."""
+        self.begins([], [], first=not self._backwards)
+        self.noted(self._number(loss))
 
     def differentiates(self, losses: Any) -> None:
         """Count a pass of `torch.autograd.grad` in place of one of `backward`."""

@@ -1,14 +1,14 @@
 """Steps of programs that change their parameters themselves: `p.data -= rate * p.grad`.
 
 Only while no optimizer was built. A step begins when a backward pass is over, or the gradients of
-`torch.autograd.grad` are there, and ends when the program goes on to the next forward, loss or
-backward pass and its parameters are no longer what they were: changed, or, as the graph of the next
-loss shows, replaced by others. Where they are, the passes before are accumulated.
+`torch.autograd.grad` or `torch.func.grad` are there. It ends when the program goes on to the next
+forward, loss or backward pass and its parameters are no longer what they were: changed, or, as the
+graph of the next loss shows, replaced by others. Where they are, the passes before are accumulated.
 """
 
 import inspect
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from torch.overrides import is_tensor_like
 
 from nntrace.recorder import Recorder, is_landmark
+from nntrace_torch.functional import FunctionalGradients, Pairs
 from nntrace_torch.observers import Observers
 from nntrace_torch.optimizer.optimizers import HandWritten
 from nntrace_torch.optimizer.replaced import Leaves, lent
@@ -66,18 +67,27 @@ class StepsByHand:
         self._is_counted = False  # whether the last change was counted by PyTorch
         self._leaves = Leaves()  # those that may be replaced
         self._replaces = False  # whether they were, at the last step
+        # Whether they are given to each pass, which then tells what took whose place.
+        self._are_given = False
         self._passes = 0
+        self.functional = FunctionalGradients(
+            recorder,
+            parts.models,
+            begins=self._given_in_place,
+            computed=self._functional_computed,
+        )
         self._undos: list[Undo] = []
 
     def install(self) -> list[Undo]:
-        """Watch the end of `backward`, and `torch.autograd.grad`."""
+        """Watch the end of `backward`, `torch.autograd.grad`, and `torch.func.grad`."""
         if self._recorder.experiment is not None or self._recorder.replays is not None:
             return []  # what changes the steps of an optimizer cannot change these
         self._look = self._recorder.guard(self._differentiated)
         self._look_again = self._recorder.guard(self._settle)
-        self._recorder.hooks.on_end(self._go_on)
+        self._recorder.hooks.on_end(self._is_over)
         self._undos.append(after(torch.autograd, "backward", self._backward_ended))
         self._undos.append(wrap(torch.autograd, "grad", self._watched_grad))
+        self._undos += self.functional.install()
         return [self._stop]
 
     def _stop(self) -> None:
@@ -140,10 +150,23 @@ class StepsByHand:
         self._parts.backward.differentiates(outputs)
         return weights
 
+    def _given_in_place(self, weights: list[torch.Tensor]) -> None:
+        """A functional gradient is being computed by these; by none that it is known of, if
+        another model has begun.
+        """
+        if self._before is not None:
+            self._settle((), weights)
+
+    def _functional_computed(self, loss: torch.Tensor, gradients: Pairs) -> None:
+        if not (self._parts.replayer.active or self._others()):
+            self._are_given = True
+            self._parts.backward.computed(loss)
+            if self._before is None and self._optimizer is not None:
+                self._supersede(self._optimizer, [weight for weight, _ in gradients])
+            self._differentiated((), gradients)
+
     def _differentiated(
-        self,
-        tensors: Sequence[torch.Tensor],
-        gradients: Sequence[tuple[torch.Tensor, torch.Tensor]] | None = None,
+        self, tensors: Sequence[torch.Tensor], gradients: Pairs | None = None
     ) -> None:
         if self._parts.replayer.active or self._before is not None or self._others():
             return
@@ -165,15 +188,27 @@ class StepsByHand:
                 self._begin(optimizer)
 
     def _go_on(self, *losses: torch.Tensor) -> None:
-        """Training goes on, or is over: asked three times in every step.
+        """Training goes on: asked three times in every step.
 
         Args:
             losses: what was computed by now, where that is known.
         """
-        if self._before is not None:
+        if self._before is not None and not self._are_given:
             self._look_again(losses)
 
-    def _settle(self, losses: Sequence[torch.Tensor]) -> None:
+    def _is_over(self) -> None:
+        if self._before is not None and not (self._are_given and self._replaces):
+            self._look_again(())
+
+    def _settle(
+        self, losses: Sequence[torch.Tensor], given: Sequence[torch.Tensor] | None = None
+    ) -> None:
+        """End the step if its parameters have changed.
+
+        Args:
+            losses: what was computed by now.
+            given: the parameters by now, if it is known which is which; none of another model.
+        """
         optimizer, before = self._optimizer, self._before
         if optimizer is None or before is None or self._parts.replayer.active:
             return
@@ -181,9 +216,14 @@ class StepsByHand:
         if self._others():
             self._before = None
             self._abandon()
+        elif given is not None and self._replace(optimizer, self._leaves.followed_by(given)):
+            return
         elif now is not None and self._has_changed(now, before):
             self._before, self._replaces = None, False
             self._end(optimizer)
+        elif given is not None and not given:
+            self._before = None
+            self._abandon()
         elif any(loss.grad_fn is not None for loss in losses):
             self._look_for_others(optimizer, losses, is_gone=now is None)
 
@@ -194,19 +234,26 @@ class StepsByHand:
         if not (self._replaces or is_gone or is_landmark(self._passes)):
             return
         leaves = self._leaves_of(losses)
-        replaced = self._leaves.replaced_by(leaves)
-        if replaced:
-            self._before, self._replaces = None, True
-            self._parts.parameters.replaced(self._leaves, replaced)
-            known = optimizer.param_groups[0]["params"]
-            others = [parameter for parameter in known if parameter not in self._leaves]
-            successors = [replaced[place] for place in range(len(replaced))]
-            optimizer.hold((*others, *successors))
-            self._leaves = Leaves(successors)
-            self._end(optimizer)
-        elif is_gone:
+        if not self._replace(optimizer, self._leaves.replaced_by(leaves)) and is_gone:
             self._before = None
             self._abandon()
+
+    def _replace(self, optimizer: HandWritten, replaced: Mapping[int, torch.Tensor]) -> bool:
+        """End the step if the leaves at these places were replaced: whether there are any."""
+        if not replaced:
+            return False
+        self._before, self._replaces = None, True
+        self._parts.parameters.replaced(self._leaves, replaced)
+        self._supersede(optimizer, [replaced[place] for place in range(len(replaced))])
+        self._end(optimizer)
+        return True
+
+    def _supersede(self, optimizer: HandWritten, leaves: Sequence[torch.Tensor]) -> None:
+        """These are parameters in place of those that the last pass had."""
+        known = optimizer.param_groups[0]["params"]
+        others = [parameter for parameter in known if parameter not in self._leaves]
+        optimizer.hold({id(leaf): leaf for leaf in (*others, *leaves)}.values())
+        self._leaves = Leaves(leaves)
 
     def _has_changed(self, now: torch.Tensor, before: _Before) -> bool:
         """Programs that write to `.data` are not counted: of theirs the values are compared."""

@@ -87,6 +87,11 @@ class Tracer:
         self._step_ended_ns = time.perf_counter_ns()
         self._backward_began_ns = 0
 
+    @property
+    def has_left_out_functions(self) -> bool:
+        """Whether `torch.func` computed gradients by what is no parameter of a module."""
+        return self._by_hand.functional.left_out
+
     def install(self) -> Undo:
         """Install the hooks that stay for the whole run, and begin the first sampled step."""
         self._watch_steps(outside_graphs)

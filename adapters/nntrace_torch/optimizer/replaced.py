@@ -38,6 +38,16 @@ class Leaves:
             found[place] = waiting[shape].pop()
         return found
 
+    def followed_by(self, leaves: Sequence[torch.Tensor]) -> dict[int, torch.Tensor]:
+        """By their places, the leaves of which it is known which took whose; empty if none did."""
+        if [leaf.shape for leaf in leaves] != self._shapes:
+            return {}
+        if all(
+            reference() is leaf for reference, leaf in zip(self._references, leaves, strict=True)
+        ):
+            return {}
+        return dict(enumerate(leaves))
+
     def __contains__(self, tensor: torch.Tensor) -> bool:
         return any(reference() is tensor for reference in self._references)
 

@@ -46,6 +46,7 @@ class Model:
         self.is_by_parts = False
         self._paths: dict[int, tuple[weakref.ref[nn.Module], str]] = {}
         self._parameters: dict[int, _Entry] = {}
+        self._given: dict[str, tuple[int, _Entry]] = {}
         self._dropouts: list[weakref.ref[nn.Module]] = []
         self._norms: list[weakref.ref[nn.Module]] = []
         self.refresh()
@@ -89,7 +90,20 @@ class Model:
                 if parameter is not None and id(parameter) not in self._parameters:
                     own = f"{full}.{name}".lstrip(".")
                     entry = (weakref.ref(parameter), own, weakref.ref(module))
-                    self._parameters[id(parameter)] = entry
+                    key, held = self._given.get(own, (id(parameter), entry))
+                    self._parameters[key] = held
+
+    def give(self, module: nn.Module, name: str, parameter: torch.Tensor) -> None:
+        """Note the tensor with which a part was called, in place of its parameter of that name."""
+        inside, _, own = name.rpartition(".")
+        owner = module.get_submodule(inside)
+        path = f"{self.path_of(owner) or ''}.{own}".lstrip(".")
+        before = next((key for key, entry in self._parameters.items() if entry[1] == path), None)
+        if before is not None:
+            del self._parameters[before]
+        entry = (weakref.ref(parameter), path, weakref.ref(owner))
+        self._parameters[id(parameter)] = entry
+        self._given[path] = id(parameter), entry
 
     def _read(self, description: Modules, root: nn.Module) -> None:
         """Read what is not PyTorch's own; its paths need no prefix."""
@@ -158,6 +172,14 @@ class Models:
             if found is not None:
                 return found
         return None
+
+    def give(self, module: nn.Module, name: str, parameter: torch.Tensor) -> None:
+        """Note the tensor with which a module was called, in place of its parameter of that name,
+        as by `torch.func.functional_call`.
+        """
+        model = self.owner_of(module)
+        if model is not None:
+            model.give(module, name, parameter)
 
     def model_of(self, parameter: torch.Tensor) -> Model | None:
         """The known model that a parameter belongs to."""

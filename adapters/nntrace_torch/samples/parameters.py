@@ -225,7 +225,7 @@ class ParameterSampler:
             "module_type": class_name(owner) if owner is not None else "Parameter",
             "parent": enclosing(path, owner),
             **tensor_fields(local_part(parameter), source),
-            **fans(parameter, owner),
+            **(fans(parameter, owner) if _is_own(parameter, owner, path) else {}),
             "library_object": library,
         }
         if self._filters is None and owner is not None and shows_filters(parameter, owner):
@@ -245,6 +245,12 @@ class ParameterSampler:
             unique, number = f"{path}#{number}", number + 1
         self._paths.add(unique)
         return unique
+
+
+def _is_own(parameter: torch.Tensor, owner: nn.Module | None, path: str) -> bool:
+    """Whether it is as large as its module's: it may hold those of several models."""
+    own = None if owner is None else owner._parameters.get(path.rpartition(".")[2])
+    return own is None or own.shape == parameter.shape
 
 
 def _places(optimizer: Optimizer, name: str) -> list[Place]:

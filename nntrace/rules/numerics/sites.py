@@ -69,6 +69,11 @@ def site_told(trace: Trace, event: Event) -> Site | None:
 
 def unseen(trace: Trace, broken: list[Broken], start: int) -> str:
     """Say what is known of a step whose forward pass was not sampled, or was finite."""
+    seen = [site for site in trace.sites if site.role in (Role.ACTIVATION, Role.OUTPUT)]
+    if start in trace.sampled_steps and not seen:
+        return (
+            "Nothing of the forward pass is seen in this run: look at the loss, and what it is of."
+        )
     if start in trace.sampled_steps:
         return "All sampled activations and predictions of that step are finite: look at the loss."
     after = sorted((b for b in broken if b.step > start), key=lambda b: (b.step, b.order))

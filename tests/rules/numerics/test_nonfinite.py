@@ -111,6 +111,12 @@ def test_a_broken_loss_of_finite_predictions_points_at_the_loss():
     assert "look at the loss" in finding.message
 
 
+def test_of_a_run_without_activations_and_predictions_none_is_said_to_be_finite():
+    sites = [site for site in network(grad1=FROM_2) if site["role"].startswith("param")]
+    [finding] = findings("NUM01", trace_of(loss=NAN_FROM_2, sites=sites))
+    assert "Nothing of the forward pass is seen" in finding.message
+
+
 def test_a_step_that_was_not_sampled_is_said_to_be_unseen():
     sites = network(param=[CLEAN, 1.0], fc1=[CLEAN, 1.0])
     loss = [1.0] * 5 + [math.inf] * 6
