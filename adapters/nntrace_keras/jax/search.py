@@ -96,19 +96,11 @@ def search(
 
     computation, results, given = computed()
     names = [result.number for result in results]
-    bad = [number for number in names if number in computation.kinds]
-    if not bad:
+    is_bad = [number in computation.kinds for number in names]
+    if not any(is_bad):
         return None
-    told: dict[str, Any] = {"seen_in": "loss"}
-    if names[0] not in bad:
-        broke = [names[1 + n] in computation.kinds for n in range(gradients)]
-        told["seen_in"] = "gradient" if any(broke) else "loss"
-        bad = [n for n in names[1 : 1 + gradients] if n in computation.kinds] or bad
-        if any(broke) and len(parameters) == gradients:
-            paths = [path for path, is_bad in zip(parameters, broke, strict=True) if is_bad]
-            told["parameters"] = paths[:8]
-        elif not any(broke) and len(parameters) == len(names) - 1 - gradients:
-            told["parameter"] = parameters[names.index(bad[0]) - 1 - gradients]
+    told, judged = _where_seen(is_bad, gradients, parameters)
+    bad = [number for number, broke in zip(names[judged], is_bad[judged], strict=True) if broke]
     found = origin_of({number: computation.kinds[number] for number in bad}, computation.made)
     if found is None:
         came = _came_with(named(seen), leaves, computation, given)
@@ -126,6 +118,31 @@ def search(
     of = again.made.get(of.number, of)
     facts = {**_facts(of), "op": found.call.name, "kind": found.kind}
     return {**place, **facts, "derivative": of.call.name}
+
+
+def _where_seen(
+    is_bad: Sequence[bool], gradients: int, parameters: Sequence[str]
+) -> tuple[dict[str, Any], slice]:
+    """What of a step is not finite, as facts, and the results among which its origin is sought.
+
+    Args:
+        is_bad: of the loss, then of each gradient, then of each variable after the update.
+        gradients: how many of these are gradients.
+        parameters: the paths of what gradients are of, or of the variables.
+    """
+    if is_bad[0]:
+        return {"seen_in": "loss"}, slice(None)
+    broke, updated = is_bad[1 : 1 + gradients], is_bad[1 + gradients :]
+    if any(broke):
+        told: dict[str, Any] = {"seen_in": "gradient"}
+        if len(parameters) == gradients:
+            paths = [path for path, one in zip(parameters, broke, strict=True) if one]
+            told["parameters"] = paths[:8]
+        return told, slice(1, 1 + gradients)
+    told = {"seen_in": "loss"}
+    if len(parameters) == len(updated):
+        told["parameter"] = parameters[updated.index(True)]
+    return told, slice(None)
 
 
 def _facts(found: Operation) -> dict[str, Any]:

@@ -104,21 +104,10 @@ class Observer:
             )
             for n, (g, v) in enumerate(pairs)
         ]
-        held = {key(variable) for _, variable in pairs}
-        others: dict[int, tuple[Any, Any, bool]] = {}
-        for gradient in gradients:
-            for source, value in zip(gradient.sources, gradient.source_gradients, strict=True):
-                if _is_variable(source) and key(source) not in held:
-                    others.setdefault(key(source), (value, source, True))
-            for root in gradient.calls.roots:
-                owned = root.layer.trainable_variables
-                if any(key(variable) in held for variable in owned):
-                    for variable in owned:
-                        if key(variable) not in held:
-                            others.setdefault(key(variable), (None, variable, False))
+        others = _others({key(variable) for _, variable in pairs}, gradients)
         rest = [
             self._stepped(name, len(pairs) + n, v, g, {}, asked=asked)
-            for n, (g, v, asked) in enumerate(others.values())
+            for n, (g, v, asked) in enumerate(others)
         ]
         return mine, rest
 
@@ -240,6 +229,30 @@ class Observer:
             lambda: _trained_norms(root.layer, gradient),
         )
         self.phase = "train" if training else "eval"
+
+
+def _others(held: set[int], gradients: Sequence[Gradient]) -> list[tuple[Any, Any, bool]]:
+    """Trainable variables that the optimizer was not given, though gradients were asked for, or
+    though it was given others of their model.
+
+    Args:
+        held: the keys of those that it was given.
+        gradients: what the tapes were asked for.
+
+    Returns:
+        The gradient, if there is one, the variable, and whether the program has asked for it.
+    """
+    others: dict[int, tuple[Any, Any, bool]] = {}
+    for gradient in gradients:
+        for source, value in zip(gradient.sources, gradient.source_gradients, strict=True):
+            if _is_variable(source):
+                others.setdefault(key(source), (value, source, True))
+        for root in gradient.calls.roots:
+            owned = root.layer.trainable_variables
+            if not held.isdisjoint(map(key, owned)):
+                for variable in owned:
+                    others.setdefault(key(variable), (None, variable, False))
+    return [other for number, other in others.items() if number not in held]
 
 
 def _trained_norms(model: Any, gradient: Gradient) -> int:

@@ -1,6 +1,7 @@
 """Rules on the first sampled step: how the initialisation treats the first batch."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -143,18 +144,17 @@ def output_bias_ignores_prior(
         yield Skipped("the first outputs were not recorded")
         return
     step = int(trace.sampled_steps[0])
+    finding = partial(Finding, site=output, steps=(step, step))
     target = loss_site(trace, function, Role.TARGET)
     if function in _CENTRED and target is not None:
         level = median(trace.series(Role.TARGET, "mean", target))
         width = median(trace.series(Role.TARGET, "std", target))
         off = abs(level) > offset * width and abs(level) > 0 and width > 0
         if off and abs(mean) < neutral * abs(level):
-            yield Finding(
+            yield finding(
                 f"targets of `{function}` have mean {level:.3g} and standard deviation "
                 f"{width:.2g}, but the outputs start at {mean:.2g}: the first steps only learn "
                 "the mean.",
-                site=output,
-                steps=(step, step),
                 evidence={"target_mean": level, "target_std": width, "output_mean": float(mean)},
             )
         return
@@ -162,20 +162,16 @@ def output_bias_ignores_prior(
     if function not in CROSS_ENTROPY | BINARY or len(totals) < 2 or totals.total() < 100:
         yield Skipped("needs class labels, or targets of a squared or absolute error")
         return
-    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
-    if any(call.get("weighted") for call in calls):
+    if any(event.payload.get("weighted") for event in trace.events_of(EventKind.LOSS_CALL)):
         yield Skipped(f"`{function}` is weighted: even chances may be right")
         return
-    even = float(np.log(len(totals)))
-    known = float(entropy(totals.values()))
+    even, known = float(np.log(len(totals))), entropy(totals.values())
     is_neutral = spread < 1 and (function not in BINARY or abs(mean) < 1)
     if known < evenness * even and is_neutral:
-        yield Finding(
+        yield finding(
             f"the labels of `{function}` have an entropy of {known:.2g}, {known / even:.0%} of "
             "that of even classes, but the outputs start at even chances: the first steps only "
             "learn the frequencies.",
-            site=output,
-            steps=(step, step),
             evidence={"label_entropy": known, "even_entropy": even, "output_std": float(spread)},
         )
 

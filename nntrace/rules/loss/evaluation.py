@@ -17,7 +17,7 @@ from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.passes import logged, unseen_data
 from nntrace.rules.common.signals import median, median_error, noise_scale, span, trend_z
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.loss.belied import belied_accuracy
+from nntrace.rules.loss.belied import Belied, belied_accuracy
 from nntrace.rules.rule import rule
 from nntrace.trace import Trace
 
@@ -195,14 +195,7 @@ def metric_task_mismatch(
         return
     only = next(iter(functions)) if len(functions) == 1 else None
     if only in REGRESSION and _is_continuous(trace):
-        name = min(metrics)
-        yield Finding(
-            f"`{name}` is logged, but the task is a regression (`{only}` on targets that are not "
-            "classes).",
-            steps=span(trace.steps.step),
-            evidence={"metric": name, "last": metrics[name][-1], "loss_function": only},
-            location=loss_location(trace, only),
-        )
+        yield _of_a_regression(trace, metrics, only)
         return
     if only is None:
         yield Skipped("several loss functions: which one the accuracy belongs to is not known")
@@ -229,17 +222,36 @@ def metric_task_mismatch(
             location=loss_location(trace, loss.function),
         )
     elif belied := belied_accuracy(trace, totals):
-        yield Finding(
-            f"`{belied.metric}` is {belied.accuracy:.0%}, but with a loss of {belied.loss:.2g} it "
-            f"cannot be below {belied.least:.0%}: each wrongly classified example has a loss of at "
-            "least 0.69.",
-            steps=span(trace.steps.step),
-            evidence=belied._asdict(),
-            location=loss_location(trace, loss.function),
-            advice="Look at what the metric compares: labels of shape (N, 1) with classes of shape "
-            "(N,) compare each example with all others (reshape one of them), probabilities must "
-            "be turned into classes first.",
-        )
+        yield _belied(trace, belied, loss.function)
+
+
+def _of_a_regression(
+    trace: Trace, metrics: Mapping[str, Sequence[float]], function: str
+) -> Finding:
+    """The finding on an accuracy that is logged where no classes are predicted."""
+    name = min(metrics)
+    return Finding(
+        f"`{name}` is logged, but the task is a regression (`{function}` on targets that are not "
+        "classes).",
+        steps=span(trace.steps.step),
+        evidence={"metric": name, "last": metrics[name][-1], "loss_function": function},
+        location=loss_location(trace, function),
+    )
+
+
+def _belied(trace: Trace, belied: Belied, function: str) -> Finding:
+    """The finding on an accuracy that the loss beside it rules out."""
+    return Finding(
+        f"`{belied.metric}` is {belied.accuracy:.0%}, but with a loss of {belied.loss:.2g} it "
+        f"cannot be below {belied.least:.0%}: each wrongly classified example has a loss of at "
+        "least 0.69.",
+        steps=span(trace.steps.step),
+        evidence=belied._asdict(),
+        location=loss_location(trace, function),
+        advice="Look at what the metric compares: labels of shape (N, 1) with classes of shape "
+        "(N,) compare each example with all others (reshape one of them), probabilities must "
+        "be turned into classes first.",
+    )
 
 
 def _no_better_than(
