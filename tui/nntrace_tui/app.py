@@ -4,7 +4,6 @@ Workers compute, messages carry, handlers change the screen. A message that arri
 closes, and has no screens any more, changes nothing. Leaving the app does not affect the run.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -12,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rich.console import Console
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -23,7 +21,7 @@ from nntrace.errors import NntraceError, UnknownRuleError
 from nntrace.rules import get_rule
 from nntrace.watch import Watch
 from nntrace_tui.bands import bands
-from nntrace_tui.export import save_svg, save_text
+from nntrace_tui.export import file_stem, save_svg, save_text
 from nntrace_tui.follower import Follower, Update
 from nntrace_tui.messages import Look, ShowFinding, ShowRule
 from nntrace_tui.pace import Pace
@@ -33,23 +31,12 @@ from nntrace_tui.screens.help import HelpScreen
 from nntrace_tui.screens.page import PageScreen
 from nntrace_tui.startup import load_rest
 from nntrace_tui.termination import TERMINATED, LostTerminal, on_termination
-from nntrace_tui.themes import OWN
+from nntrace_tui.themes import OWN, is_plain_terminal
 from nntrace_tui.view import Page, View
 from nntrace_tui.widgets.program_output import ProgramOutput
 
-_PLAIN_COLOUR_SYSTEMS = (None, "standard", "windows")
 _SMALL_MOVES = 100  # presses of a key that go through the whole run
 _TERMINAL_SECONDS = 2.0  # between two checks that the terminal still exists
-
-
-def _is_plain_terminal() -> bool:
-    """Whether to use only the terminal's own sixteen colours, or none.
-
-    A true-colour theme rounded to sixteen colours is unreadable. With NO_COLOR, Textual's filter
-    for native colours removes them all, while the one for themes keeps greys.
-    """
-    system = Console(force_terminal=True).color_system
-    return "NO_COLOR" in os.environ or system in _PLAIN_COLOUR_SYSTEMS
 
 
 class MonitorApp(App[None]):
@@ -99,7 +86,7 @@ class MonitorApp(App[None]):
         pace: Pace | None = None,
         settled: Callable[[], None] = lambda: None,
     ) -> None:
-        plain = _is_plain_terminal()
+        plain = is_plain_terminal()
         super().__init__(ansi_color=True if plain else None)
         self._watch = watch
         self._pace = pace
@@ -290,8 +277,7 @@ class MonitorApp(App[None]):
     def _file_stem(self) -> str:
         snapshot = None if self._last is None else self._last.snapshot
         name = self._watch.run.name if snapshot is None else snapshot.run.name
-        kept = "".join(char if char.isalnum() or char in "._-" else "-" for char in name)
-        return f"{kept[:100]}-{self._view.page.lower()}"
+        return file_stem(name, self._view.page)
 
     def _saved(self, outcome: Path | str) -> None:
         if isinstance(outcome, Path):

@@ -6,6 +6,15 @@ from pathlib import Path
 from textual.app import App
 
 _TITLE = "nntrace monitor"
+_LONGEST_NAME = 100
+
+
+def file_stem(run: str, page: str) -> str:
+    """What the file of a page of a run is called: without characters that mean something to shells
+    and file systems.
+    """
+    kept = "".join(char if char.isalnum() or char in "._-" else "-" for char in run)
+    return f"{kept[:_LONGEST_NAME]}-{page.lower()}"
 
 
 def save_svg(app: App[None], stem: str, folder: Path | None = None) -> Path | str:

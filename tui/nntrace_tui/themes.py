@@ -3,14 +3,18 @@
 Severities and levels are always marked by a letter or a place, too, never by colour alone.
 """
 
+import os
 from dataclasses import dataclass
 from typing import Final
 
+from rich.console import Console
 from textual.app import App
 from textual.color import Color
 from textual.theme import Theme
 
 from nntrace.rules import Severity
+
+_PLAIN_COLOUR_SYSTEMS: Final = (None, "standard", "windows")
 
 DARK: Final = Theme(
     "nntrace-dark",
@@ -121,6 +125,16 @@ _PLAIN: Final = Palette(
     empty="",
     has_shades=False,
 )
+
+
+def is_plain_terminal() -> bool:
+    """Whether to use only the terminal's own sixteen colours, or none.
+
+    A true-colour theme rounded to sixteen colours is unreadable. With NO_COLOR, Textual's filter
+    for native colours removes them all, while the one for themes keeps greys.
+    """
+    system = Console(force_terminal=True).color_system
+    return "NO_COLOR" in os.environ or system in _PLAIN_COLOUR_SYSTEMS
 
 
 def palette(app: App[None]) -> Palette:
