@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.python.framework import ops
 from tensorflow.python.util import nest
 
-from nntrace_keras.graphs.on_graph import graphs_around, list_on
+from nntrace_keras.graphs.on_graph import functions_around, graphs_around, list_on
 from nntrace_keras.nonfinite.derivatives import Derivative, Derivatives, first_broken
 from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.program.sources import caller
@@ -68,6 +68,8 @@ class TapeGradients:
             mine = [g for g in holder if wanted & {key(source) for source in g.sources}]
             taken += mine
             holder[:] = [g for g in holder if g not in mine]
+        for unused in map(gradients_in, functions_around()):
+            unused[:] = [g for g in unused if g not in taken]
         return taken
 
     @property
@@ -157,14 +159,14 @@ class TapeGradients:
             self._differentiated([found])
         else:
             found.source = caller()
-            holders = [_pending_of(ops.get_default_graph()), *map(gradients_in, graphs_around())]
+            holders = [_pending_of(ops.get_default_graph()), *map(gradients_in, functions_around())]
         for holder in holders:
             holder.append(found)
             del holder[:-_MAX_PENDING]
 
 
 def gradients_in(graph: Any) -> list[Gradient]:
-    """The gradients computed in a graph and those inside it; they live as long as the graph."""
+    """The gradients computed in a function's graph and those inside it that no optimizer took."""
     return list_on(graph, "_nntrace_gradients")
 
 
