@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.chance import training_batches
+from nntrace.rules.common.chance import batches_of_last_phase, training_batches
 from nntrace.rules.common.loaders import Pass, drawn_at, loader_passes
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -120,8 +120,12 @@ def _target(batch: Batch) -> tuple[object, ...]:
 
 
 def _of_fingerprints(trace: Trace, batches: int) -> Finding | None:
-    """The finding if all fingerprints come back at one period; None if they do not."""
-    prints = {b.step: b.fingerprint for b in training_batches(trace) if b.fingerprint is not None}
+    """The finding if all fingerprints come back at one period; None if they do not.
+
+    A second model may well be trained on the very batches of a first, shuffled with the same seed.
+    """
+    own = batches_of_last_phase(trace)
+    prints = {b.step: b.fingerprint for b in own if b.fingerprint is not None}
     by_print: dict[int, list[int]] = defaultdict(list)
     for step, value in prints.items():
         by_print[value].append(step)

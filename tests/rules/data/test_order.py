@@ -128,3 +128,12 @@ def test_examples_that_come_back_augmented_are_known_by_their_targets(prints):
 def test_a_batch_that_comes_back_needs_no_targets_to_be_known():
     [finding] = findings("DAT03", twice(SAME))
     assert finding.level is Severity.WARNING
+
+
+@pytest.mark.parametrize(("second", "found"), [("SGD", 1), ("SGD2", 0)])
+def test_a_second_model_may_be_trained_on_the_batches_of_the_first(second, found):
+    rows = batches(20, fingerprint=[step % 10 for step in range(20)])
+    optimizers = ["SGD"] * 10 + [second] * 10
+    trace = trace_of(steps=20, batches=rows, loss=[1.0] * 20, optimizer=optimizers)
+    results = [] if skip_reasons("DAT03", trace) else findings("DAT03", trace)
+    assert len(results) == found
