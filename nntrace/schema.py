@@ -61,6 +61,7 @@ class EventKind(StrEnum):
     CAPSULE = "capsule"
     IDLE = "idle"
     LOOSE = "loose"
+    LOADED = "loaded"
     CARRIED = "carried"
     REUSED = "reused"
     TOKENS = "tokens"

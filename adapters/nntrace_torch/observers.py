@@ -28,6 +28,7 @@ from nntrace_torch.optimizer.scaling import LossScaling
 from nntrace_torch.optimizer.schedules import ScheduleObserver
 from nntrace_torch.patching import Undo
 from nntrace_torch.program.devices import DeviceObserver
+from nntrace_torch.program.loading import LoadObserver
 from nntrace_torch.program.modes import ModeObserver
 from nntrace_torch.program.ranks import RankObserver
 from nntrace_torch.program.seeds import SeedObserver
@@ -95,6 +96,7 @@ class Observers:
         self.loose = LooseTensors(recorder, self.models, self.sources)
         self.devices = DeviceObserver(recorder)
         self.clearing = GradientClearing(recorder)
+        self.loading = LoadObserver(recorder)
         self.clipping = GradientClipping(recorder)
         self.ranks = RankObserver(recorder)
         self.scaling = LossScaling(recorder, skipped)
@@ -144,6 +146,7 @@ class Observers:
         """Install every patch and hook that stays for the whole run."""
         return [
             *self.seeds.install(),
+            *self.loading.install(),
             *self.scaling.install(),
             *self.backward.install(),
             *self.optimizers.install(),

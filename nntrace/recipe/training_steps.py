@@ -163,7 +163,7 @@ REGULARISE: Final = (
         Stage.REGULARISE,
         "Keep the weights of the best evaluation, before overfitting sets in.",
         otherwise=State.ADVICE,
-        rules=("LOS13", "RUN14"),
+        rules=("LOS13", "RUN14", "RUN15"),
     ),
     Step(
         "4.12",

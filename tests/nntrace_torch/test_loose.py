@@ -38,6 +38,27 @@ def test_a_tensor_that_the_loss_depends_on_and_nobody_changes_is_told_once(trace
     assert payload["file"] == __file__
 
 
+def test_so_is_one_in_a_list(trace_here):
+    class Weighed(Scaled):
+        def __init__(self):
+            super().__init__()
+            self.scale = None
+            self.scales = [torch.ones(2, requires_grad=True)]
+
+        def forward(self, x):
+            return self.inner(x) * self.scales[0]
+
+    def train():
+        model = Weighed()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        for _ in range(12):
+            model(torch.randn(4, 3)).square().mean().backward()
+            optimizer.step()
+
+    [event] = trace_here(train).events_of("loose")
+    assert event.payload["tensors"] == ["scales.0"]
+
+
 def test_one_that_an_optimizer_holds_or_the_program_changes_is_left_alone(trace_here):
     assert told(trace_here, held=True) == []
     assert told(trace_here, by_hand=True) == []

@@ -53,7 +53,7 @@ CATALOGUE = {
     "RUN": """
         training-in-eval-mode eval-in-train-mode no-seed no-optimizer-step unused-layer
         shared-batchnorm data-bound memory-growth step-time-drift accelerator-idle never-evaluated
-        run-too-short train-eval-inconsistent metric-watched-upside-down
+        run-too-short train-eval-inconsistent metric-watched-upside-down nothing-loaded
     """,
     "UPD": """
         update-ratio-high update-ratio-low update-imbalance parameter-not-in-optimizer

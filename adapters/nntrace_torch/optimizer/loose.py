@@ -1,10 +1,10 @@
-"""Finds tensors that a module holds as plain attributes, and that gradients reach in vain.
+"""Finds tensors that a module holds as plain attributes or in lists, and gradients reach in vain.
 
 `self.weight = torch.randn(…, requires_grad=True)` is no parameter: `parameters()` leaves it out,
 and with it the optimizer. What the program changes by itself is left alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import torch
@@ -18,6 +18,7 @@ from nntrace_torch.samples.modules import Models
 
 _LOOKS = 6  # sampled steps at which it is looked; the tensor must be the same all the time
 _MOST = 4096  # modules of a model
+_LISTED = 64  # values of an attribute that is a list
 
 
 class LooseTensors:
@@ -88,7 +89,18 @@ class LooseTensors:
         roots = (model.root for model in self._models.known)
         for root in (root for root in roots if root is not None):
             for path, module in islice(root.named_modules(), _MOST):
-                for name, value in vars(module).items():
-                    if type(value) is torch.Tensor and value.requires_grad and value.is_leaf:
+                for name, value in _tensors(vars(module)):
+                    if value.requires_grad and value.is_leaf:
                         found[f"{path}.{name}" if path else name] = module, value
         return found
+
+
+def _tensors(attributes: Mapping[str, object]) -> Iterator[tuple[str, torch.Tensor]]:
+    """The plain tensors among the attributes, or in a list or tuple of these, by their names."""
+    for name, value in attributes.items():
+        if type(value) is torch.Tensor:
+            yield name, value
+        elif isinstance(value, (list, tuple)) and len(value) <= _LISTED:
+            for number, one in enumerate(value):
+                if type(one) is torch.Tensor:
+                    yield f"{name}.{number}", one

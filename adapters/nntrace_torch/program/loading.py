@@ -1,0 +1,76 @@
+"""Notices a `load_state_dict` after which every weight of the module is what it was."""
+
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_torch.patching import Undo, after
+from nntrace_torch.program.sources import caller
+
+_MANY = 16  # of a run
+
+
+class LoadObserver:
+    """Watches `Module.load_state_dict`."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._told = 0
+        self._unmatched: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+
+    def install(self) -> list[Undo]:
+        """Watch the method of every module."""
+        return [after(nn.Module, "load_state_dict", self._recorder.guard(self._loaded))]
+
+    def _loaded(
+        self,
+        result: Any,
+        module: nn.Module,
+        state_dict: Any = None,
+        strict: bool = True,
+        assign: bool = False,
+    ) -> None:
+        if not isinstance(state_dict, Mapping) or not state_dict:
+            return
+        unexpected: list[str] = getattr(result, "unexpected_keys", [])
+        if set(unexpected) >= set(state_dict) and result.missing_keys:
+            self._unmatched.add(module)
+            self._tell("unmatched", module, given=unexpected[0], wanted=result.missing_keys[0])
+        elif self._recorder.steps and not assign and _is_its_own(module, state_dict):
+            self._tell("own", module)
+        elif module in self._unmatched:  # another attempt, which worked
+            self._unmatched.discard(module)
+            self._tell(None, module)
+
+    def _tell(self, why: str | None, module: nn.Module, **names: str) -> None:
+        self._told += 1
+        if self._told > _MANY:
+            return
+        source = caller()
+        self._recorder.add_event(
+            EventKind.LOADED,
+            {
+                "module": id(module),
+                "class": type(module).__name__,
+                "why": why,
+                **names,
+                "file": source.file,
+                "line": source.line,
+            },
+            severity="warning" if why else "info",
+        )
+
+
+def _is_its_own(module: nn.Module, state: Mapping[str, Any]) -> bool:
+    """Whether the tensors to load are those of the module itself, which copying leaves as is."""
+    own = dict(module.named_parameters(remove_duplicate=False))
+    pairs = [(value, own[name]) for name, value in state.items() if name in own]
+    return bool(pairs) and all(
+        isinstance(value, torch.Tensor) and value.numel() and value.data_ptr() == one.data_ptr()
+        for value, one in pairs
+    )
