@@ -75,6 +75,7 @@ class StepsByHand:
             parts.models,
             begins=self._given_in_place,
             computed=self._functional_computed,
+            is_replaying=lambda: parts.replayer.active,
         )
         self._undos: list[Undo] = []
 
@@ -158,7 +159,7 @@ class StepsByHand:
             self._settle((), weights)
 
     def _functional_computed(self, loss: torch.Tensor, gradients: Pairs) -> None:
-        if not (self._parts.replayer.active or self._others()):
+        if not self._others():
             self._are_given = True
             self._parts.backward.computed(loss)
             if self._before is None and self._optimizer is not None:

@@ -55,6 +55,7 @@ class FunctionalGradients:
         begins: called with the stand-ins that gradients are about to be computed by, in the order
             of the last ones; with none if another module has others.
         computed: called with the loss, and each stand-in with its gradient.
+        is_replaying: returns whether the program's code runs a second time, for a replay.
 
     Attributes:
         left_out: whether gradients by other tensors were computed.
@@ -67,11 +68,13 @@ class FunctionalGradients:
         *,
         begins: Callable[[list[torch.Tensor]], object],
         computed: Callable[[torch.Tensor, Pairs], object],
+        is_replaying: Callable[[], bool],
     ) -> None:
         self._recorder = recorder
         self._models = models
         self._begins = begins
         self._computed = computed
+        self._is_replaying = is_replaying
         self._pass: _Pass | None = None
         self._shapes: list[torch.Size] = []  # of all tensors of the last pass by parameters
         self._names: dict[int, tuple[nn.Module, str]] = {}  # of those that were, by their place
@@ -94,7 +97,13 @@ class FunctionalGradients:
         def wrapper(
             func: Callable[..., Any], argnums: Any, has_aux: bool, args: Any, kwargs: Any
         ) -> Any:
-            if self._pass is not None or is_captured() or is_in_backward() or _is_within_another():
+            if (
+                self._pass is not None
+                or is_captured()
+                or is_in_backward()
+                or self._is_replaying()
+                or _is_within_another()
+            ):
                 return original(func, argnums, has_aux, args, kwargs)
             begun = opens(argnums, args)
             try:

@@ -234,3 +234,24 @@ def test_gradients_by_what_no_module_has_are_named_as_the_reason_for_an_empty_tr
         assert "functional_call" in adapter.nothing_recorded()
     finally:
         undo()
+
+
+def test_a_compiled_gradient_is_no_gradient_though_it_is_replayed(trace_here):
+    torch.manual_seed(0)
+    model, other = mlp(), mlp()
+
+    def program():
+        @torch.compile(backend="eager", fullgraph=True)
+        def step(parameters, inputs):
+            return descended(parameters, grad(loss_of(model))(parameters, inputs))
+
+        compiled, parameters = detached(model), detached(other)
+        for _ in range(6):
+            compiled = step(compiled, torch.randn(6, 4))
+            gradients = grad(loss_of(other))(parameters, torch.randn(6, 4))
+            for name, parameter in parameters.items():
+                parameter.sub_(gradients[name], alpha=RATE)
+
+    trace = trace_here(program)
+    assert trace.steps.backwards.tolist() == [1] * 6
+    assert len(trace.sites_of("update")) == len(list(model.parameters()))
