@@ -42,6 +42,12 @@ class Growing(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("origins")
+class Undefined(layers.Layer):
+    def call(self, inputs):
+        return tf.math.log(-tf.abs(inputs) - 1.0)
+
+
+@keras.saving.register_keras_serializable("origins")
 class Root(layers.Layer):
     def call(self, inputs):
         return tf.sqrt(inputs + 100.0)
@@ -117,6 +123,16 @@ def test_an_overflow_in_a_layer_names_the_layer_and_the_line(tmp_path):
     assert "exceeds float32" in found.text("what")
     assert found.location is not None
     assert found.location.line == line_of(Growing, "tf.exp")
+
+
+def test_an_origin_is_found_through_the_loop_of_a_recurrent_layer(tmp_path):
+    model = keras.Sequential(
+        [keras.Input((6,)), Undefined(), layers.Reshape((6, 1)), layers.GRU(3), layers.Dense(1)]
+    )
+    found = origin(tmp_path / "run", model, error)
+    assert (found.where, found.text("op")) == ("forward", "log")
+    assert found.location is not None
+    assert found.location.line == line_of(Undefined, "tf.math.log")
 
 
 def test_a_batch_that_holds_nan_is_named(tmp_path):

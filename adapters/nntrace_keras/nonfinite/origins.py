@@ -74,7 +74,11 @@ def likely_origins(broken: Sequence[Any], known: Mapping[str, Range]) -> list[An
 
 
 def _first(starts: Sequence[Any], known: Mapping[str, Range], is_bad: Any) -> Any | None:
-    """The first operation, upstream of `starts`, that is bad and has no bad operands."""
+    """The first operation, upstream of `starts`, that is bad and has no bad operands.
+
+    A list of tensors, as a loop over time steps takes and makes it, is looked through: no range of
+    it is known.
+    """
     seen: dict[str, Any] = {}
     waiting = list(starts)
     found = []
@@ -85,7 +89,9 @@ def _first(starts: Sequence[Any], known: Mapping[str, Range], is_bad: Any) -> An
         seen[operation.name] = operation
         bad = [t for t in operation.inputs if t.name in known and is_bad(known[t.name])]
         waiting += bad
-        if not bad:
+        waiting += [t for t in operation.inputs if t.dtype == tf.variant]
+        is_broken = any(t.name in known and is_bad(known[t.name]) for t in operation.outputs)
+        if is_broken and not bad:
             found.append(operation)
     computed = [operation for operation in found if computes(operation)]
     return min(computed or found, key=lambda o: o._id, default=None)
