@@ -14,6 +14,7 @@ from nntrace.schema import EventKind
 from nntrace_keras.data.evaluations import Entered, EvaluationObserver, first_array
 from nntrace_keras.data.passes import Passes
 from nntrace_keras.data.pipelines import taken
+from nntrace_keras.data.weights import weights_of_classes
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.program.sources import caller
 
@@ -75,6 +76,9 @@ class TrainerObserver:
         if self._loader is not None:
             steps = self._recorder.steps - self._steps
             payload |= {"loader": self._loader, "steps": steps, **_delivered(self._iterator)}
+            payload["trainable"] = is_trainable = _can_train(callbacks.model)
+            if not is_trainable:
+                self._recorder.open()  # no step will
         self._iterator = self.epoch = None
         self._recorder.add_event(EventKind.EPOCH, payload)
 
@@ -92,6 +96,7 @@ class TrainerObserver:
             "shuffle": bool(getattr(data, "_shuffle", False)),
             "sampler": type(data).__name__,
             "workers": getattr(data, "workers", 0),
+            "class_weights": weights_of_classes(kwargs),
             "file": source.file,
             "line": source.line,
         }
@@ -139,6 +144,12 @@ def _size(data: Any) -> int | None:
     cut = taken(getattr(data, "_dataset", None))
     size: int | None = getattr(data, "_num_samples", None) if cut is None else cut[1]
     return size
+
+
+def _can_train(model: Any) -> bool:
+    """Whether a model has trainable weights, or a training step of its own, which needs none."""
+    is_own = not type(model).train_step.__module__.startswith("keras.")
+    return is_own or bool(model.trainable_weights)
 
 
 def _delivered(iterator: Any) -> dict[str, int]:

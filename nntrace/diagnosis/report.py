@@ -12,7 +12,7 @@ from nntrace.diagnosis.baseline import Baseline
 from nntrace.diagnosis.diagnose import Diagnosis, diagnose
 from nntrace.errors import NntraceError
 from nntrace.rules import Rule
-from nntrace.schema import EventKind, RunStatus
+from nntrace.schema import RunStatus
 from nntrace.text import gist
 from nntrace.trace import Trace
 
@@ -60,22 +60,17 @@ def make_report(
 
     Raises:
         NotARunError, SchemaVersionError, DamagedTraceError: the run cannot be read.
-        NntraceError: it holds neither a complete step nor a statistic.
+        NntraceError: it holds neither a complete step nor a statistic, nor says why.
     """
     trace = run
     if not isinstance(trace, Trace):
         trace = Trace.open(trace, most_rows=MOST_ROWS, drawn=False)
     status = trace.status
-    if not len(trace.steps) and not len(trace.sampled_steps) and not _is_idle(trace):
-        raise NntraceError(_nothing_to_judge(trace, status))
     chosen = tuple(rules)
     found = diagnose(trace, rules=chosen, thresholds=thresholds, baseline=baseline)
+    if not (len(trace.steps) or len(trace.sampled_steps) or found.findings):
+        raise NntraceError(_nothing_to_judge(trace, status))
     return Report(trace, found, len(chosen), status, thresholds or {})
-
-
-def _is_idle(trace: Trace) -> bool:
-    """Whether gradients were computed that no optimizer used."""
-    return bool(trace.events_of(EventKind.IDLE))
 
 
 def _nothing_to_judge(trace: Trace, status: RunStatus) -> str:

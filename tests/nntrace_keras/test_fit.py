@@ -92,6 +92,29 @@ def test_epochs_carry_the_metrics_that_keras_computes(trace_keras):
     assert set(epochs[1]["metrics"]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
 
 
+@pytest.mark.filterwarnings("ignore:The model does not have any trainable weights")
+@pytest.mark.parametrize(("is_trainable", "made"), [(True, 4), (False, 0)])
+def test_epochs_say_whether_anything_can_be_trained(trace_keras, is_trainable, made):
+    model = mlp()
+    model.trainable = is_trainable
+    trace = trace_keras(lambda: fit(compiled(model), epochs=1))
+    (epoch,) = trace.events_of(EventKind.EPOCH)
+    assert (epoch.payload["trainable"], epoch.payload["steps"]) == (is_trainable, made)
+
+
+@pytest.mark.parametrize("given", ["by class", "by example"])
+def test_what_a_class_weighs_is_announced(trace_keras, given):
+    _, labels = blobs()
+    weights = {int(label): float(label + 1) for label in np.unique(labels)}
+    settings = {
+        "by class": {"class_weight": weights},
+        "by example": {"sample_weight": labels.astype("float32") + 1.0},
+    }
+    trace = trace_keras(lambda: fit(compiled(mlp()), **settings[given]))
+    (loader,) = trace.events_of(EventKind.LOADER)
+    assert loader.payload["class_weights"] == {str(k): v for k, v in weights.items()}
+
+
 def test_data_set_loss_optimizer_and_seed_are_announced(trace_keras):
     trace = trace_keras(lambda: fit(compiled(mlp())))
     (loader,) = trace.events_of(EventKind.LOADER)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.cut_graph import CUT, CUT_IN_KERAS
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import by_design, columns, named, of_a_library, span
 from nntrace.rules.common.optimizers import backward_line
@@ -15,16 +16,6 @@ from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
 _LONG = 0.2  # of the run's steps without any gradient
-_CUT = (
-    "Look between the model's output and the loss for an argmax, a rounding or comparison, "
-    "`.detach()`, `.item()`, `.numpy()`, `torch.tensor(...)` or `torch.no_grad()`; setting "
-    "`requires_grad` on the loss only silences the error that would say so."
-)
-_CUT_IN_KERAS = (
-    "Look between the model's output and the loss for an argmax, a rounding or comparison, a cast "
-    "to integers, `.numpy()`, `tf.constant(...)`, `tf.py_function` or `stop_gradient`; and whether "
-    "the model is called inside of the `with tf.GradientTape()` block."
-)
 
 
 @rule(
@@ -120,7 +111,7 @@ def _without_any(trace: Trace, blamed: list[Site]) -> Finding:
             "no parameter ever received a gradient: the loss that is differentiated does not "
             "depend on the model's parameters."
         )
-        advice = _CUT_IN_KERAS if speaks_keras(trace) else _CUT
+        advice = CUT_IN_KERAS if speaks_keras(trace) else CUT
     return Finding(
         message,
         site=blamed[0],

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.cut_graph import CUT, CUT_IN_KERAS
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import columns, named, of_a_library
 from nntrace.rules.common.layers import span as sampled_span
@@ -16,6 +17,11 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
 
+# By the words in which PyTorch and Keras say so, where to look.
+_WITHOUT_GRADIENT = {
+    "does not require grad and does not have a grad_fn": CUT,
+    "No gradients provided for any variable": CUT_IN_KERAS,
+}
 _STEP = "Call `optimizer.step()` after `loss.backward()`."
 
 
@@ -41,9 +47,15 @@ def no_optimizer_step(
     One of the two calls is missing, and nothing is learned; or the optimizer gathers gradients for
     a step that never comes; or gradients of micro-batches should add up, but are cleared before the
     next one. Parameters that are updated by hand count as stepped. A step after gradients set by
-    hand, or that of a second optimizer after one backward pass, is not reported.
+    hand, or that of a second optimizer after one backward pass, is not reported. Reported are
+    Keras' `fit` of a model without trainable weights, and a run that the framework ended because
+    the loss depends on no parameter.
     Source: "37 reasons", 17 (test intermediate results).
     """
+    stopped = _without_trainable_weights(trace) or _refused(trace)
+    if stopped is not None:
+        yield stopped
+        return
     idle = trace.events_of(EventKind.IDLE)
     if not len(trace.steps):
         passes = count(idle[-1].payload, "backwards") if idle else 0
@@ -92,6 +104,41 @@ def no_optimizer_step(
         steps=(int(trace.steps.step[since]), int(trace.steps.step[-1])),
         evidence={"steps": int(without.sum())},
         advice="Call `loss.backward()` before `optimizer.step()`.",
+    )
+
+
+def _without_trainable_weights(trace: Trace) -> Finding | None:
+    """The finding on epochs of Keras' `fit` of a model of which nothing can be trained."""
+    epochs = trace.events_of(EventKind.EPOCH)
+    still = [event for event in epochs if event.payload.get("trainable") is False]
+    still = [event for event in still if not count(event.payload, "steps")]
+    if not still:
+        return None
+    loaders = {e.payload.get("loader"): e.payload for e in trace.events_of(EventKind.LOADER)}
+    return Finding(
+        f"`fit` ran for {len(still)} epochs on a model without trainable weights: no optimizer "
+        "made a step, and the model stays as it is.",
+        steps=(still[0].step, still[-1].step),
+        explains=("LOS22",),
+        evidence={"epochs": len(still)},
+        location=place(loaders.get(still[0].payload.get("loader"), {})),
+        advice="Freeze the base alone (`base.trainable = False`, not every layer of the model), "
+        "leave the new head trainable, and compile again.",
+    )
+
+
+def _refused(trace: Trace) -> Finding | None:
+    """The finding on a run without steps that ended because nothing has a gradient."""
+    error = trace.manifest.error or ""
+    advice = next((advice for said, advice in _WITHOUT_GRADIENT.items() if said in error), None)
+    if len(trace.steps) or advice is None:
+        return None
+    calls = (*trace.events_of(EventKind.LOSS_CALL), *trace.events_of(EventKind.OBJECTIVE))
+    return Finding(
+        "no optimizer made a step: the run ended because no parameter has a gradient. The loss "
+        "does not depend on the model's parameters.",
+        location=next((found for call in calls if (found := place(call.payload))), None),
+        advice=advice,
     )
 
 

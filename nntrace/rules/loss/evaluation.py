@@ -208,7 +208,7 @@ def metric_task_mismatch(
         yield Skipped(loss.unknown or few)
         return
     guessing = max(totals.values()) / totals.total()
-    if level > learned * chance or above_chance * guessing > 0.9:
+    if not level <= learned * chance or above_chance * guessing > 0.9:
         return
     stuck = _no_better_than(above_chance * guessing, metrics)
     if stuck is not None:

@@ -91,6 +91,31 @@ def counted(counts, **values):
     return trace_of(steps=10, batches=rows)
 
 
+def weighed(counts, weights):
+    """As `counted`, with class weights that Keras' `fit` was given."""
+    given = {str(label): weight for label, weight in enumerate(weights)}
+    loader = event("loader", class_weights=given, file="train.py", line=4)
+    rows = batches(10, batch_size=sum(counts), label_values=(0, 1), label_counts=tuple(counts))
+    return trace_of(steps=10, batches=rows, events=[loader])
+
+
+@pytest.mark.parametrize(
+    ("counts", "weights", "found"),
+    [
+        ((30, 10), (2.0, 1.0), 1),
+        ((29, 10), (2.0, 1.0), 0),
+        ((30, 10), (1.9, 1.0), 0),
+        ((30, 10), (0.5, 1.5), 0),
+        ((30, 10), (), 0),
+    ],
+)
+def test_weights_that_grow_with_the_classes_are_a_warning_where_they_are_given(
+    counts, weights, found
+):
+    results = findings("DAT10", weighed(counts, weights))
+    assert [finding.location.line for finding in results] == [4] * found
+
+
 @pytest.mark.parametrize(("largest", "found"), [(115_000, 1), (95_000, 0)])
 def test_a_class_ten_times_larger_than_another_is_a_warning(largest, found):
     assert len(findings("DAT10", counted([largest] * 9 + [10_000]))) == found

@@ -1,7 +1,9 @@
 import pytest
 from rules.builders import event, findings, site, skip_reasons, trace_of
 
+from nntrace.manifest import Manifest
 from nntrace.rules import Severity
+from nntrace.trace import Trace
 
 # RUN04
 
@@ -22,6 +24,36 @@ def test_gradients_gathered_for_a_step_that_never_came_are_an_error():
     [finding] = findings("RUN04", trace)
     assert finding.level is Severity.ERROR
     assert "steps after 8 of them" in finding.message
+
+
+def test_epochs_of_a_model_of_which_nothing_can_be_trained_are_an_error_at_its_fit():
+    loader = event("loader", 0, loader=2, file="train.py", line=31)
+    epochs = [event("epoch", 9, loader=2, steps=0, trainable=False) for _ in range(3)]
+    [finding] = findings("RUN04", trace_of(steps=9, events=[loader, *epochs]))
+    assert finding.location.line == 31
+    assert "3 epochs" in finding.message
+
+
+@pytest.mark.parametrize("payload", [{"steps": 8, "trainable": False}, {"steps": 0}])
+def test_epochs_with_steps_and_evaluations_are_healthy(payload):
+    trace = trace_of(steps=9, events=[event("epoch", 9, loader=0, **payload)])
+    assert findings("RUN04", trace) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        ("ValueError: No gradients provided for any variable.", "stop_gradient"),
+        ("RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn",
+         ".detach()"),
+    ],
+)  # fmt: skip
+def test_a_run_that_ended_because_nothing_has_a_gradient_is_explained_at_its_loss(error, word):
+    call = event("loss_call", 0, function="own", file="train.py", line=5)
+    failed = Manifest(name="run", status="failed", error=error)
+    [finding] = findings("RUN04", Trace.from_rows(events=[call], manifest=failed))
+    assert finding.location.line == 5
+    assert word in finding.advice
 
 
 def gradients(n):
