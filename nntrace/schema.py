@@ -51,6 +51,7 @@ class EventKind(StrEnum):
     ALIGNMENT = "alignment"
     DIRECTION = "direction"
     SIGNS = "signs"
+    FLIPS = "flips"
     OPTIMIZER = "optimizer"
     MODE = "mode"
     EVALUATION = "evaluation"

@@ -14,6 +14,7 @@ from nntrace_keras.graphs.board import Row
 from nntrace_keras.graphs.uneventful import Uneventful
 from nntrace_keras.program.optimizers import Optimizers
 from nntrace_keras.samples.calls import Delivery, Step
+from nntrace_keras.samples.flipped_masks import FlipEvents
 from nntrace_keras.samples.observation import Observer
 from nntrace_keras.samples.records import Samples
 from nntrace_keras.samples.sites import Sites
@@ -53,6 +54,7 @@ class RecordedSteps:
         self._observer = observer
         self._idle = idle
         self._samples = Samples(Sites(recorder))
+        self._flips = FlipEvents(recorder)
         self._pending: dict[str, _Pending] = {}
         self._level = LossLevel()
         self._turn = 0
@@ -114,6 +116,7 @@ class RecordedSteps:
         if found is not None:
             number = self._recorder.steps
             self._recorder.add_sample(self._samples.made(step, found, number, row, self.epoch()))
+            self._flips.look(step.facts, found)
         loss = pending.loss(step)
         wants = self._recorder.add_step(
             data_wait_ns=waited_ns,

@@ -19,6 +19,7 @@ from nntrace_keras.program.losses import (
 from nntrace_keras.program.objective import Term, sum_of
 from nntrace_keras.program.sources import Source
 from nntrace_keras.samples.capture import Capture
+from nntrace_keras.samples.flipped_masks import add_masks
 from nntrace_keras.samples.tensor_sites import tensor_site
 from nntrace_keras.tape.loss_paths import LossAt
 from nntrace_keras.tape.under_tape import LossCall
@@ -69,6 +70,8 @@ class LossReader:
             is_delivered=facts.is_keras and is_handed_in(target) if is_symbolic(target) else None,
             classes=classes or None,
         )
+        if facts.is_keras:
+            add_masks(capture, path, facts, target, prediction)
         if value is not None and value.shape.rank == 0:
             capture.add_scalar(given.value, value)
         return given

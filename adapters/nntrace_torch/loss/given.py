@@ -13,6 +13,7 @@ import torch
 
 from nntrace.recorder import ForeignLoss, Recorder
 from nntrace.schema import EventKind, Role
+from nntrace_torch.loss.flipped_masks import FlipWatch
 from nntrace_torch.loss.graph import LossCall, head
 from nntrace_torch.program.describe import can_sample, tensor_fields
 from nntrace_torch.program.graphs import operation
@@ -33,6 +34,7 @@ class LossSampler:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self._flips = FlipWatch(recorder)
         self._announced: set[tuple[str, Source]] = set()
         self._sites: dict[tuple[str, Role], int] = {}
         self._has_kept = False
@@ -62,6 +64,7 @@ class LossSampler:
             call = _Call(name, path, loss, predictions, target, 1 if by_class else None)
             self._announce(call, given)
             self._take(call, sample)
+            self._flips.look(name, path, predictions, target, given.get("ignore_index"))
 
     def add_foreign(self, call: ForeignLoss, sample: StepSample) -> None:
         """Sample a call of a loss function of a framework built on PyTorch."""
