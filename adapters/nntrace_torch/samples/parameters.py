@@ -249,8 +249,9 @@ class ParameterSampler:
 
 def _is_own(parameter: torch.Tensor, owner: nn.Module | None, path: str) -> bool:
     """Whether it is as large as its module's: it may hold those of several models."""
-    own = None if owner is None else owner._parameters.get(path.rpartition(".")[2])
-    return own is None or own.shape == parameter.shape
+    name = path.rpartition(".")[2]
+    held = () if owner is None else owner._parameters.items()
+    return all(own is None or of != name or own.shape == parameter.shape for of, own in held)
 
 
 def _places(optimizer: Optimizer, name: str) -> list[Place]:
