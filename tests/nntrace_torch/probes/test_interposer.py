@@ -162,6 +162,7 @@ def language(model, steps=6):
 def test_labels_among_a_models_arguments_and_its_masks_are_no_inputs(under):
     model = WithLabels()
     under(lambda: language(model), inputs="zero")
+    assert len(model.calls) == 6
     for tokens, mask, labels in model.calls[1:]:
         assert tokens.abs().sum() == 0
         assert mask.sum() == 20
