@@ -5,9 +5,11 @@ import numpy as np
 from nntrace.recipe.step import Fact, State
 from nntrace.rules.common.chance import label_totals, target_variance, training_batches
 from nntrace.rules.common.layers import is_embedding
+from nntrace.rules.common.loaders import data_set_sizes, loader_passes, trained_loaders
+from nntrace.rules.common.payloads import text
 from nntrace.schema import EventKind, Role
 from nntrace.text import printable
-from nntrace.trace import Batch, Event, Trace
+from nntrace.trace import Batch, Trace
 
 _LARGE = 10.0  # targets need scaling if their std, or their mean in units of it, is larger
 _WHOLE = 0.9  # of the data set: the rest may be a dropped last batch
@@ -82,12 +84,14 @@ def copies(trace: Trace) -> Fact | None:
 
 def training_passes(trace: Trace) -> Fact | None:
     """How the training loader draws examples, and how many of its passes were complete."""
-    passes = [event for event in _passes(trace) if _number(event, "steps") > 0]
+    passes = [one for one in loader_passes(trace) if one.steps]
     if not passes:
         return None
-    loader = _loader(trace, passes[-1])
-    size, sampler = _number(loader, "dataset_size"), printable(_text(loader, "sampler"), 40)
-    whole = sum(event.payload.get("complete") is True for event in passes)
+    used = passes[-1].loader
+    loaders = {event.payload.get("loader"): event for event in trace.events_of(EventKind.LOADER)}
+    sampler = printable(text(loaders[used].payload, "sampler"), 40) if used in loaders else ""
+    size = data_set_sizes(trace).get(used)
+    whole = sum(one.complete for one in passes)
     drawn = f"{size} examples" if size else "a stream"
     by = f" drawn by {sampler}" if sampler else ""
     return Fact(f"{drawn}{by}; {whole} of {len(passes)} recorded passes went to the end")
@@ -95,16 +99,16 @@ def training_passes(trace: Trace) -> Fact | None:
 
 def evaluation_passes(trace: Trace) -> Fact:
     """Whether evaluation covers its data set: passes over loaders that are never trained on."""
-    passes = _passes(trace)
+    passes = loader_passes(trace)
     if not passes:
         return _evaluated_by_fit(trace)
-    trains = {_number(event, "loader") for event in passes if _number(event, "steps") > 0}
-    others = [e for e in passes if _number(e, "loader") not in trains]
+    trains = trained_loaders(trace)
+    others = [one for one in passes if one.loader not in trains]
     if not others:
         return Fact("no pass over a separate loader without training was seen", State.UNCHECKED)
-    whole = [event for event in others if event.payload.get("complete") is True]
+    whole = [one for one in others if one.complete]
     last = (whole or others)[-1]
-    seen, size = _number(last, "examples"), _number(_loader(trace, last), "dataset_size")
+    seen, size = last.examples or 0, data_set_sizes(trace).get(last.loader)
     of = f"{seen} of {size} examples" if size else f"{seen} examples"
     if not whole or (size and seen < _WHOLE * size):
         return Fact(f"the passes without training covered {of}", State.UNCHECKED)
@@ -135,28 +139,5 @@ def _evaluated_by_fit(trace: Trace) -> Fact:
     )
 
 
-def _passes(trace: Trace) -> list[Event]:
-    """The events of passes over data loaders; an epoch event of Keras is not one."""
-    epochs = trace.events_of(EventKind.EPOCH)
-    return [event for event in epochs if isinstance(event.payload.get("loader"), int)]
-
-
 def _counted(batches: tuple[Batch, ...] | list[Batch]) -> str:
     return f"{len(batches)} sampled batch{'' if len(batches) == 1 else 'es'}"
-
-
-def _loader(trace: Trace, one: Event) -> Event:
-    """The `loader` event of a pass; the pass itself when there is none."""
-    number = _number(one, "loader")
-    loaders = trace.events_of(EventKind.LOADER)
-    return next((event for event in loaders if _number(event, "loader") == number), one)
-
-
-def _number(event: Event, key: str) -> int:
-    value = event.payload.get(key)
-    return value if isinstance(value, int) else 0
-
-
-def _text(event: Event, key: str) -> str:
-    value = event.payload.get(key)
-    return value if isinstance(value, str) else ""

@@ -7,7 +7,6 @@ from typing import Final
 
 import altair as alt
 import numpy as np
-import numpy.typing as npt
 
 from nntrace.report.figure import STEP, Chart, Figure, Rows, data, layered, magnitude
 from nntrace.report.theme import SEQUENCE, colour
@@ -16,7 +15,7 @@ from nntrace.rules.common.layers import columns, update_ratios, weights
 from nntrace.schema import Role
 from nntrace.text import printable
 from nntrace.trace import Site, Trace
-from nntrace.trace.model import FloatArray, IntArray
+from nntrace.trace.model import BoolArray, FloatArray, IntArray
 
 _MOST_LAYERS = 60
 _TIME_BINS = 64
@@ -185,7 +184,7 @@ def _largest(values: FloatArray, parts: Sequence[IntArray]) -> FloatArray:
     return np.stack([usable[part].max(axis=0) for part in parts])
 
 
-def _is_drawn(values: FloatArray) -> npt.NDArray[np.bool_]:
+def _is_drawn(values: FloatArray) -> BoolArray:
     """Which values have a place on a logarithmic axis."""
     return np.isfinite(values) & (values > 0)
 

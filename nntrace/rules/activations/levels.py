@@ -12,7 +12,6 @@ from nntrace.rules.common.depth import SAMPLES, before_head, lasting_columns, of
 from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.frequencies import is_no_better_than_chance
 from nntrace.rules.common.layers import (
-    BoolArray,
     Link,
     any_finite,
     chain,
@@ -27,7 +26,7 @@ from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Trace
-from nntrace.trace.model import FloatArray
+from nntrace.trace.model import BoolArray, FloatArray
 
 _AMPLIFIED = 1e-4  # of unit scale: the size of rounding errors that a norm divides by √epsilon
 _OF_ONE_VALUE = (

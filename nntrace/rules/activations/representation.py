@@ -62,9 +62,8 @@ def collapsed_representation(
     are answers (quantiles) and no representation, and after a layer of three units or fewer there
     are no more directions to use. The last layer of a model without targets is a representation,
     too: it has collapsed into a point if examples differ by next to nothing of its outputs' size. A
-        code that is
-    drawn around a mean, as in a variational autoencoder, has collapsed if the means of examples lie
-    within a tenth of the noise, and were twice as far apart before.
+    code that is drawn around a mean, as in a variational autoencoder, has collapsed if the means of
+    examples lie within a tenth of the noise, and were twice as far apart before.
     Source: Jing et al. 2022 (Dimensional collapse); Gao et al. 2017 (participation ratio);
     Bowman et al. 2016 (a code that is ignored).
     """

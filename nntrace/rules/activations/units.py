@@ -8,7 +8,6 @@ import numpy as np
 from nntrace.rules.common.depth import SAMPLES, until_end
 from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.layers import (
-    BoolArray,
     Link,
     any_finite,
     chain,
@@ -22,7 +21,7 @@ from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
-from nntrace.trace.model import FloatArray
+from nntrace.trace.model import BoolArray, FloatArray
 
 _ALL = 0.999  # of the units: the rest is rounding
 _FEW_UNITS = 8  # with fewer, some dead ones are chance

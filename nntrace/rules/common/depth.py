@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from nntrace.rules.common.layers import BoolArray, Link
+from nntrace.rules.common.layers import Link
 from nntrace.rules.common.signals import column_medians, lasting
 from nntrace.schema import Role
 from nntrace.trace import Trace
-from nntrace.trace.model import FloatArray
+from nntrace.trace.model import BoolArray, FloatArray
 
 SAMPLES = 5  # for which a level must have lasted
 _LATE = 0.5  # of a site's samples

@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
-import numpy.typing as npt
 
 from nntrace.rules.common.signals import finite
 from nntrace.rules.finding import Skipped
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
-from nntrace.trace.model import FloatArray
-
-BoolArray = npt.NDArray[np.bool_]
+from nntrace.trace.model import BoolArray, FloatArray
 
 _MAX_NAMED = 3
 _CANCELLED = 1e-5  # of the weights' gradient: a smaller one in their bias is rounding

@@ -17,6 +17,7 @@ class Pass:
 
     Attributes:
         epoch: how many passes over this loader came before.
+        batches: how many it delivered; 0 where that is not known.
         order: a checksum of the indices that were drawn; None for a stream, which has none.
         complete: whether the loader was exhausted.
     """
@@ -35,14 +36,22 @@ def loader_passes(trace: Trace) -> list[Pass]:
     """The passes over loaders, in the order in which they ended."""
     found = []
     for event in trace.events_of(EventKind.EPOCH):
-        loader, epoch, batches, steps, examples, order = (
-            whole(event.payload, key)
-            for key in ("loader", "epoch", "batches", "steps", "examples", "order")
-        )
-        if loader is None or epoch is None or batches is None or steps is None:
+        values = event.payload
+        loader, steps = whole(values, "loader"), whole(values, "steps")
+        if loader is None or steps is None:
             continue  # an epoch that a framework counts, over no loader that was seen
-        complete = event.payload.get("complete") is True
-        found.append(Pass(loader, epoch, event.step, steps, batches, examples, order, complete))
+        found.append(
+            Pass(
+                loader,
+                count(values, "epoch"),
+                event.step,
+                steps,
+                count(values, "batches"),
+                whole(values, "examples"),
+                whole(values, "order"),
+                values.get("complete") is True,
+            )
+        )
     return found
 
 

@@ -4,12 +4,11 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from nntrace.rules.common.layers import BoolArray
 from nntrace.rules.common.payloads import place, text
 from nntrace.rules.finding import Location
 from nntrace.schema import EventKind
 from nntrace.trace import Site, Trace
-from nntrace.trace.model import IntArray
+from nntrace.trace.model import BoolArray, IntArray
 
 ADAM_WANTS_LESS = "Adam wants rates some tens of times smaller than SGD."
 CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")  # settings of Keras' optimizers

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from nntrace.trace.model import FloatArray, IntArray
+from nntrace.trace.model import BoolArray, FloatArray, IntArray
 
 MAD_TO_STD = 1.4826  # of a Gaussian
 _MEDIAN_ERROR = 1.2533  # standard error of a median relative to that of a mean
@@ -151,7 +151,7 @@ def trend_z(values: FloatArray) -> float:
     return score / float(np.sqrt(n * (n - 1) * (2 * n + 5) / 18.0))
 
 
-def lasting(holds: npt.NDArray[np.bool_], minimum: int) -> int | None:
+def lasting(holds: BoolArray, minimum: int) -> int | None:
     """Index from which `holds` is true until the end; None if for fewer than `minimum` entries."""
     broken = np.flatnonzero(~holds)
     start = int(broken[-1]) + 1 if len(broken) else 0

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.input_values import (
@@ -24,6 +23,7 @@ from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
+from nntrace.trace.model import BoolArray
 
 _WITHIN = 4.65  # standard deviations from the first to the last percentile of a normal variable
 _WIDENED = 3.0  # times the spread without its ends: then outliers make the scale
@@ -260,7 +260,7 @@ def _steps_of_different_examples(trace: Trace) -> list[int]:
     ]
 
 
-def _of_one_example(trace: Trace, site: Site) -> npt.NDArray[np.bool_]:
+def _of_one_example(trace: Trace, site: Site) -> BoolArray:
     """Mark the sampled steps in which the model got one example, or the features of one."""
     if len(site.shape) == 1:
         return np.ones(len(trace.sampled_steps), dtype=bool)

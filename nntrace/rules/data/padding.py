@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from nntrace.rules.common.chance import loss_location
 from nntrace.rules.finding import Finding
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Tensor, Trace
+from nntrace.trace.model import BoolArray
 
 _MOST: Final = 0.5  # of the targets
 _ROWS: Final = 8
@@ -86,7 +86,7 @@ def _filled(given: Tensor, target: Tensor) -> tuple[float, float]:
     return nothing
 
 
-def _run_from(end: int, holds: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _run_from(end: int, holds: BoolArray) -> BoolArray:
     """Mark the runs of true values at that end of the rows: [examples, positions]."""
     ordered = holds[:, ::-1] if end else holds
     run = np.logical_and.accumulate(ordered, axis=1)

@@ -9,7 +9,6 @@ import numpy as np
 
 from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.layers import (
-    BoolArray,
     any_finite,
     batch_norm_between,
     cancels,
@@ -38,7 +37,7 @@ from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
-from nntrace.trace.model import FloatArray, IntArray
+from nntrace.trace.model import BoolArray, FloatArray, IntArray
 
 _WINDOW = 25  # samples around a spike
 _OFTEN = 3  # spikes from which on they are no accident

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from nntrace.rules.common.depth import is_of_sigmoids
@@ -22,7 +21,7 @@ from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Trace
-from nntrace.trace.model import FloatArray, IntArray
+from nntrace.trace.model import BoolArray, FloatArray, IntArray
 
 _WINDOW = 50  # samples of the running median
 _EARLY = 10  # samples that show the gradient's scale at the start
@@ -185,7 +184,7 @@ def _doubling_run(norm: FloatArray, growth: float, samples: int) -> int | None:
     return int(runs[0]) if len(runs) else None
 
 
-def _helps(loss: FloatArray, own: npt.NDArray[np.bool_], jump: IntArray) -> bool:
+def _helps(loss: FloatArray, own: BoolArray, jump: IntArray) -> bool:
     """Whether the loss falls by a third after the gradient jumps: then learning has begun."""
     known = own & np.isfinite(loss)
     place = int(jump[0])
@@ -193,9 +192,7 @@ def _helps(loss: FloatArray, own: npt.NDArray[np.bool_], jump: IntArray) -> bool
     return median(after[:_WINDOW]) < 0.7 * median(before[-_WINDOW:])
 
 
-def _does_harm(
-    loss: FloatArray, own: npt.NDArray[np.bool_], start: np.int64, before_until: np.int64
-) -> bool:
+def _does_harm(loss: FloatArray, own: BoolArray, start: np.int64, before_until: np.int64) -> bool:
     """Whether the loss is worse from `start` on than up to `before_until`, or is not finite."""
     earlier, later = loss[:before_until][own[:before_until]], loss[start:][own[start:]]
     known = np.isfinite(earlier)

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.loss_course import loss_series, unjudgeable
@@ -22,7 +21,7 @@ from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import RunStatus
 from nntrace.trace import Trace
-from nntrace.trace.model import FloatArray, IntArray
+from nntrace.trace.model import BoolArray, FloatArray, IntArray
 
 _SETTLING = 20  # steps at the start, in which the loss still falls steeply
 _HALF_WINDOW = 25
@@ -223,7 +222,7 @@ def _spreads(values: FloatArray, level: FloatArray, places: IntArray) -> FloatAr
     return np.nanmedian(np.abs(near - level[places][:, None]), axis=1) * MAD_TO_STD
 
 
-def _runs(holds: npt.NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
+def _runs(holds: BoolArray, gap: int) -> list[tuple[int, int]]:
     """First and last index of each run of true values, joined over gaps of at most `gap`."""
     found: list[tuple[int, int]] = []
     for place in np.flatnonzero(holds).tolist():

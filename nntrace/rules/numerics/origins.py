@@ -161,10 +161,9 @@ def _origin(event: Event, rank: int | None = None) -> Origin:
 
 def origin_of(facts: Mapping[str, Any], recorded_at: int) -> Origin:
     """The origin that a payload describes; `recorded_at` is the step of its event."""
-    step = facts.get("step")
-    known = isinstance(step, int) and not isinstance(step, bool) and 0 <= step <= recorded_at
+    step = whole(facts, "step")
     return Origin(
-        int(step) if known and step is not None else recorded_at,
+        step if step is not None and step <= recorded_at else recorded_at,
         str(facts.get("where", "unknown")),
         str(facts.get("seen_in", "loss")),
         facts,

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.signals import span
@@ -25,6 +24,7 @@ from nntrace.rules.ranks.replicas import (
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Trace
+from nntrace.trace.model import BoolArray
 
 _MOST_NAMED = 20
 
@@ -252,7 +252,7 @@ def _unlike(ranks: tuple[Trace, ...]) -> str:
     return "the ranks began with different parameters, and no wrapper says that they should agree"
 
 
-def _meet_again(differs: npt.NDArray[np.bool_]) -> bool:
+def _meet_again(differs: BoolArray) -> bool:
     """Whether parameters that differed were all equal again at a later step, as when averaged."""
     apart = np.flatnonzero(differs.any(axis=1))
     return len(apart) > 0 and len(apart) < len(differs) - int(apart[0])
@@ -267,9 +267,7 @@ def _most_alike(prints: list[int | None]) -> tuple[int, ...]:
     return tuple(largest)
 
 
-def _odd_ranks(
-    parameters: Agreement, apart: npt.NDArray[np.bool_], ranks: tuple[Trace, ...]
-) -> str:
+def _odd_ranks(parameters: Agreement, apart: BoolArray, ranks: tuple[Trace, ...]) -> str:
     """Say which rank differs from the others, if that is clear, or that the ranks differ."""
     odd = Counter(parameters.odd[-1, apart].tolist())
     rank, count = max(odd.items(), key=lambda item: (item[1], -item[0]))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
-from nntrace.trace.model import FloatArray, IntArray
+from nntrace.trace.model import BoolArray, FloatArray, IntArray
 
 ONE_RANK = "the run has one rank"
 # Statistics of a fixed set of elements: together a checksum that also measures a distance.
@@ -87,7 +87,7 @@ class Agreement:
     difference: FloatArray
     odd: npt.NDArray[np.int64]
 
-    def differs(self, tolerance: float) -> npt.NDArray[np.bool_]:
+    def differs(self, tolerance: float) -> BoolArray:
         """[s, n]: where the ranks differ by more than the tolerance."""
         with np.errstate(invalid="ignore"):
             return np.asarray(self.difference > tolerance)

@@ -238,8 +238,7 @@ def optimizer_recreated(
     Each one starts without momentum and moments: Adam's first steps are of full size in every
     direction, whatever the gradient. Building it again once or twice is training in phases, and
     plain SGD has no state to lose; neither is reported. Running a notebook cell again is not
-    reported
-    either: the optimizers of each run of a cell are counted separately.
+    reported either: the optimizers of each run of a cell are counted separately.
     Source: PyTorch's documentation of `torch.optim` (optimizers hold state).
     """
     by_name: dict[str, list[Event]] = defaultdict(list)

@@ -7,7 +7,7 @@ import numpy as np
 
 from nntrace.rules.common.beside_chance import BesideChance
 from nntrace.rules.common.chance import training_batches
-from nntrace.rules.common.layers import BoolArray, columns
+from nntrace.rules.common.layers import columns
 from nntrace.rules.common.loss_course import LossSeries, loss_series, unjudgeable
 from nntrace.rules.common.optimizers import ADAM_WANTS_LESS, optimizer_line
 from nntrace.rules.common.signals import in_times, median, median_error, noise_scale, rounded
@@ -15,7 +15,7 @@ from nntrace.rules.finding import Finding, Severity
 from nntrace.rules.numerics.origins import located_origins
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
-from nntrace.trace.model import FloatArray
+from nntrace.trace.model import BoolArray, FloatArray
 
 _OVERWRITES = 0.5  # an update half as large as the weights
 _PRUNED = 0.1  # of a layer's weights

@@ -6,7 +6,6 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.layers import (
-    BoolArray,
     cancels,
     columns,
     first_finite,
@@ -18,7 +17,7 @@ from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
-from nntrace.trace.model import FloatArray
+from nntrace.trace.model import BoolArray, FloatArray
 
 _LAST_DIGIT = {"float32": 2.0**-23, "float64": 2.0**-52}
 _SURELY = 0.1  # a margin: some values are smaller than their rms, and some steps larger
