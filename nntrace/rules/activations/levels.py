@@ -38,6 +38,8 @@ _ROUNDING = 1e-6  # of the rms: a smaller variation is rounding in float32 sums
 # PyTorch's layers hold no activation function, Keras' may.
 _AFFINE = ("Linear", "Conv1d", "Conv2d", "Conv3d")
 _OF_KERAS = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D")
+# What signals too small or too large from the start do; a later drift may follow from these.
+_HELD_BACK = ("LOS07", "LOS11", "LOS12", "LOS14")
 
 
 @rule(
@@ -45,7 +47,7 @@ _OF_KERAS = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D")
     "activation-std-out-of-band",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=("UPD02", "LOS07", "LOS11", "LOS12", "LOS14"),
+    explains=("UPD02",),
     advice="Normalise what enters the layer, initialise for its fan, or add a norm; where it "
     "drifted during training, lower the learning rate.",
 )
@@ -76,7 +78,7 @@ def activation_std_out_of_band(
     std = of_links(trace.series(Role.ACTIVATION, "std"), links)
     apart = of_links(signal_of(trace), links)
     signal = np.where(apart > 0, np.fmin(std, apart), std)  # std also counts what biases add
-    begin = first_finite(std)
+    begin, at_start = first_finite(std), first_finite(signal)
     with np.errstate(divide="ignore", invalid="ignore"):
         change = np.where(begin > 0, std / begin, np.nan)
         faint = (signal < low) & (signal > 0) & ~_comes_nearer(signal, nearer)
@@ -107,6 +109,7 @@ def activation_std_out_of_band(
         site=links[index].site,
         steps=span(trace, since),
         severity=Severity.INFO if learns else None,
+        explains=_HELD_BACK if any(at_start[i] < low or begin[i] > high for i, _ in found) else (),
         evidence={
             "layers": [links[i].site.path for i, _ in found],
             "std": [median(std[s:, i]) for i, s in found],

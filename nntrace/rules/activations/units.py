@@ -24,6 +24,13 @@ from nntrace.trace import Site, Trace
 from nntrace.trace.model import BoolArray, FloatArray
 
 _ALL = 0.999  # of the units: the rest is rounding
+_MOST = 0.8  # of a layer's units: as long as more than the rest fire, a signal passes
+_BLOCKED = (
+    "LOS07",
+    "LOS11",
+    "LOS12",
+    "UPD02",
+)  # what a layer does that lets hardly anything through
 _FEW_UNITS = 8  # with fewer, some dead ones are chance
 _MAX_UNITS = 1024  # of a layer that are sampled
 _ROUNDING = 1e-4  # of a row's sum in float32
@@ -34,10 +41,7 @@ _ROUNDING = 1e-4  # of a row's sum in float32
     "dead-units",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=(
-        *("ACT02", "ACT07", "ACT13", "GRD01", "GRD04", "UPD02", "LOS07", "LOS11"),
-        *("LOS12", "ACT06", "ACT01"),
-    ),
+    explains=(*("ACT02", "ACT07", "ACT13", "GRD01", "GRD04", "ACT06", "ACT01"),),
     advice="Lower the learning rate, start biases at zero and weights with He's initialisation, "
     "normalise the inputs, or use a leaky activation.",
 )
@@ -70,7 +74,8 @@ def dead_units(
     wider than its few inputs need has units from the start that they never reach. With one or two
     inputs (a coupling layer of a flow, a curve fit) units may die during training for the same
     reason, which is information wherever the loss falls. In a layer of fewer than eight units it is
-    no error unless all are dead.
+    no error unless all are dead. A layer of which a fifth fires passes a signal on, and does not
+    explain a loss that stays where it is.
     Source: Maas 2013; Karpathy's notes on ReLU; "37 reasons", 25 (dead units).
     """
     lowest = trace.series(Role.ACTIVATION, "min")
@@ -116,6 +121,7 @@ def dead_units(
             site=link.site,
             steps=(int(trace.sampled_steps[rows[since]]), int(trace.sampled_steps[rows[-1]])),
             severity=Severity.INFO if healthy else severity,
+            explains=_BLOCKED if level > _MOST else (),
             evidence={"dead_fraction": level, "units": width, "dead_fraction_overall": overall},
         )
 

@@ -114,7 +114,7 @@ def loss_oscillating(
     amplitude: Annotated[float, "median change relative to the level of the loss"] = 0.1,
     progress: Annotated[float, "median change relative to the progress over the same steps"] = 0.5,
     steps: Annotated[int, "optimizer steps with a loss that are needed"] = 40,
-    matters: Annotated[float, "median change relative to the first losses"] = 1e-4,
+    matters: Annotated[float, "median change relative to the first losses"] = 3e-3,
 ) -> Iterator[Finding | Skipped]:
     """The loss goes up and down from step to step, and makes hardly any progress.
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.payloads import count, place, text
 from nntrace.rules.common.signals import finite, median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
@@ -13,6 +14,9 @@ from nntrace.schema import EventKind, RunStatus
 from nntrace.trace import Event, Trace
 
 _ONE_EPOCH = 1.1  # epochs of a run that is meant to be one: a few batches are read ahead
+_COUNTS_BATCHES = (
+    "A Keras schedule counts batches: make it as many times longer as an epoch has batches."
+)
 _REPEATING = ("CosineAnnealingWarmRestarts", "CyclicLR", "CosineDecayRestarts")
 
 
@@ -148,8 +152,11 @@ def _too_often(
         f"{kind} is stepped after every batch and {length}{'' if horizon else ' within an epoch'}, "
         f"where an epoch has {an_epoch}: it seems to be made for epochs.",
         evidence={"calls": calls, "horizon": horizon or None, "steps_per_epoch": an_epoch},
-        advice="Move `scheduler.step()` out of the loop over batches, or give the scheduler its "
-        f"length in batches ({an_epoch} per epoch), which a Keras schedule expects.",
+        advice="A Keras schedule counts batches: make it as long as the run, "
+        f"{an_epoch} of them per epoch."
+        if speaks_keras(trace)
+        else "Move `scheduler.step()` out of the loop over batches, or give the scheduler its "
+        f"length in batches ({an_epoch} per epoch).",
     )
 
 
@@ -161,8 +168,10 @@ def _over_soon(trace: Trace, kind: str, horizon: int, decay: float) -> Finding |
         f"{kind} is stepped after every batch and is over after {horizon} of {len(rates)} steps; "
         f"the rate has been {rates[-1]:.2g} since: it seems to be made for epochs.",
         evidence={"horizon": horizon, "rate": float(rates[-1])},
-        advice="Move `scheduler.step()` out of the loop over batches, or give the scheduler its "
-        "length in batches, which a Keras schedule expects.",
+        advice=_COUNTS_BATCHES
+        if speaks_keras(trace)
+        else "Move `scheduler.step()` out of the loop over batches, or give the scheduler its "
+        "length in batches.",
     )
 
 
@@ -178,7 +187,9 @@ def _decays_away(trace: Trace, kind: str, gone: float, rest: float) -> Finding |
         f"{kind} is stepped after every batch and lowers the rate from {rates.max():.2g} to a "
         f"{gone:.0f}th within {left} of {len(rates)} steps: it seems to be made for epochs.",
         evidence={"steps_until_gone": int(left), "rate": float(rates[-1])},
-        advice="Move `scheduler.step()` out of the loop over batches, or make the schedule as many "
+        advice=_COUNTS_BATCHES
+        if speaks_keras(trace)
+        else "Move `scheduler.step()` out of the loop over batches, or make the schedule as many "
         "times longer as an epoch has batches.",
     )
 

@@ -40,6 +40,13 @@ def test_a_hidden_layer_that_stays_out_of_the_band_is_a_warning(std, found):
     assert all(f.level is Severity.WARNING and f.site.path == "a" for f in results)
 
 
+@pytest.mark.parametrize(("begin", "explained"), [(0.019, True), (0.021, False)])
+def test_a_level_that_was_usual_at_first_does_not_explain_a_loss_that_stays(begin, explained):
+    falling = [begin] * 2 + [0.001] * 30
+    [finding] = findings("ACT01", trace(layer("a", std=falling), layer("head")))
+    assert ("LOS11" in finding.explains) is explained
+
+
 @pytest.mark.parametrize(("end", "found"), [(10.5, 1), (9.5, 0), (0.095, 1), (0.105, 0)])
 def test_a_tenfold_drift_from_the_start_is_a_warning(end, found):
     drifting = [1.0] * 5 + [end] * 15

@@ -15,6 +15,12 @@ def test_dead_units_are_a_warning_above_a_fifth_and_an_error_above_a_half(fracti
     assert [finding.level for finding in results] == ([level] if level else [])
 
 
+@pytest.mark.parametrize(("fraction", "explained"), [(0.78, False), (0.83, True)])
+def test_a_layer_of_which_a_fifth_fires_does_not_explain_a_loss_that_stays(fraction, explained):
+    [finding] = findings("ACT04", trace(layer("l"), dead(fraction)))
+    assert ("LOS11" in finding.explains) is explained
+
+
 def test_a_layer_with_a_quarter_of_dead_units_in_a_lively_model_is_only_noted():
     rows = [layer("a"), dead(0.0, path="r1"), layer("b"), dead(0.25, path="r2")]
     [finding] = findings("ACT04", trace(*rows))
