@@ -50,6 +50,16 @@ def forget_keywords(handle: Any) -> None:
     getattr(module_hooks, "_global_forward_hooks_with_kwargs", {}).pop(handle.id, None)
 
 
+def register_under(earlier: Any, handle: Any) -> Any:
+    """Give a global hook the number of one that was removed; return the handle of that number."""
+    keywords = getattr(module_hooks, "_global_forward_hooks_with_kwargs", {})
+    extra = (reference() for reference in handle.extra_dict_ref)
+    for registered in (handle.hooks_dict_ref(), *extra, keywords):
+        if handle.id in registered:
+            registered[earlier.id] = registered.pop(handle.id)
+    return earlier
+
+
 def _with_keywords(hook: Callable[..., None]) -> Callable[..., None]:
     """Add the keyword arguments, which older versions give only to hooks of a single module."""
 

@@ -118,6 +118,20 @@ def outside_graphs(hook: Callable[..., R]) -> Callable[..., R | None]:
     return called
 
 
+def invisible_to_compilers(hook: Callable[..., R]) -> Callable[..., R]:
+    """A hook in whose place TorchDynamo traces one that does nothing."""
+
+    def called(*args: Any) -> R:
+        return hook(*args)
+
+    called._torchdynamo_inline = _nothing  # type: ignore[attr-defined]
+    return called
+
+
+def _nothing(*args: Any) -> None:
+    pass
+
+
 def outside_modes(hook: Callable[..., None]) -> Callable[..., None]:
     """A hook whose operations are hidden from active dispatch modes."""
 

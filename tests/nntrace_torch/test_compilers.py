@@ -162,3 +162,45 @@ def test_a_compiled_optimizer_step_is_recorded_without_a_warning(trace_here):
     recorded = trace.series("update", "rms", trace.site("0.weight", "update"))
     assert recorded == pytest.approx(updates, rel=1e-4)
     assert min(updates) > 0
+
+
+def test_what_was_compiled_before_is_compiled_for_hooks_and_for_none_and_no_more(
+    trace_here,
+):
+    torch._dynamo.reset()
+    model, graphs = mlp(), []
+
+    def backend(graph, example_inputs):
+        graphs.append(graph)
+        return graph
+
+    compiled = torch.compile(model, backend=backend, fullgraph=True)
+
+    @torch.compile(backend=backend, fullgraph=True)
+    def loss_of(inputs, targets):
+        return functional.cross_entropy(model(inputs), targets)
+
+    def train(steps, compute):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            compute(torch.randn(6, 4), torch.arange(6) % 3).backward()
+            optimizer.step()
+
+    def by_module(inputs, targets):
+        return functional.cross_entropy(compiled(inputs), targets)
+
+    train(2, loss_of)
+    train(2, by_module)
+    before = len(graphs)
+
+    def program():
+        train(24, loss_of)
+        train(24, by_module)
+
+    trace = trace_here(program, every=2)
+    torch._dynamo.reset()
+    assert len(trace.steps) == 48
+    assert (before, len(graphs)) == (2, 4)
+    activations = trace.series("activation", "n", trace.site("0", "activation"))
+    assert (activations[-12:] > 0).all()  # of the module, replayed

@@ -17,6 +17,7 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.loss.losses import LossObserver
 from nntrace_torch.patching import Undo, is_captured, wrap
+from nntrace_torch.program.compilers import compiled_modules
 from nntrace_torch.replay.calls import RootCalls
 from nntrace_torch.replay.engine import Replayer, original_of
 from nntrace_torch.replay.guard import ReplayEndedError, ReplayRefusedError, WriteGuard
@@ -47,13 +48,17 @@ class CompiledCalls:
         self._unseen: set[str] = set()
 
     def install(self) -> list[Undo]:
-        """Watch `torch.compile`."""
+        """Watch `torch.compile`, and the modules that it has made before."""
 
         def undo() -> None:
             for one in self._undos:
                 one()
             self._undos.clear()
 
+        kind = compiled_modules()
+        if kind is not None:
+            self._compiles()
+            self._watch_class(kind)
         return [wrap(torch, "compile", self._patched), undo]
 
     def _patched(self, original: Callable[..., Any]) -> Callable[..., Any]:
