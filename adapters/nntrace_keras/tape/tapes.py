@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -79,10 +80,10 @@ class Tapes:
         self._look_at_norm = guard(self._norm_begins)
         self._observe_layer = guard(self._layer_called)
         self._attention = AttentionCalls(
-            guard, lambda: self._local.active, self.collects, lambda: self._local.stack, path_of
+            guard, self._in_reach, self.collects, lambda: self._local.stack, path_of
         )
         self._own_passes = own_passes
-        self._losses = LossCalls(guard, lambda: self._local.active, self.collects, loss_caller)
+        self._losses = LossCalls(guard, self._in_reach, self.collects, loss_caller)
         self._pushed = guard(self._push)
         self._popped = guard(self._pop)
         self.gradients = TapeGradients(
@@ -175,6 +176,7 @@ class Tapes:
         collect = self.collects()
         tensor = first_tensor(outputs)
         enclosing = local.stack[-1] if local.stack else None
+        in_reach = [calls for calls in local.active if calls.graph is graph]
         if graph is not None:
             self._note_span(layer, enclosing, graph, start)
         # A recurrent layer calls its layers once per time step; in graphs a loop hides that.
@@ -185,7 +187,7 @@ class Tapes:
                 path = self.path_of(layer, enclosing)
                 parent = self.path_of(enclosing, None) if enclosing is not None else ""
                 call = LayerCall(layer, path, parent, tensor)
-                for calls in local.active:
+                for calls in in_reach:
                     calls.layers.append(call)
         if collect and (is_dropout(layer) or is_batch_norm(layer)):
             mode = Mode(is_dropout(layer), is_training(layer, kwargs))
@@ -196,7 +198,7 @@ class Tapes:
                 entered = first_input(args, kwargs)
                 if entered and statistics is not None:
                     path = self.path_of(layer, enclosing)
-                    for calls in local.active:
+                    for calls in in_reach:
                         calls.norms.append(NormCall(layer, path, entered[0][1], statistics))
         if not local.stack:
             local.norms.clear()
@@ -204,7 +206,8 @@ class Tapes:
             output, source = (tensor, caller()) if collect else (None, UNKNOWN)
             root = RootCall(layer, inputs, output, kwargs.get("training"), source)
             for calls in local.active:
-                calls.roots.append(root)
+                is_in_reach = calls.graph is graph
+                calls.roots.append(root if is_in_reach else replace(root, inputs=[], output=None))
                 if graph is None:
                     calls.repeats.append(("forward", partial(layer, *args, **kwargs)))
 
@@ -236,6 +239,13 @@ class Tapes:
 
     # Tapes.
 
+    def _in_reach(self) -> list[Calls]:
+        """The calls under the tapes that record in the graph that is being built, or eagerly."""
+        if not self._local.active:
+            return []
+        graph = place()[0]
+        return [calls for calls in self._local.active if calls.graph is graph]
+
     def _around_push(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _push_tape(tape: Any) -> Any:
             result = original(tape)
@@ -249,7 +259,7 @@ class Tapes:
             return
         calls = self._calls.get(tape)
         if calls is None:
-            calls = self._calls[tape] = Calls()
+            calls = self._calls[tape] = Calls(graph=place()[0])
         self._local.active.append(calls)
         self._local.last = weakref.ref(tape)
 

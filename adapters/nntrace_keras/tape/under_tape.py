@@ -23,7 +23,10 @@ class LayerCall:
 
 @dataclass(slots=True)
 class RootCall:
-    """A call of an outermost layer: the model, or a part of it."""
+    """A call of an outermost layer: the model, or a part of it.
+
+    Inputs and output are left out if they belong to another graph than the tape's.
+    """
 
     layer: Any
     inputs: list[tuple[str, Any]]
@@ -112,7 +115,11 @@ class Span:
 class Calls:
     """What happened under one tape, in order.
 
+    What was called in another graph than the tape's, as in a function that is called under the
+    tape, has tensors that cannot be read there: only its spans, modes and roots are noted.
+
     Attributes:
+        graph: in which the tape records; None eagerly.
         spans: of layers that called no others, if a graph was built.
         reused: paths and classes of batch norms that were called twice within one forward.
         modes: of dropout and batch norm layers, by the ids of the layers.
@@ -121,6 +128,7 @@ class Calls:
         loss: eagerly, what the last loss function returned.
     """
 
+    graph: Any = None
     layers: list[LayerCall] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     reused: dict[str, str] = field(default_factory=dict)
