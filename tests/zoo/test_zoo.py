@@ -86,6 +86,14 @@ def test_every_rule_has_programs_or_is_listed_with_the_reason():
     assert {code for code in absent if not code.startswith(tuple(ELSEWHERE))} == set()
 
 
+def test_every_rule_with_programs_has_some_on_keras_or_a_reason_for_none():
+    here, on_keras = (
+        {code_of(program) for program in programs("faulty") if part in program.stem}
+        for part in ("", KERAS)
+    )
+    assert here - on_keras == set(NOT_IN_KERAS.values())
+
+
 def test_what_nobody_can_do_wrong_in_keras_has_no_keras_program():
     on_keras = {code_of(program) for program in programs("faulty") if KERAS in program.stem}
     assert on_keras.isdisjoint(NOT_IN_KERAS.values())

@@ -61,10 +61,12 @@ CAUSES = {
     "PAR03_decay_instead_of_learning_rate": "UPD12",  # the decay is why the weights collapse
     "UPD03_keras_kernels_of_a_quantised_model": "INI02",  # the ratio is to weights that large
 }
-# What nobody can do wrong in Keras on TensorFlow.
+# What nobody can do wrong in Keras on TensorFlow, and what cannot be told there.
 NOT_IN_KERAS = {
-    "gradients are new ones in each step: none are left from the last": "GRD06",
-    "the decay of its optimizers never passes through the gradient": "UPD15",
+    "a tape's gradients are new in each step; sums of the program's own may be meant": "GRD06",
+    "its optimizers decay apart from the gradient; a penalty of a layer is a part of the loss": (
+        "UPD15"
+    ),
     "a schedule is a function of the step: it cannot be ahead of the optimizer": "UPD17",
 }
 

@@ -21,12 +21,14 @@ from nntrace_keras.graphs.inside import keep_inputs
 from nntrace_keras.graphs.reader import StepReader
 from nntrace_keras.graphs.second import Second
 from nntrace_keras.graphs.steps import GraphSteps, steps_in
-from nntrace_keras.graphs.unread import Unread, is_plain
+from nntrace_keras.graphs.unread import NOT_GIVEN, Unread, is_plain
 from nntrace_keras.nonfinite.graph import GraphOrigins
 from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.program.sources import Sources
 from nntrace_keras.recorded_steps import RecordedSteps
+from nntrace_keras.samples.calls import loss_and_examples
 from nntrace_keras.tape.gradients import gradients_in
+from nntrace_keras.tape.handed_out import handed_out
 from nntrace_keras.tape.idling import IdleWatch
 from nntrace_keras.tape.tapes import Tapes
 
@@ -93,7 +95,7 @@ class TrainingFunctions:
             if not self.trains(function):
                 result = original(function, tensor_inputs, captured_inputs)
                 if context.executing_eagerly() and _is_of_interest(function):
-                    self._note_other(function, tensor_inputs)
+                    self._note_other(function, tensor_inputs, result)
                 return result
             if not context.executing_eagerly():
                 if not self._tapes.is_unobserved:
@@ -106,10 +108,12 @@ class TrainingFunctions:
 
         return _call_flat
 
-    def _other_has_run(self, function: Any, inputs: Sequence[Any]) -> None:
-        """Note the run of a function without a step: an evaluation, or gradients in vain."""
+    def _other_has_run(self, function: Any, inputs: Sequence[Any], result: Any) -> None:
+        """Note the run of a function without a step: an evaluation, or gradients for later."""
         if waiting := gradients_in(function.graph):
             self._idle.differentiated(waiting)
+            if not self._tapes.is_unobserved:
+                self._tapes.gradients.hand_out(handed_out(function, inputs, result))
         self._own_passes.has_run(function.graph, inputs)
 
     def trains(self, function: Any) -> bool:
@@ -157,8 +161,20 @@ class TrainingFunctions:
 
     def _has_run(self, function: Any, result: Any, inputs: list[Any]) -> None:
         waited_ns = self._waits.take()
-        if self._unread.add(function, result, inputs, waited_ns) or self._awaited.expected:
+        given = self._given_to(function) if self._tapes.gradients.is_pending else NOT_GIVEN
+        if self._unread.add(function, result, inputs, waited_ns, given) or self._awaited.expected:
             self.look()
+
+    def _given_to(self, function: Any) -> tuple[float | None, int | None]:
+        """Loss and examples of a step whose gradients were computed outside of its function.
+
+        Gradients from outside that a step with its own has not used wait no longer.
+        """
+        made = [self.steps.made[number] for number in steps_in(function.graph)]
+        variables = [stepped.variable for step in made for stepped in step.updates]
+        taken = self._tapes.gradients.take(variables)
+        is_theirs = len(made) == 1 and not gradients_in(function.graph)
+        return loss_and_examples(taken) if is_theirs else NOT_GIVEN
 
     def _catch_up(self) -> None:
         if self._unread.may_be_read:  # the writer and other threads record things, too

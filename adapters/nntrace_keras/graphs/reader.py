@@ -133,6 +133,8 @@ class StepReader:
                 self._awaited.say_unseen(row.graph)
             if row.loss is None and step.returned is not None:
                 row = row._replace(loss=step.returned.read(call.function, call.result))
+            elif row.loss is None:
+                row = row._replace(loss=call.given[0], batch_size=row.batch_size or call.given[1])
             delivery = None
             second = self._awaited.expected.get(row.graph)
             is_alone = len(rows) == 1 or sum(other.graph == row.graph for other in rows) == 1

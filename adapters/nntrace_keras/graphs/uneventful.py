@@ -43,6 +43,8 @@ def uneventful(
         loss = row.loss
         if loss is None and returned is not None:
             loss = returned.read(call.function, call.result)
+        given, examples = call.given
+        loss, examples = given if loss is None else loss, row.batch_size or examples
         waited_ns = call.waited_ns if inside_ns is None else inside_ns
-        found.append(Uneventful(call.ended_ns, waited_ns, loss, row.lr, row.batch_size))
+        found.append(Uneventful(call.ended_ns, waited_ns, loss, row.lr, examples))
     return found

@@ -17,6 +17,7 @@ from nntrace_keras.graphs.board import Row
 MOST_UNREAD = 32
 _SHARE = 1 / 200  # the most of the elapsed time that looks may take
 _LONGEST_NS = 100_000_000  # so that whoever watches the run sees it go on
+NOT_GIVEN = (None, None)  # loss and batch size of a step, from outside of its function
 _MOST_BYTES = 1 << 20  # of arguments and results: each unread call holds its own
 
 
@@ -27,6 +28,7 @@ class Call(NamedTuple):
         inputs: its arguments.
         waited_ns: how long the program waited for data since the call before; None if unknown.
         ended_ns: when the call returned, by `time.perf_counter_ns`.
+        given: loss and batch size of its step, if they were computed outside of it.
     """
 
     function: Any
@@ -34,6 +36,7 @@ class Call(NamedTuple):
     inputs: list[Any]
     waited_ns: int | None
     ended_ns: int
+    given: tuple[float | None, int | None]
 
 
 class Unread:
@@ -61,13 +64,18 @@ class Unread:
         return self._thread is threading.current_thread() or not self._thread.is_alive()
 
     def add(
-        self, function: Any, result: Any, inputs: list[Any], waited_ns: int | None = None
+        self,
+        function: Any,
+        result: Any,
+        inputs: list[Any],
+        waited_ns: int | None = None,
+        given: tuple[float | None, int | None] = NOT_GIVEN,
     ) -> bool:
         """Note a call that has returned; return whether to look now."""
         now = time.perf_counter_ns()
         self._thread = threading.current_thread()
         calls = self._calls
-        calls.append(Call(function, result, inputs, waited_ns, now))
+        calls.append(Call(function, result, inputs, waited_ns, now, given))
         if now < self._due_ns and len(calls) < self._most:
             if function is self.quiet:
                 return False

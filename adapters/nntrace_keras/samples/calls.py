@@ -149,6 +149,20 @@ def prepare(
     return step, capture
 
 
+def loss_and_examples(gradients: Sequence[Gradient]) -> tuple[float | None, int | None]:
+    """The loss of a step, the sum of what was differentiated, and the size of its batch.
+
+    Several tapes are the micro-batches of one step; each counts the input of its first model.
+    """
+    losses = [float(tf.reduce_sum(target)) for g in gradients for target in g.targets]
+    examples = 0
+    for calls in {id(g.calls): g.calls for g in gradients}.values():
+        inputs = next((root.inputs for root in calls.roots if root.inputs), None)
+        if inputs and len(inputs[0][1].shape):
+            examples += int(inputs[0][1].shape[0])
+    return sum(losses) if losses else None, examples or None
+
+
 class EagerCall:
     """A call outside any graph; `turn` is None if it is not sampled.
 
@@ -175,10 +189,7 @@ class EagerCall:
         self._lr = None if rate is None else float(rate)
         scale = loss_scale(optimizer)
         self._scale = None if scale is None else float(tf.convert_to_tensor(scale))
-        losses = [float(tf.reduce_sum(target)) for g in gradients for target in g.targets]
-        self.loss = sum(losses) if losses else None
-        inputs = next((r.inputs for g in gradients for r in g.calls.roots if r.inputs), None)
-        self._batch = int(inputs[0][1].shape[0]) if inputs and len(inputs[0][1].shape) else None
+        self.loss, self._batch = loss_and_examples(gradients)
         if turn is None or not ends_accumulation(optimizer):
             self.step = Step(name, calls_per_step=accumulation_steps(optimizer))
             self._vector = None

@@ -72,6 +72,11 @@ class TapeGradients:
             unused[:] = [g for g in unused if g not in taken]
         return taken
 
+    def hand_out(self, gradients: Sequence[Gradient]) -> None:
+        """Let gradients that a function has computed wait for an optimizer outside of it."""
+        self._local.pending += gradients
+        del self._local.pending[:-_MAX_PENDING]
+
     @property
     def is_pending(self) -> bool:
         """Whether gradients wait for an optimizer, in this graph or one around it."""
