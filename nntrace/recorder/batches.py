@@ -58,7 +58,8 @@ def _summarise(batch: BatchSample, seen: SeenExamples) -> Batch:
         facts["target_delivered"] = _is_delivered(batch.delivered, batch.targets)
         labels = batch.targets.astype(np.int64) if batch.labels else batch.class_labels
         if labels is not None:
-            values, counts = np.unique(labels, return_counts=True)
+            counted = labels if batch.ignored is None else labels[labels != batch.ignored]
+            values, counts = np.unique(counted, return_counts=True)
             facts["label_values"] = tuple(values[:_MAX_LABELS].tolist())
             facts["label_counts"] = tuple(counts[:_MAX_LABELS].tolist())
     if batch.predictions is not None and batch.predictions.size:

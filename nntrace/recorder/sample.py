@@ -83,6 +83,7 @@ class BatchSample:
         inputs: float32 sampled elements of the first input.
         targets: float32 sampled elements of the loss function's targets.
         labels: whether the targets are integers, such as class labels.
+        ignored: the label that the loss function was told to leave out.
         class_labels: int64, the labels that other targets stand for, such as one-hot rows.
         predictions: float32 [rows, classes], rows of the predictions the loss function received.
         classes: the width of the predictions' class axis.
@@ -104,6 +105,7 @@ class BatchSample:
     inputs: Float32Array | None = None
     targets: Float32Array | None = None
     labels: bool = False
+    ignored: int | None = None
     class_labels: npt.NDArray[np.int64] | None = None
     predictions: Float32Array | None = None
     classes: int | None = None

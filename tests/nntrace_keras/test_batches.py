@@ -63,3 +63,14 @@ def test_of_many_calls_with_one_example_another_is_sampled_each_time(trace_keras
     trace = trace_keras(episodes)
     [site] = trace.sites_of(Role.INPUT)
     assert list(trace.series(Role.INPUT, "max", site)) == [0.0, 1.0, 2.0, 3.0, 0.0, 1.0]
+
+
+def test_labels_that_a_loss_ignores_are_not_counted(trace_keras):
+    def train():
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="softmax")])
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(ignore_class=255))
+        x = np.random.default_rng(0).normal(size=(96, 4)).astype("float32")
+        model.fit(x, np.where(LABELS == 2, 255, LABELS), batch_size=32, verbose=0)
+
+    assert {batch.label_values for batch in trace_keras(train).batches} == {(0, 1)}

@@ -80,6 +80,15 @@ def test_what_a_loss_ignores_is_said_where_it_can_ignore_anything(trace_here):
     assert ignored(lambda x, y: functional.mse_loss(x, x.detach() + 1)) is None
 
 
+def test_labels_that_a_loss_ignores_are_not_counted(trace_here):
+    loss = nn.CrossEntropyLoss(ignore_index=255)
+    labels = torch.tensor([0, 255, 1, 2, 255, 1])
+    trace = trace_here(
+        lambda: classify(mlp(), torch.randn(6, 4), loss_function=lambda x, y: loss(x, labels))
+    )
+    assert all(batch.label_values == (0, 1, 2) for batch in trace.batches)
+
+
 def test_options_given_by_place_or_in_the_old_way_are_seen_too(trace_here):
     def reduction(loss):
         trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), loss_function=loss))

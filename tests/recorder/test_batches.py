@@ -47,6 +47,13 @@ def test_labels_are_counted_by_value():
     assert row.label_counts == (1, 1, 2)
 
 
+def test_the_label_that_the_loss_leaves_out_is_not_counted():
+    row = summary(targets=floats(2, 255, 2, 0, 255), labels=True, ignored=255)
+    assert row.label_values == (0, 2)
+    assert row.label_counts == (1, 2)
+    assert summary(targets=floats(255), labels=True, ignored=255).label_values == ()
+
+
 def test_a_huge_vocabulary_of_labels_is_cut_short():
     row = summary(targets=np.arange(10_000, dtype=np.float32), labels=True)
     assert len(row.label_values) == len(row.label_counts) == 4096

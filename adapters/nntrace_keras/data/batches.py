@@ -23,6 +23,7 @@ class GivenLoss:
         path: of the sites of its targets and predictions.
         value: the name under which the sample holds the value that it returned.
         labels: whether targets are class numbers.
+        ignored: the class number that the loss leaves out, or None.
         by_class: whether each target is a row with a number for each class.
         is_delivered: whether the targets entered the graph from outside; None if that is unknown.
     """
@@ -33,6 +34,7 @@ class GivenLoss:
     output: SiteKey
     value: str
     labels: bool = False
+    ignored: int | None = None
     by_class: bool = False
     is_delivered: bool | None = None
     classes: int | None = None
@@ -86,6 +88,7 @@ def _with_loss(
         plain,
         targets=targets,
         labels=loss.labels,
+        ignored=loss.ignored,
         class_labels=_of_rows(targets, loss.classes) if loss.by_class else None,
         delivered=_delivered(targets, loss.is_delivered, epoch),
         predictions=predictions,

@@ -240,6 +240,7 @@ class JaxSecond:
             output,
             value,
             labels=known.labels or jnp.issubdtype(target.dtype, jnp.integer),
+            ignored=known.ignored,
             by_class=known.by_class and not known.labels,
             classes=classes,
         )

@@ -112,6 +112,7 @@ class LossFacts:
         hidden_logits: whether the predictions carry logits that are used instead of them.
         is_doubled: whether these logits are the output of a softmax or sigmoid themselves.
         label_smoothing: as set in the loss function.
+        ignored: the class number that it leaves out, or None.
         head: the operation that made the predictions; None if it is unusual, or outside a graph.
         head_width: the size of the predictions' last axis; None if there is none or it is unknown.
     """
@@ -126,6 +127,7 @@ class LossFacts:
     hidden_logits: bool
     is_doubled: bool
     label_smoothing: float
+    ignored: int | None
     head: str | None
     head_width: int | None
 
@@ -152,6 +154,7 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
         hidden_logits=hidden,
         is_doubled=hidden and _hidden_logits(logits, "") is not None,
         label_smoothing=float(settings.get("label_smoothing", 0.0) or 0.0),
+        ignored=settings.get("ignore_class"),
         head=_head(prediction),
         head_width=prediction.shape[-1] if rank_of(prediction) > 1 else None,
     )

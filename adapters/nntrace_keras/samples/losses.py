@@ -66,6 +66,7 @@ class LossReader:
             output,
             f"loss_value:{path}",
             labels=facts.labels or target.dtype.is_integer,
+            ignored=facts.ignored,
             by_class=facts.by_class and not facts.labels,
             is_delivered=facts.is_keras and is_handed_in(target) if is_symbolic(target) else None,
             classes=classes or None,

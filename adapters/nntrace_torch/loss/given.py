@@ -61,10 +61,11 @@ class LossSampler:
         _count(name, loss, sample)
         if (path := _path(name, predictions, sample)) is not None:
             by_class = name in _CLASS_AXIS and predictions.dim() > 1
-            call = _Call(name, path, loss, predictions, target, 1 if by_class else None)
+            ignored = given.get("ignore_index")
+            call = _Call(name, path, loss, predictions, target, 1 if by_class else None, ignored)
             self._announce(call, given)
             self._take(call, sample)
-            self._flips.look(name, path, predictions, target, given.get("ignore_index"))
+            self._flips.look(name, path, predictions, target, ignored)
 
     def add_foreign(self, call: ForeignLoss, sample: StepSample) -> None:
         """Sample a call of a loss function of a framework built on PyTorch."""
@@ -103,6 +104,7 @@ class LossSampler:
             batch.add("loss_value", call.loss)
         batch.describe(
             labels=not target.is_floating_point() and target.dtype is not torch.bool,
+            ignored=call.ignored,
             classes=call.classes,
             loss_function=call.name,
             loss_path=call.path,
@@ -172,6 +174,7 @@ class _Call:
         path: of its sites.
         loss: what it returned.
         class_axis: the axis of the predictions over which classes exclude each other, or None.
+        ignored: the label that it leaves out, if it leaves out any.
     """
 
     name: str
@@ -180,6 +183,7 @@ class _Call:
     predictions: torch.Tensor
     target: torch.Tensor
     class_axis: int | None
+    ignored: int | None = None
 
     @property
     def classes(self) -> int:
