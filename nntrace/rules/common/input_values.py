@@ -21,6 +21,8 @@ _NORMALISES = ("Normalization", "Rescaling")  # layers before a model that only 
 _AUGMENTS = "Random"  # how the names of Keras' layers begin that augment images
 _BINS = "Discretization"
 _SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape"})
+_UNIT = (0.1, 1.001)  # the largest size of values that somebody has scaled already
+_SHRINKS = 100.0  # what takes bytes to [-1, 1] or [0, 1] divides by 127.5 or 255
 
 
 def first_float_input(trace: Trace) -> Site | None:
@@ -60,6 +62,20 @@ def not_adapted(trace: Trace) -> Site | None:
         for given in trace.sites_of(Role.INPUT):
             if given.shape == site.shape and _agree(trace, given, site, ("min", "mean", "max")):
                 return site
+    return None
+
+
+def scaled_twice(trace: Trace, given: Site) -> Site | None:
+    """A `Rescaling` layer that makes next to nothing of an input that lies within [-1, 1]."""
+    values = [median(trace.series(Role.INPUT, end, given)) for end in ("min", "max")]
+    largest = max(map(abs, values))
+    if not _UNIT[0] <= largest <= _UNIT[1]:
+        return None
+    for site in trace.sites_of(Role.ACTIVATION):
+        if site.module_type == "Rescaling" and site.shape == given.shape:
+            left = median(trace.series(Role.ACTIVATION, "std", site))
+            before = median(trace.series(Role.INPUT, "std", given))
+            return site if 0 < left * _SHRINKS < before else None
     return None
 
 

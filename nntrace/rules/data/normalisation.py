@@ -15,6 +15,7 @@ from nntrace.rules.common.input_values import (
     normalised_by_other_statistics,
     normalises_first,
     not_adapted,
+    scaled_twice,
     widened_by_augmentation,
 )
 from nntrace.rules.common.signals import median, span
@@ -117,8 +118,8 @@ def unnormalised_input(
     saturate units and blow up the first gradients. The rule judges the first floating-point input,
     unless it holds counts, one-hot vectors or indices, or enters a normalisation layer. If such a
     layer was never adapted, and returns its input unchanged, it is named; so is a layer that
-    augments images and makes their values ten times as large, and one that normalises by other
-    statistics than those of its input.
+    augments images and makes their values ten times as large, one that normalises by other
+    statistics than those of its input, and a `Rescaling` of what has been scaled before.
     Source: "37 reasons", 14 (standardise the features) and 16; Karpathy's Recipe, step 1.
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if _is_batch_of_floats(s)), None)
@@ -135,6 +136,9 @@ def unnormalised_input(
         return
     if std > 0.0 and (widened := widened_by_augmentation(trace, site, scale)) is not None:
         yield _of_augmentation(trace, widened, std)
+        return
+    if (again := scaled_twice(trace, site)) is not None:
+        yield _of_two_scalings(trace, again, std)
         return
     if (by_other := normalised_by_other_statistics(trace, widest)) and not not_adapted(trace):
         yield _of_other_statistics(trace, by_other)
@@ -170,6 +174,19 @@ def _of_other_statistics(trace: Trace, site: Site) -> Finding:
         evidence={"std_after": left},
         advice="Adapt it on the training inputs as they enter it; `variance` is the square of the "
         "standard deviation.",
+    )
+
+
+def _of_two_scalings(trace: Trace, site: Site, entered: float) -> Finding:
+    left = median(trace.series(Role.ACTIVATION, "std", site))
+    return Finding(
+        f"`{site.path}` (Rescaling) scales an input that lies within [-1, 1] already: its standard "
+        f"deviation is {entered:.2g} before and {left:.2g} after it.",
+        site=site,
+        steps=span(trace.sampled_steps),
+        explains=("UPD02",),
+        evidence={"std_before": entered, "std_after": left},
+        advice="Scale once: leave this layer out, or give the model the bytes from 0 to 255.",
     )
 
 

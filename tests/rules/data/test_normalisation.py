@@ -202,6 +202,17 @@ def test_a_normalisation_that_was_never_adapted_is_named(std, found):
     assert all("adapt" in result.advice for result in results)
 
 
+@pytest.mark.parametrize(
+    ("largest", "std", "found"), [(1.0, 0.0029, 1), (1.0, 0.0031, 0), (0.09, 0.0029, 0)]
+)
+def test_what_is_scaled_already_and_then_scaled_again_is_named_at_the_layer(largest, std, found):
+    given = image(mean=0.3, std=0.3, min=0.0, max=largest)
+    left = {"module_type": "Rescaling", "shape": given["shape"], "std": std}
+    layer = site("scaling", "activation", **left)
+    results = findings("DAT04", trace_of(steps=3, sites=[given, layer]))
+    assert [finding.site.path for finding in results] == ["scaling"] * found
+
+
 def test_a_constant_input_is_left_to_its_own_rule():
     assert findings("DAT04", trace_of(steps=3, sites=[image(mean=5.0, std=0.0)])) == []
 
