@@ -181,6 +181,24 @@ def test_a_sparse_embedding_gradient_is_sampled(trace_here):
     assert (trace.series("update", "rms", trace.site("embed.weight", "update")) > 0).all()
 
 
+def test_a_row_that_several_tokens_touch_has_the_sum_of_their_gradients(trace_here):
+    embed, norms = nn.Embedding(9, 4, sparse=True), []
+
+    def program():
+        torch.manual_seed(0)
+        optimizer = torch.optim.SparseAdam(embed.parameters(), lr=0.01)
+        for _ in range(4):
+            optimizer.zero_grad()
+            (embed(torch.tensor([1, 1, 1, 5, 5, 8])) * torch.randn(6, 4)).sum().backward()
+            rows = embed.weight.grad.to_dense()[[1, 5, 8]].double()
+            norms.append(rows.square().mean().sqrt().item())
+            optimizer.step()
+
+    trace = trace_here(program)
+    gradient = trace.series("param_grad", "rms", trace.sites_of("param_grad")[0])
+    assert gradient == pytest.approx(norms, rel=1e-5)
+
+
 def test_a_half_precision_model_is_sampled(trace_here):
     model = mlp().to(torch.bfloat16)
     trace = trace_here(lambda: classify(model, torch.randn(6, 4, dtype=torch.bfloat16)))

@@ -33,6 +33,7 @@ from nntrace_torch.samples.parameter_sites import (
 from nntrace_torch.samples.rows import Rows
 from nntrace_torch.samples.step import StepSample
 
+_MOST_ADDED = 1 << 22  # elements of a sparse gradient, 16 MiB
 _ROLES = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
 
 
@@ -289,7 +290,7 @@ def _sample_gradients(taken: _Taken, sample: StepSample, found: SampledGradients
             continue
         found.others.append(gradient)
         if gradient.is_sparse:
-            gradient = gradient._values()  # the rows that were touched; the others are zero
+            gradient = _touched_rows(gradient)
         elements = elements_of(gradient, sample.limit)
         if elements is None:
             sample.add_missing(site)
@@ -300,6 +301,16 @@ def _sample_gradients(taken: _Taken, sample: StepSample, found: SampledGradients
         gradient = parameters[number].grad
         if gradient is not None:
             found.others.append(gradient)
+
+
+def _touched_rows(gradient: torch.Tensor) -> torch.Tensor:
+    """Those of a sparse gradient; the others are zero.
+
+    A row that was touched several times stands in it as often, and optimizers add its parts up. Of
+    a very large gradient the parts are returned as they are: the sum takes as much memory.
+    """
+    is_small = gradient._values().numel() <= _MOST_ADDED
+    return (gradient.coalesce() if is_small else gradient)._values()
 
 
 def _settings(optimizer: Optimizer, parameter: torch.Tensor) -> dict[str, float | None]:
