@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -87,6 +89,26 @@ def test_each_pause_of_the_training_is_a_pass_and_of_many_only_some_are_recorded
     assert [payload["number"] for _, payload in found][:64] == list(range(64))
     assert 64 < len(found) < 100
     assert found[-1][1]["loss"] is None
+
+
+@pytest.mark.parametrize("with_buffers", [False, True])
+def test_norms_with_the_statistics_they_were_built_with_are_told(trace_here, with_buffers):
+    def train():
+        model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+        average = copy.deepcopy(model).eval()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        for _ in range(3):
+            optimizer.zero_grad()
+            functional.cross_entropy(model(torch.randn(8, 4)), torch.arange(8) % 3).backward()
+            optimizer.step()
+            if with_buffers:
+                average.load_state_dict(model.state_dict())
+            with torch.no_grad():
+                functional.cross_entropy(average(torch.randn(8, 4)), torch.arange(8) % 3)
+
+    told = [one["norms_are_fresh"] for _, one in evaluations(trace_here(train))]
+    assert told
+    assert set(told) == {not with_buffers}
 
 
 def test_training_alone_has_no_evaluations(trace_here):

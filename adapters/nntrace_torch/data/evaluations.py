@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
 
 from nntrace.recorder import Recorder, is_recorded
@@ -68,6 +69,7 @@ class _Pass:
     dropout: tuple[str, Source] = ("", UNKNOWN)
     unchanged: int = 0
     is_beside: bool = False
+    norms_are_fresh: bool = False
 
 
 class EvaluationObserver:
@@ -125,6 +127,7 @@ class EvaluationObserver:
                 found.modes, found.source = modes_of(model, module), caller()
                 if found.modes["dropout_active"] or found.modes["norm_active"]:
                     found.unchanged = self._unchanged(key, number, module)
+                found.norms_are_fresh = found.modes["norm_inactive"] > 0 and _are_fresh(module)
         found.calls += 1
         if self._is_watched:
             self._is_watched = False
@@ -197,6 +200,7 @@ class EvaluationObserver:
             **found.modes,
             "unchanged": found.unchanged,
             "is_beside": found.is_beside,
+            "norms_are_fresh": found.norms_are_fresh,
             "input_shape": list(found.shape),
             **_moments(found.inputs),
             "loss_function": found.loss_function,
@@ -219,6 +223,20 @@ def _some_weights(module: nn.Module) -> bytes:
     parts = [sampled_part(local_part(p)) for p in chosen if not is_lazy(p)]
     values = [p.reshape(-1)[:_OF_EACH].float().cpu() for p in parts if p is not None]
     return torch.cat(values).numpy().tobytes() if values else b""
+
+
+def _are_fresh(module: nn.Module) -> bool:
+    """Whether all norms that go by running statistics have those they were built with."""
+    norms = [layer for layer in module.modules() if isinstance(layer, _NormBase)]
+    statistics = [
+        (norm.running_mean, norm.running_var)
+        for norm in norms
+        if norm.running_mean is not None and norm.running_var is not None
+        if not norm.training and not is_lazy(norm.running_mean)
+    ]
+    return bool(statistics) and not any(
+        bool(mean.any()) or bool(variance.ne(1.0).any()) for mean, variance in statistics
+    )
 
 
 def _sample(found: _Pass, inputs: Any) -> None:

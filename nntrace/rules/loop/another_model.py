@@ -1,4 +1,4 @@
-"""Of evaluations that never change: whether another model is evaluated than is trained."""
+"""Evaluations of another model than is trained, or of a copy without its running statistics."""
 
 from collections import defaultdict
 
@@ -50,4 +50,35 @@ def evaluates_another_model(trace: Trace, passes: int) -> Finding | None:
         "must be written to in place (`average.lerp_(weight, 0.01)`); a copy made before training "
         "stays as it was.",
         location=place(events[-1].payload),
+    )
+
+
+def evaluates_without_statistics(trace: Trace, passes: int) -> Finding | None:
+    """The finding on batch norms whose running statistics never saw a batch, if the model that has
+    them is evaluated in the course of training.
+
+    Args:
+        trace: the run.
+        passes: such evaluations that are needed.
+    """
+    fresh = [
+        event
+        for event in trace.events_of(EventKind.EVALUATION)
+        if event.payload.get("norms_are_fresh") is True and event.step > 0
+        if number(event.payload, "loss") is not None
+    ]
+    if len(fresh) < passes:
+        return None
+    norms = count(fresh[-1].payload, "norm_inactive")
+    name = model_of(fresh[-1])
+    which = f"`{name}`" if name else "the model"
+    return Finding(
+        f"{which} was evaluated {len(fresh)} times with batch norms ({norms}) whose running "
+        "statistics have not seen a batch: mean 0 and variance 1, as they were built.",
+        steps=(fresh[0].step, fresh[-1].step),
+        evidence={"evaluations": len(fresh), "norms": norms},
+        advice="Copy the buffers along with the parameters (`named_buffers()`; `AveragedModel(…, "
+        "use_buffers=True)`), or let the model see training batches once: "
+        "`torch.optim.swa_utils.update_bn(loader, model)`.",
+        location=place(fresh[-1].payload),
     )

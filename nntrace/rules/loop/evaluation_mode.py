@@ -12,7 +12,7 @@ from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.payloads import count, number, place, text
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.loop.another_model import evaluates_another_model
+from nntrace.rules.loop.another_model import evaluates_another_model, evaluates_without_statistics
 from nntrace.rules.loop.teacher import teacher_in_train_mode
 from nntrace.rules.loop.training import is_trained, model_of
 from nntrace.rules.rule import rule
@@ -150,11 +150,14 @@ def train_eval_inconsistent(
     unless a later one shows much. The running statistics are not those of the data, or the two
     passes treat the data differently. Judged by evaluations with the loss function of the training.
     With any model, three or more evaluations that all find the same loss, to the sixth digit, while
-    the training loss moves, are of another model than is trained, such as a copy.
+    the training loss moves, are of another model than is trained, such as a copy. With PyTorch,
+    evaluations of a model whose batch norms still have the statistics they were built with, such as
+    an average of the parameters alone, are reported whatever they find.
     Source: "37 reasons", 21 and 26; Wu & Johnson 2021 (2105.07576).
     """
-    if (another := evaluates_another_model(trace, passes)) is not None:
-        yield another
+    odd = evaluates_another_model(trace, passes) or evaluates_without_statistics(trace, passes)
+    if odd is not None:
+        yield odd
         return
     modes = [e.payload for e in trace.events_of(EventKind.MODE) if not model_of(e)]
     if not any(count(payload, "norm_active") for payload in modes):

@@ -208,3 +208,21 @@ def test_a_fixed_model_may_be_evaluated_beside_the_one_that_is_trained():
         for n in range(4)
     ]
     assert skip_reasons("RUN13", trace_of(loss=FALLS, events=[*looked([2.3] * 4), *beside]))
+
+
+@pytest.mark.parametrize(
+    ("steps", "facts", "found"),
+    [([5, 10], {}, 1), ([10], {}, 0), ([0, 10], {}, 0), ([5, 10], {"loss": None}, 0),
+     ([5, 10], {"norms_are_fresh": False}, 0)],
+    ids=["twice", "once", "before the training", "without a loss", "after batches"],
+)  # fmt: skip
+def test_evaluations_by_running_statistics_of_no_batch_are_a_warning(steps, facts, found):
+    usual = {"norms_are_fresh": True, "norm_inactive": 2, "loss": 1.0, "model": "ema", "line": 9}
+    events = [event("evaluation", step, file="train.py", **usual | facts) for step in steps]
+    trace = trace_of(steps=40, events=events)
+    if not found:
+        assert skip_reasons("RUN13", trace)
+        return
+    [finding] = findings("RUN13", trace)
+    assert "have not seen a batch" in finding.message
+    assert finding.location.line == 9
