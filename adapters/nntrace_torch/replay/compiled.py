@@ -17,7 +17,7 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.loss.losses import LossObserver
 from nntrace_torch.patching import Undo, is_captured, wrap
-from nntrace_torch.program.compilers import compiled_modules
+from nntrace_torch.program.compilers import compiled_modules, has_compiled_functions
 from nntrace_torch.replay.calls import RootCalls
 from nntrace_torch.replay.engine import Replayer, original_of
 from nntrace_torch.replay.guard import ReplayEndedError, ReplayRefusedError, WriteGuard
@@ -57,7 +57,8 @@ class CompiledCalls:
 
         kind = compiled_modules()
         if kind is not None:
-            self._compiles()
+            if has_compiled_functions():  # the compiler may be imported and unused
+                self._compiles()
             self._watch_class(kind)
         return [wrap(torch, "compile", self._patched), undo]
 
