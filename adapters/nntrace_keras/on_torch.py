@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import torch
 from keras.src.trainers.compile_utils import CompileLoss
 
@@ -168,7 +169,7 @@ def watch_losses(recorder: Recorder) -> list[Undo]:
             is_weighted=weights is not None,
         )
         hooks.loss_called(
-            ForeignLoss(facts.function, value, prediction, target, facts.by_class, payload)
+            ForeignLoss(facts.function, value, prediction, _tensor(target), facts.by_class, payload)
         )
 
     guarded = recorder.guard(observe)
@@ -209,3 +210,10 @@ def _make(optimizer: Any, parameters: list[torch.Tensor]) -> StandIn:
 
 def _same(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> bool:
     return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
+
+
+def _tensor(target: Any) -> Any:
+    """Targets as a tensor: `train_on_batch` gives arrays to the loss as the program made them."""
+    if not isinstance(target, np.ndarray) or target.dtype.kind not in "biuf":
+        return target
+    return torch.from_numpy(np.array(target))  # a copy, as PyTorch warns of read-only arrays

@@ -129,3 +129,21 @@ def test_a_softmax_before_a_loss_on_logits_is_found(tmp_path):
     [finding] = get_rule("LOS02").run(trace, {})
     assert "receives probabilities" in finding.message
     assert {batch.loss_function for batch in trace.batches} == {"mse_loss", "cross_entropy"}
+
+
+def test_targets_that_are_arrays_are_those_of_the_loss(tmp_path):
+    program = PROGRAM.with_name("batch_by_batch.py")
+    done = subprocess.run(
+        [sys.executable, str(program), str(tmp_path / "run")],
+        env={**os.environ, "KERAS_BACKEND": "torch", "NNTRACE_STRICT": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    trace = Trace.open(tmp_path / "run")
+    assert [sum(batch.label_counts) for batch in trace.batches] == [16] * 4
+    assert {batch.loss_function for batch in trace.batches} == {"cross_entropy"}
+    assert [batch.loss_value for batch in trace.batches] == pytest.approx(
+        trace.steps.loss, rel=1e-5
+    )
