@@ -107,7 +107,8 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
 
     A single one makes the loss NaN, and the next update every weight. An error if the loss or a
     parameter broke, even if the loss stayed finite (a compiled ReLU turns NaN into 0). Information
-    if everything stayed finite: values that the model masks are legitimate. The finding names the
+    if everything stayed finite: values that the model masks are legitimate, and an input that holds
+    nothing but them and zeros is itself a mask, which is added to scores. The finding names the
     tensor and, if the step was replayed, the example.
     Source: "37 reasons", 34 (NaNs) and 1 (look at the input).
     """
@@ -149,6 +150,8 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
         steps = trace.sampled_steps[bad]
         if first is not None and steps[0] >= first + is_preparation:
             continue  # what one model passes to another after something has broken
+        if not broken and not trace.series(site.role, "rms", site)[bad].any():
+            continue  # a mask
         what = "input" if site.role is Role.INPUT else "target"
         yield Finding(
             f"the {what} `{site.path}` holds values that are not finite in {len(bad)} sampled "

@@ -82,6 +82,12 @@ def test_finite_inputs_are_healthy():
     assert findings("DAT06", holes([0.0] * 3, [1.0, float("nan"), 1.0])) == []
 
 
+@pytest.mark.parametrize(("rms", "loss", "found"), [(0.0, 0.8, 0), (0.0, np.nan, 1), (0.1, 0.8, 1)])
+def test_zeros_and_infinities_alone_are_a_mask_unless_something_broke(rms, loss, found):
+    mask = site("input.1", "input", nonfinite_fraction=[0.4] * 3, rms=[rms] * 3)
+    assert len(findings("DAT06", trace_of(loss=[1.0, 0.9, loss], sites=[mask]))) == found
+
+
 def test_nan_in_a_target_is_named():
     trace = holes([0.2] * 3, [float("nan")] * 3, "target", "mse_loss")
     [finding] = findings("DAT06", trace)
