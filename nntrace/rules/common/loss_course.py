@@ -18,7 +18,7 @@ _LEAST_LOSSES: Final = 20
 _BOTTOMLESS: Final = 1e6  # times its first size: no loss with a lowest value falls as far below 0
 _ERRORS: Final = 4.0  # standard errors from which a trend is certain
 _LIKELY: Final = 1.645  # standard errors that chance alone reaches in one case of twenty
-_SHORT: Final = 100  # steps; a run with fewer is short, as in RUN12
+_CERTAIN: Final = 100  # losses that show beyond doubt whether they fall; fewer may well not
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +129,16 @@ def remaining_loss(trace: Trace) -> float:
 def is_still_learning(trace: Trace) -> bool:
     """Whether the loss has fallen by a fifth and falls steadily in its second half.
 
-    Half of a short run has too few steps to be certain of that: there the loss must fall over the
-    whole run beyond doubt, and likely in the second half. False if the course says nothing.
+    Where that half has too few steps to be certain, the loss must fall over the whole run beyond
+    doubt, and likely in the second half. False if the course says nothing.
     """
     if not remaining_loss(trace) <= _UNDER_WAY:
         return False
     series = loss_series(trace)
-    if len(series) >= _SHORT or not trend_z(series.value) < -_ERRORS:
+    late = series.second_half.value
+    if len(late) >= _CERTAIN or not trend_z(series.value) < -_ERRORS:
         return falls_steadily(trace)
-    return trend_z(series.second_half.value) < -_LIKELY
+    return trend_z(late) < -_LIKELY
 
 
 def falls_steadily(trace: Trace) -> bool:

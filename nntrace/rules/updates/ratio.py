@@ -89,7 +89,9 @@ def update_ratio_high(
         yield overwritten
         return
     rows = np.flatnonzero(np.isfinite(ratio).any(axis=1))
-    first, last = span(trace.steps.step)
+    series = loss_series(trace)
+    first, last = series.span if len(series) else span(trace.steps.step)
+    rows = rows[trace.sampled_steps[rows] >= first]  # in the last phase, as the loss
     late = rows[trace.sampled_steps[rows] >= max((first + last) / 2, first + _FIRST_STEPS)]
     if len(rows) < _SAMPLES or len(late) < _LATE_SAMPLES:
         yield too_few(
@@ -99,7 +101,7 @@ def update_ratio_high(
         return
     if _does_no_harm(trace, learned, agreement):
         return
-    threshold = warning if unjudgeable(loss_series(trace), 1) is None else error
+    threshold = warning if unjudgeable(series, 1) is None else error
     late_ratio = column_medians(ratio[late])
     judged = np.isfinite(late_ratio)
     high = judged & (late_ratio > threshold)

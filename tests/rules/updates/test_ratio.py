@@ -35,16 +35,31 @@ def test_large_updates_under_which_the_loss_falls_to_the_end_are_healthy(end, fo
 
 
 @pytest.mark.parametrize(
-    ("steps", "falls_until", "found"),
-    [(40, 40, 0), (60, 60, 0), (99, 99, 0), (60, 20, 1), (99, 30, 1), (100, 100, 1)],
+    ("steps", "falls_until", "noise", "found"),
+    [
+        (40, 40, 0.07, 0),
+        (60, 60, 0.07, 0),
+        (198, 198, 0.15, 0),
+        (60, 20, 0.07, 1),
+        (198, 60, 0.15, 1),
+        (200, 200, 0.15, 1),
+    ],
 )
 def test_a_short_run_whose_loss_falls_as_far_as_so_few_steps_let_it_is_healthy(
-    steps, falls_until, found
+    steps, falls_until, noise, found
 ):
     falling = np.interp(np.arange(steps), [0, falls_until], [1.1, 0.8])
-    loss = (falling + 0.07 * np.random.default_rng(0).standard_normal(steps)).tolist()
+    loss = (falling + noise * np.random.default_rng(0).standard_normal(steps)).tolist()
     rows = trace(parameter("a.weight", update=[0.016] * steps), loss=loss, steps=steps)
     assert len(findings("UPD01", rows)) == found
+
+
+@pytest.mark.parametrize(("second", "judged"), [("SGD", True), ("SGD2", False)])
+def test_updates_are_judged_in_the_phase_whose_loss_is(second, judged):
+    """A copy of the model that each of several parties trains for a few steps has its own phase."""
+    names = ["SGD"] * (STEPS - 12) + [second] * 12
+    rows = trace(parameter("a.weight", update=0.05), optimizer=names)
+    assert bool(findings("UPD01", rows) if judged else skip_reasons("UPD01", rows))
 
 
 @pytest.mark.parametrize(("cosine", "found"), [(0.55, 0), (0.45, 1)])
