@@ -1,12 +1,14 @@
 """Rules on the parameters as training found them: no symmetry, and a scale that fits the fan."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from math import sqrt
 from typing import Annotated
 
 import numpy as np
 
+from nntrace.dataflow import Vertex
+from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.layers import (
     Link,
     chain,
@@ -55,7 +57,7 @@ def constant_weights(
     stays constant while it is stepped (or a table of vectors, if all of it is sampled), two
     successive layers of which one is filled with a number other than zero, and a model whose layers
     all start constant. Zeros at the end of a residual branch or in a head change within a few steps
-    and are healthy (Fixup, Zhang 2019).
+    and are healthy (Fixup, Zhang 2019); so are several layers that add up to a head.
     Source: "37 reasons", 23 (weight initialisation); Goodfellow, Deep Learning, 8.4.
     """
     matrices = [
@@ -78,7 +80,7 @@ def constant_weights(
         return
     gradient = columns(trace, Role.PARAM_GRAD, "rms", matrices)
     update = columns(trace, Role.UPDATE, "rms", matrices)
-    symmetric = _symmetric(matrices, constant, value, first_finite(gradient))
+    symmetric = _symmetric(matrices, Flow(trace), constant, value, first_finite(gradient))
     is_stepped = np.isfinite(update).any(axis=0)
     is_withheld = (gradient > 0).any(axis=0) & ~(update > 0).any(axis=0)
     stuck = constant & ~varies.any(axis=0) & is_stepped & ~is_withheld
@@ -117,18 +119,33 @@ def _tables_read_whole(trace: Trace) -> list[Site]:
 
 
 def _symmetric(
-    matrices: Sequence[Site], constant: np.ndarray, value: FloatArray, gradient: FloatArray
+    matrices: Sequence[Site],
+    flow: Flow,
+    constant: np.ndarray,
+    value: FloatArray,
+    gradient: FloatArray,
 ) -> np.ndarray:
-    """Mark the constant matrices of affine layers whose equal units nothing tells apart."""
+    """Mark the constant matrices of affine layers whose equal units nothing tells apart.
+
+    The targets tell those of a head apart, and so those of several layers whose outputs are added.
+    """
     blamed = np.zeros(len(matrices), dtype=bool)
     affine = [index for index, site in enumerate(matrices) if site.fan_in]
+    layers = {matrices[index].parent for index in affine}
     for one, two in pairwise(affine):
         if constant[one] and constant[two] and (value[one] != 0 or value[two] != 0):
-            blamed[[one, two]] = True
+            heads = (_is_head(matrices[index], layers, flow) for index in (one, two))
+            blamed[[one, two]] |= not all(heads)
     # Zeros everywhere: parallel linear models learn from that, but stacked layers get no gradient.
     if len(affine) > 1 and constant[affine].all() and (gradient[affine] == 0).any():
         blamed[affine] = True
     return blamed
+
+
+def _is_head(site: Site, layers: Collection[str], flow: Flow) -> bool:
+    """Whether a layer is in the recorded data flow and leads to none of `layers`."""
+    behind = flow.behind([Vertex(site.parent)])
+    return bool(behind) and not any(v.is_module and v.name in layers for v in behind)
 
 
 def _steps_at_work(trace: Trace) -> int:

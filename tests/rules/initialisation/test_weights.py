@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import findings, site, skip_reasons, trace_of
+from rules.builders import event, findings, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -67,6 +67,16 @@ def test_two_layers_in_a_row_filled_with_a_number_are_blamed_though_they_move():
     layers = [weight("a.weight", moving, mean=0.1), weight("b.weight", moving, mean=0.1)]
     [finding] = findings("INI01", trace(*layers))
     assert finding.evidence["weights"] == ["a.weight", "b.weight"]
+
+
+@pytest.mark.parametrize(
+    ("edges", "found"), [([[0, 2], [1, 2]], 0), ([[0, 1], [1, 2]], 1), ([[0, 2]], 1)]
+)
+def test_layers_filled_with_a_number_whose_outputs_are_added_to_a_head_are_told_apart(edges, found):
+    moving = [0.0, *[0.05] * 19]
+    layers = [weight(f"{name}.weight", moving, mean=0.1) for name in ("a", "b")]
+    graph = event("graph", vertices=["a", "b", ":add"], edges=edges)
+    assert len(findings("INI01", trace(*layers, events=[graph]))) == found
 
 
 def test_one_layer_filled_with_a_number_between_random_ones_breaks_its_symmetry():
