@@ -51,7 +51,8 @@ def vanishing_gradient(
     until the end of the run, an error if it did so all along. Layers whose gradient is exactly zero
     have another fault and are left out. If sigmoids, whose slope is at most a quarter, also shrink
     the signal on its way forward (ACT02), this rule names the cause. So it does if the gradient is
-    gone from the first step on: a weight decay that outweighs what is left (UPD12) came later.
+    gone from the first step on: a weight decay that outweighs what is left (UPD12), and the
+    weights that fade (PAR03), came later.
     Source: "37 reasons", 30 (vanishing gradients); Glorot & Bengio 2010.
     """
     sites = weights(trace, Role.PARAM_GRAD)
@@ -80,7 +81,7 @@ def vanishing_gradient(
         site=one,
         steps=(int(trace.sampled_steps[rows[since]]), int(trace.sampled_steps[rows[-1]])),
         severity=Severity.ERROR if all_along else Severity.WARNING,
-        not_explained_by=("ACT02",) * by_slope + ("UPD12",) * at_once,
+        not_explained_by=("ACT02",) * by_slope + ("UPD12", "PAR03") * at_once,
         explains=("ACT02",) * by_slope + ("UPD12",) * at_once,
         evidence={"first": one.path, "first_rms": low, "last": other.path, "last_rms": high},
     )
