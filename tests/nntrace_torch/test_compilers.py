@@ -1,5 +1,6 @@
 import pytest
 import torch
+from nntrace_torch.program.compilers import compiled_modules, has_compiled_functions
 from torch import nn
 from torch.nn import functional
 from torch_programs import mlp
@@ -204,3 +205,14 @@ def test_what_was_compiled_before_is_compiled_for_hooks_and_for_none_and_no_more
     assert (before, len(graphs)) == (2, 4)
     activations = trace.series("activation", "n", trace.site("0", "activation"))
     assert (activations[-12:] > 0).all()  # of the module, replayed
+
+
+def test_a_compiler_that_is_loaded_and_has_compiled_nothing_is_not_in_use():
+    import torch._dynamo.eval_frame
+
+    assert compiled_modules() is None
+    assert not has_compiled_functions()
+    model, function = torch.compile(mlp()), torch.compile(lambda x: x)
+    assert compiled_modules() is type(model)
+    assert has_compiled_functions()
+    assert function is not None

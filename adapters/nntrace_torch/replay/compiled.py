@@ -57,9 +57,9 @@ class CompiledCalls:
 
         kind = compiled_modules()
         if kind is not None:
-            if has_compiled_functions():  # the compiler may be imported and unused
-                self._compiles()
             self._watch_class(kind)
+        if kind is not None or has_compiled_functions():
+            self._compiles()
         return [wrap(torch, "compile", self._patched), undo]
 
     def _patched(self, original: Callable[..., Any]) -> Callable[..., Any]:
