@@ -124,7 +124,7 @@ def invisible_to_compilers(hook: Callable[..., R]) -> Callable[..., R]:
     def called(*args: Any) -> R:
         return hook(*args)
 
-    called._torchdynamo_inline = _nothing  # type: ignore[attr-defined]
+    vars(called)["_torchdynamo_inline"] = _nothing
     return called
 
 

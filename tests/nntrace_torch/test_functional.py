@@ -150,15 +150,18 @@ def test_a_model_of_the_next_fold_makes_no_step_of_the_one_before(trace_here):
 def test_gradients_within_other_transforms_and_of_single_examples_are_no_steps(trace_here):
     model = mlp()
 
+    def by_bias(bias, parameters, inputs):
+        return loss_of(model)({**parameters, "0.bias": bias}, inputs)
+
+    def of_one(parameters, row):
+        return functional_call(model, parameters, (row,)).sum()
+
     def program():
         parameters = detached(model)
         for _ in range(6):
             inputs = torch.randn(6, 4)
-            jacrev(lambda bias: loss_of(model)({**parameters, "0.bias": bias}, inputs))(  # noqa: B023
-                parameters["0.bias"]
-            )
-            one = lambda held, row: functional_call(model, held, (row,)).sum()  # noqa: E731
-            vmap(grad(one), (None, 0))(parameters, inputs)
+            jacrev(by_bias)(parameters["0.bias"], parameters, inputs)
+            vmap(grad(of_one), (None, 0))(parameters, inputs)
             parameters = {name: parameter * 0.9 for name, parameter in parameters.items()}
 
     with pytest.raises(AssertionError, match="nothing was recorded"):

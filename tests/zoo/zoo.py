@@ -67,6 +67,7 @@ NOT_IN_KERAS = {
     "its optimizers decay apart from the gradient; a penalty of a layer is a part of the loss": (
         "UPD15"
     ),
+    "weights are handed out as copies, and loading stops where none of the names fits": "RUN15",
     "a schedule is a function of the step: it cannot be ahead of the optimizer": "UPD17",
 }
 

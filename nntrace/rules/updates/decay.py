@@ -107,7 +107,8 @@ def _shares_of_decay(trace: Trace, sites: list[Site]) -> tuple[FloatArray, set[s
             rest = np.sqrt(np.maximum(change[:, index] ** 2 - part**2, 1e-60))
             values = np.where(rate > 0, part / rest, np.nan)
         else:
-            values = np.where(gradient[:, index] > 0, decay / gradient[:, index], np.nan)
+            given = gradient[:, index]
+            values = np.divide(decay, given, out=np.full_like(decay, np.nan), where=given > 0)
         if np.isfinite(values).sum() >= _LEAST_SAMPLES // 2:
             shares[index] = median(values)
     return shares, decoupled
