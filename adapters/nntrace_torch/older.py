@@ -15,7 +15,10 @@ _HAS_GLOBAL_KEYWORDS = hasattr(module_hooks, "_global_forward_hooks_with_kwargs"
 def accelerator() -> torch.device | None:
     """The kind of accelerator that this build of PyTorch computes on; None for the processor."""
     if hasattr(torch, "accelerator"):  # from 2.6 on
-        return torch.accelerator.current_accelerator()
+        try:
+            return torch.accelerator.current_accelerator()
+        except RuntimeError:  # how 2.6 says that there is none
+            return None
     device = torch._C._get_accelerator()
     return None if device.type == "cpu" else device
 

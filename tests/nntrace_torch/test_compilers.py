@@ -202,7 +202,8 @@ def test_what_was_compiled_before_is_compiled_for_hooks_and_for_none_and_no_more
     trace = trace_here(program, every=2)
     torch._dynamo.reset()
     assert len(trace.steps) == 48
-    assert (before, len(graphs)) == (2, 4)
+    assert before == 2
+    assert len(graphs) <= 4
     activations = trace.series("activation", "n", trace.site("0", "activation"))
     assert (activations[-12:] > 0).all()  # of the module, replayed
 

@@ -10,6 +10,7 @@ from torch import nn
 from torch.func import functional_call, grad, grad_and_value, jacrev, stack_module_state, vmap
 from torch.nn import functional
 from torch_programs import mlp
+from torch_versions import IS_2_4
 
 from nntrace.manifest import Manifest
 from nntrace.recorder import Cadence, Recorder
@@ -239,6 +240,7 @@ def test_gradients_by_what_no_module_has_are_named_as_the_reason_for_an_empty_tr
         undo()
 
 
+@pytest.mark.skipif(IS_2_4, reason="the compiler of PyTorch 2.4 cannot follow functional_call")
 def test_a_compiled_gradient_is_none_that_is_computed_though_it_is_replayed(tmp_path):
     torch.manual_seed(0)
     model = mlp()

@@ -17,7 +17,12 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.loss.losses import LossObserver
 from nntrace_torch.patching import Undo, is_captured, wrap
-from nntrace_torch.program.compilers import compiled_modules, has_compiled_functions
+from nntrace_torch.program.compilers import (
+    compiled_modules,
+    has_compiled_functions,
+    leave_uncompiled,
+    uncompiled,
+)
 from nntrace_torch.replay.calls import RootCalls
 from nntrace_torch.replay.engine import Replayer, original_of
 from nntrace_torch.replay.guard import ReplayEndedError, ReplayRefusedError, WriteGuard
@@ -90,9 +95,10 @@ class CompiledCalls:
                         lambda *a, **k: original(module, *a, **k), module, args, kwargs
                     )
 
-                return __call__
+                return uncompiled(__call__)
 
             self._undos.append(wrap(kind, "__call__", make))
+            leave_uncompiled(kind.__call__)
 
     def _observed(self, compiled: Callable[..., Any], model: Callable[..., Any]) -> Any:
         """A compiled function whose calls are observed, invisibly to the compiler."""
