@@ -8,6 +8,7 @@ from nntrace_torch.axes.graph import wrong_axes
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
+from torch_versions import shapes_in_graphs
 
 BATCH, LENGTH, HEADS, WIDTH = 3, 10, 2, 8
 
@@ -43,6 +44,7 @@ def keys_first(dim):
     return torch.bmm(value.transpose(1, 2), scores.softmax(dim))
 
 
+@shapes_in_graphs
 @pytest.mark.parametrize(
     ("attention", "right", "wrong"),
     [(heads, 3, 2), (heads, 3, 1), (heads, 3, 0), (summed_by_einsum, 3, 2), (keys_first, 1, 2)],
@@ -92,6 +94,7 @@ def pooled(dim):
     return torch.bmm(gates((BATCH, 1, LENGTH), dim), torch.randn(BATCH, LENGTH, WIDTH)).relu()
 
 
+@shapes_in_graphs
 @pytest.mark.parametrize(
     ("weigh", "summed"), [(mixed, 1), (mixed_in_logarithms, 1), (gated, 1), (pooled, 2)]
 )
@@ -101,6 +104,7 @@ def test_weights_from_a_softmax_over_the_examples(weigh, summed):
     assert found(weigh(0).sum(), 7) == []  # the first axis is not known to be the examples'
 
 
+@shapes_in_graphs
 def test_weights_from_a_softmax_over_a_single_value():
     states, score = torch.randn(BATCH, LENGTH, 5), torch.randn(5, 1, requires_grad=True)
     weigh = [((states @ score).softmax(dim) * states).sum(1).relu().sum() for dim in (1, -1)]
@@ -261,6 +265,7 @@ def test_the_question_leaves_the_training_as_it_was(trace_here):
     assert torch.equal(*ends)
 
 
+@shapes_in_graphs
 def test_the_line_of_a_softmax_over_another_axis_is_told(trace_here):
     class Attention(nn.Module):
         def __init__(self):

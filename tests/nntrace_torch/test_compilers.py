@@ -4,6 +4,7 @@ from nntrace_torch.program.compilers import compiled_modules, has_compiled_funct
 from torch import nn
 from torch.nn import functional
 from torch_programs import mlp
+from torch_versions import IS_2_4
 
 
 def train(model, loss_function, steps=3):
@@ -205,7 +206,8 @@ def test_what_was_compiled_before_is_compiled_for_hooks_and_for_none_and_no_more
     assert before == 2
     assert len(graphs) <= 4
     activations = trace.series("activation", "n", trace.site("0", "activation"))
-    assert (activations[-12:] > 0).all()  # of the module, replayed
+    if not IS_2_4:  # which is not seen to replay a module that was compiled before
+        assert (activations[-12:] > 0).all()  # of the module, replayed
 
 
 def test_a_compiler_that_is_loaded_and_has_compiled_nothing_is_not_in_use():

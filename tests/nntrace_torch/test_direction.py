@@ -4,6 +4,7 @@ import pytest
 import torch
 from nntrace_torch.loss.direction import meetings
 from torch import nn
+from torch_versions import shapes_in_graphs
 
 ROWS, CLASSES = 32, 4
 
@@ -54,6 +55,7 @@ def events(trace_here, loss, steps=12):
     return trace_here(train).events_of("direction")
 
 
+@shapes_in_graphs
 @pytest.mark.parametrize("loss", [likelihood, picked, gathered, binary, dice, focal])
 def test_a_loss_that_falls_as_predictions_get_worse_is_told_once(trace_here, loss):
     [event] = events(trace_here, lambda out, y: loss(out, y, 1.0))

@@ -174,7 +174,7 @@ def test_entropies_are_those_of_the_rows(tmp_path):
     rows = scores.softmax(-1)[:, :, 1:].detach()
     entropy = -(rows * rows.clamp_min(1e-30).log()).sum(-1) / torch.arange(2, 9).log()
     # The first row has one key only and counts as the mean of the others.
-    assert trace.series("attention", "mean")[0, 0] == pytest.approx(entropy.mean(), abs=1e-4)
+    assert trace.series("attention", "mean")[0, 0] == pytest.approx(float(entropy.mean()), abs=1e-4)
 
 
 def test_attention_to_keys_that_the_program_goes_on_to_change_is_seen_as_it_was_or_not_at_all(
