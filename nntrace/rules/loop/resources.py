@@ -111,6 +111,7 @@ def step_time_drift(
     work: Annotated[float, "share of the growth that is the program's processor time"] = 0.5,
     least_ms: Annotated[float, "growth that matters, in milliseconds"] = 2.0,
     steps: Annotated[int, "optimizer steps that are needed"] = 100,
+    seconds: Annotated[float, "time that these steps must take together"] = 2.0,
 ) -> Iterator[Finding | Skipped]:
     """A step takes twice as long at the end as at the beginning, and grew all the time.
 
@@ -118,7 +119,8 @@ def step_time_drift(
     at once; without the first steps and without the time that tracing took; among unsampled steps,
     unless most were sampled. A warning if the program's own processor time doubles or accounts for
     the growth; otherwise information, because then the machine or the data may have slowed down.
-    Larger batches, longer sequences and longer episodes may rightly take longer.
+    Larger batches, longer sequences and longer episodes may rightly take longer; and within a
+    second or two a busy machine may look the same, as work beside it fills the processor's caches.
     Source: PyTorch Performance Tuning Guide.
     """
     if trial_and_error(trace):
@@ -136,6 +138,10 @@ def step_time_drift(
     kept = max(kinds, key=len)  # those of the other kind lie in one part of the run
     if len(kept) < steps:
         yield too_few(f"needs {steps} steps of which tracing took little, has {len(kept)}")
+        return
+    taken = float((own_part * duration)[kept].sum()) / 1e9
+    if taken < seconds:
+        yield too_few(f"needs steps of {seconds:g} s together, has {taken:.1f} s")
         return
     parts = np.array_split(kept, _WINDOWS)
     wall = np.array([median((own_part * duration)[part]) for part in parts]) / 1e6
