@@ -203,11 +203,10 @@ def test_what_was_compiled_before_is_compiled_for_hooks_and_for_none_and_no_more
     trace = trace_here(program, every=2)
     torch._dynamo.reset()
     assert len(trace.steps) == 48
-    assert before == 2
-    assert len(graphs) <= 4
+    replays = not IS_2_4  # 2.4.1 was seen not to replay a module that was compiled before
+    assert (before, len(graphs)) == (2, 4 if replays else 3)
     activations = trace.series("activation", "n", trace.site("0", "activation"))
-    if not IS_2_4:  # which is not seen to replay a module that was compiled before
-        assert (activations[-12:] > 0).all()  # of the module, replayed
+    assert bool((activations[-12:] > 0).all()) == replays
 
 
 def test_a_compiler_that_is_loaded_and_has_compiled_nothing_is_not_in_use():
