@@ -11,7 +11,7 @@ from nntrace.rules.common.passes import Evaluation, evaluations
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
-from nntrace.trace import Site, Trace
+from nntrace.trace import Batch, Site, Trace
 
 _LEAST_EXAMPLES = 32
 _HANDFUL = 16  # examples; smaller passes look at examples or act on them, and do not evaluate
@@ -39,15 +39,13 @@ def train_eval_input_shift(
 
     The model is judged on data it was not made for: a forgotten normalisation, one fitted on each
     set separately, or images divided by 255 in one place only. The rule compares the first
-    floating-point input that the model receives, over all of training. For Keras' evaluations of
-    pipelines and generators that input is known on TensorFlow in graphs that XLA does not compile.
+    floating-point input that the model receives, over the training before the last evaluation. For
+    Keras' evaluations of pipelines and generators that input is known on TensorFlow in graphs that
+    XLA does not compile.
     Parts of a model that are called by themselves with tensors of another kind are left out, and so
     are passes of a handful of examples, such as the states in which an agent acts.
     Source: "37 reasons", 25 (preprocessing of training and test data).
     """
-    batches = [
-        b for b in training_batches(trace) if b.input_mean is not None and b.input_std is not None
-    ]
     site = first_float_input(trace)
     known = [
         one
@@ -55,11 +53,12 @@ def train_eval_input_shift(
         if one.mean is not None and one.std is not None and one.examples >= _HANDFUL
         if _is_alike(one.shape, site)
     ]
-    seen = sum(b.batch_size or 0 for b in batches)
     groups: dict[str, list[Evaluation]] = {}
     for one in known:
         groups.setdefault(one.group, []).append(one)
     enough = [g for g in groups.values() if sum(one.examples for one in g) >= examples]
+    batches = _trained_on_before(trace, max((g[-1].step for g in enough), default=0))
+    seen = sum(b.batch_size or 0 for b in batches)
     if site is None or not site.path.startswith("input.") or not enough or seen < examples:
         yield Skipped(f"needs {examples} floating-point examples of training and of evaluation")
         return
@@ -90,6 +89,17 @@ def train_eval_input_shift(
             explains=("LOS01",) if is_larger else (),  # of what is trained on
         )
         return
+
+
+def _trained_on_before(trace: Trace, step: int) -> Sequence[Batch]:
+    """The batches of known moments up to an evaluation; all if it came before any of them.
+
+    What follows the last evaluation may be the training of another model.
+    """
+    known = [
+        b for b in training_batches(trace) if b.input_mean is not None and b.input_std is not None
+    ]
+    return [b for b in known if b.step < step] or known
 
 
 def _pooled(parts: Sequence[tuple[float | None, float | None]]) -> tuple[float, float]:

@@ -62,6 +62,17 @@ def test_evaluations_of_another_model_are_left_out():
     assert skip_reasons("DAT14", shifted(mean=3.0, model="Critic"))
 
 
+@pytest.mark.parametrize(("last", "found"), [(5, 0), (9, 1)])
+def test_training_after_the_last_evaluation_may_be_that_of_another_model(last, found):
+    means = [0.0] * 5 + [100.0] * 5
+    rows = batches(10, input_mean=means, input_std=1.0, batch_size=32)
+    moments = {"input_mean": 0.0, "input_std": 1.0, "input_shape": [32, 8]}
+    events = [event("evaluation", step, group=0, examples=200, **moments) for step in (2, last)]
+    inputs = site("input.0", "input", shape=[32, 8], mean=0.0)
+    trace = trace_of(steps=60, sites=[inputs], batches=rows, events=events)
+    assert len(findings("DAT14", trace)) == found
+
+
 @pytest.mark.parametrize(("std", "explains"), [(0.49, ("LOS01",)), (2.1, ())])
 def test_training_inputs_of_a_larger_scale_are_why_the_first_loss_is_high(std, explains):
     [finding] = findings("DAT14", shifted(std=std))
