@@ -14,7 +14,6 @@ from nntrace.trace import Site, Trace
 
 _DROWNED = 0.1  # of the noise: how far apart the means of two examples are
 _LOST = 0.5  # of the largest spread of the means in the first half
-_OPERATIONS = 3  # at most, between a layer and the exponential of its output
 _SAMPLES = 12
 _WEIGH_LESS = (
     "Give the divergence from the prior less weight, or raise its weight from 0 over the first "
@@ -56,18 +55,8 @@ def _pairs(flow: Flow) -> Iterator[tuple[Site, Site]]:
     heads = [(vertex, site) for vertex, site in flow.modules() if flow.is_affine(vertex)]
     for (one, mean), (other, variance) in permutations(heads, 2):
         beside = mean.units == variance.units and flow.sources[one] & flow.sources[other]
-        if beside and _is_exponentiated(flow, other) and _feeds_a_layer(flow, one):
+        if beside and flow.is_exponentiated(other) and _feeds_a_layer(flow, one):
             yield mean, variance
-
-
-def _is_exponentiated(flow: Flow, vertex: Vertex) -> bool:
-    ahead = {vertex}
-    for _ in range(_OPERATIONS):
-        ahead = {taker for one in ahead for taker in flow.takers.get(one, ())}
-        ahead = {taker for taker in ahead if not taker.is_module}
-        if any(taker.name == ":exp" for taker in ahead):
-            return True
-    return False
 
 
 def _feeds_a_layer(flow: Flow, vertex: Vertex) -> bool:

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.dataflow import Vertex
 from nntrace.rules.activations.drawn_codes import drowned_code
 from nntrace.rules.activations.units import has_died_out
 from nntrace.rules.common.depth import since_late
+from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.frequencies import is_on_its_way
 from nntrace.rules.common.layers import Link, chain, first_finite, span
 from nntrace.rules.common.loss_course import is_still_learning, remaining_loss
@@ -61,9 +63,10 @@ def collapsed_representation(
     to predict or two classes to separate need no more than a line, a few outputs without targets
     are answers (quantiles) and no representation, and after a layer of three units or fewer there
     are no more directions to use. The last layer of a model without targets is a representation,
-    too: it has collapsed into a point if examples differ by next to nothing of its outputs' size. A
-    code that is drawn around a mean, as in a variational autoencoder, has collapsed if the means of
-    examples lie within a tenth of the noise, and were twice as far apart before.
+    too: it has collapsed into a point if examples differ by next to nothing of its outputs' size,
+    unless these are logarithms of scales. A code that is drawn around a mean, as in a variational
+    autoencoder, has collapsed if the means of examples lie within a tenth of the noise, and were
+    twice as far apart before.
     Source: Jing et al. 2022 (Dimensional collapse); Gao et al. 2017 (participation ratio);
     Bowman et al. 2016 (a code that is ignored).
     """
@@ -72,7 +75,7 @@ def collapsed_representation(
         return
     links = chain(trace)
     affine = [index for index, link in enumerate(links) if link.is_affine]
-    if affine and not trace.sites_of(Role.TARGET):
+    if affine and not trace.sites_of(Role.TARGET) and not _is_log_scale(trace, links[affine[-1]]):
         point = _one_point(trace, links[affine[-1]], spread, samples)
         if point is not None:
             yield point
@@ -157,6 +160,11 @@ def _before_a_bottleneck(links: tuple[Link, ...]) -> tuple[Link, ...]:
         if link.is_affine and is_of_examples and 0 < link.site.units < _LEAST_START:
             return links[: place + 1]
     return links
+
+
+def _is_log_scale(trace: Trace, link: Link) -> bool:
+    """Whether a layer gives logarithms of scales, which all examples may have in common."""
+    return Flow(trace).is_exponentiated(Vertex(link.site.path))
 
 
 def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding | None:

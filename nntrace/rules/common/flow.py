@@ -17,6 +17,8 @@ _PASSIVE = (
     *("identity", "flatten", "unflatten", "dropout", "avgpool", "batchnorm"),
     *("averagepooling", "reshape", "permute", "zeropadding", "cropping", "repeatvector"),
 )
+# What makes each number out of all units of an example: sums, norms and softmax.
+_MIXES_UNITS = ("sum", "mean", "linalgvectornorm", "softmax", "logsoftmax", "logsumexp")
 _MULTIPLIES = (":mm", ":addmm", ":bmm", ":baddbmm", ":convolution", ":linear", ":matmul")
 
 
@@ -27,6 +29,7 @@ class Flow:
         takers: for each vertex, the vertices that take its output.
         sources: for each vertex, the vertices whose output it takes.
         kinds: the class name, in lower case, of each module, by path.
+        weighted: the paths of the modules that hold parameters.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -34,6 +37,7 @@ class Flow:
         self.sources: defaultdict[Vertex, set[Vertex]] = defaultdict(set)
         self.sites = {site.path: site for site in trace.sites_of(Role.ACTIVATION)}
         self.kinds = {path: site.module_type.lower() for path, site in self.sites.items()}
+        self.weighted = {site.parent for site in trace.sites_of(Role.PARAM)}
         offset = 0
         for event in trace.events_of(EventKind.GRAPH):
             for one, two in edges(event.payload, offset):
@@ -75,6 +79,23 @@ class Flow:
     def is_gated(self, vertex: Vertex) -> bool:
         """Whether one half of a vertex's output gates the other."""
         return any(self.kind(taker).lstrip(":") == "glu" for taker in self.takers.get(vertex, ()))
+
+    def is_exponentiated(self, vertex: Vertex) -> bool:
+        """Whether the program takes the exponential of each of a vertex's units: of a log scale."""
+        seen: set[Vertex] = set()
+        ahead = set(self.takers.get(vertex, ()))
+        while ahead:
+            if any(taker.name == ":exp" for taker in ahead):
+                return True
+            seen |= ahead
+            onward = [taker for taker in ahead if not self._mixes_units(taker)]
+            ahead = {taker for one in onward for taker in self.takers.get(one, ())} - seen
+        return False
+
+    def _mixes_units(self, vertex: Vertex) -> bool:
+        if self.is_affine(vertex) or (vertex.is_module and vertex.name in self.weighted):
+            return True
+        return self.multiplies(vertex) or self.kind(vertex).lstrip(":") in _MIXES_UNITS
 
     def only_taker(self, vertex: Vertex) -> Vertex | None:
         """The one vertex that takes a vertex's output; None if there are none or several."""

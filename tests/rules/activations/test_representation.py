@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from rules.activations.test_architecture import graph
 from rules.builders import batches, findings, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
@@ -163,6 +164,23 @@ def test_outputs_as_large_as_the_input_may_be_the_input(numel, found):
     given = site("input.0", "input", numel=numel, std=1.0)
     rows = embedding(0.19, rank=[10.0] * 4 + [2.0] * (COUNT - 4))
     assert len(findings("ACT13", trace(given, *rows, loss=FALLING))) == found
+
+
+@pytest.mark.parametrize(
+    ("flow", "found"),
+    [
+        (("embed :clamp :exp",), 0),
+        (("embed pool :add :clamp :exp",), 0),
+        (("embed :div :mm :exp",), 1),
+        (("embed :mul :sum :exp",), 1),
+        (("embed a :exp",), 1),
+    ],
+    ids=["scale", "through a sum of neighbours", "products", "sums", "of a later layer"],
+)
+def test_logarithms_of_scales_may_be_the_same_for_all_examples(flow, found):
+    neighbours = site("pool", "activation", module_type="SumAggregation", shape=[64, 16])
+    rows = [*embedding(0.01), neighbours]
+    assert len(findings("ACT13", trace(*rows, loss=FALLING, events=[graph(*flow)]))) == found
 
 
 def test_outputs_that_were_close_from_the_start_have_not_collapsed():
