@@ -5,19 +5,18 @@ and with it the optimizer. What the program changes by itself is left alone.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain
 
 import torch
 from torch import nn
 
-from nntrace.recorder import Recorder, is_landmark
+from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_torch.optimizer.lasting import Lasting
 from nntrace_torch.program.graphs import leaves_of
 from nntrace_torch.program.sources import Sources
 from nntrace_torch.samples.modules import Models
 
-_LOOKS = 6  # sampled steps at which it is looked; the tensor must be the same all the time
-_MOST = 4096  # modules of a model
 _LISTED = 64  # values of an attribute that is a list
 
 
@@ -28,8 +27,7 @@ class LooseTensors:
         self._recorder = recorder
         self._models = models
         self._sources = sources
-        self._steps = self._looks = 0
-        self._versions: dict[str, tuple[int, int]] = {}
+        self._lasting = Lasting()
 
     def look(
         self,
@@ -42,22 +40,13 @@ class LooseTensors:
             loss: what is differentiated.
             holders: gives the names of the optimizers that hold tensors, None for those of none.
         """
-        self._steps += 1
-        if self._looks == _LOOKS or not is_landmark(self._steps):
-            return
-        self._looks += 1
-        loose = self._loose()
-        if self._looks > 1:  # another object, or another content, is the program's own update
-            loose = {
-                path: one
-                for path, one in loose.items()
-                if self._versions.get(path) == (id(one[1]), one[1]._version)
-            }
-        self._versions = {path: (id(one), one._version) for path, (_, one) in loose.items()}
-        if not loose:
-            self._looks = _LOOKS
-        elif self._looks == _LOOKS:
+        if lasting := self._lasting.look(self._marks):
+            loose = {path: one for path, one in self._loose().items() if path in lasting}
             self._tell(loose, loss, holders)
+
+    def _marks(self) -> dict[str, object]:
+        """Another object, or another content, is the program's own update."""
+        return {path: (id(one), one._version) for path, (_, one) in self._loose().items()}
 
     def _tell(
         self,
@@ -86,12 +75,10 @@ class LooseTensors:
     def _loose(self) -> dict[str, tuple[nn.Module, torch.Tensor]]:
         """Leaves that want gradients and are neither parameters nor buffers, by their paths."""
         found: dict[str, tuple[nn.Module, torch.Tensor]] = {}
-        roots = (model.root for model in self._models.known)
-        for root in (root for root in roots if root is not None):
-            for path, module in islice(root.named_modules(), _MOST):
-                for name, value in _tensors(vars(module)):
-                    if value.requires_grad and value.is_leaf:
-                        found[f"{path}.{name}" if path else name] = module, value
+        for path, module in chain.from_iterable(model.parts() for model in self._models.known):
+            for name, value in _tensors(vars(module)):
+                if value.requires_grad and value.is_leaf:
+                    found[f"{path}.{name}" if path else name] = module, value
         return found
 
 

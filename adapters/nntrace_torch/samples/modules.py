@@ -5,7 +5,7 @@ A model is the outermost module around a called one, also when the program calls
 
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import FrameType
 
 import torch
@@ -129,6 +129,12 @@ class Model:
         """The recorded path of a part; None for a module outside the model."""
         reference, path = self._paths.get(id(module), (None, ""))
         return path if reference is not None and reference() is module else None
+
+    def parts(self) -> Iterator[tuple[str, nn.Module]]:
+        """The recorded path and the module of each living part, from the root inward."""
+        for reference, path in self._paths.values():
+            if (module := reference()) is not None:
+                yield path, module
 
     def parameter(self, parameter: torch.Tensor) -> tuple[str, nn.Module] | None:
         """The recorded path and the owner of a parameter; None if the model does not have it."""

@@ -1,4 +1,4 @@
-"""UPD05: layers that are frozen with the weights of a fresh initialisation."""
+"""UPD05: layers that are frozen with the weights of a fresh initialisation, or in vain."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.flags import flagged_too_late
+from nntrace.rules.common.flags import flagged_in_vain
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import any_finite, columns, named, span, weights
 from nntrace.rules.common.payloads import text
@@ -60,11 +60,12 @@ def frozen_layer(
     trained and the loss (a discriminator that was frozen for the generator's step and stayed
     frozen) even a small part is reported. Not reported: layers that are trained later in the run,
     and a frozen copy of a part that is trained (a target network, a teacher). Also reported are
-    layers that were frozen after Keras had built its training step, which goes on to train them.
+    layers that were frozen in vain: after Keras had built its training step, which goes on to train
+    them, or in PyTorch by `module.requires_grad = False` or a misspelled `requires_grad`.
     Source: "37 reasons", 19 (frozen layers).
     """
-    late = "layers that were frozen are trained all the same"
-    if finding := flagged_too_late(trace, "still_trained", late):
+    what = "layers that were frozen are trained all the same"
+    if finding := flagged_in_vain(trace, "still_trained", what):
         yield finding
         return
     judges = untrained_judges(trace, tolerance)

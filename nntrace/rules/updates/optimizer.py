@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.flags import flagged_too_late
+from nntrace.rules.common.flags import flagged_in_vain
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import columns, named, weights
 from nntrace.rules.common.layers import span as sampled_span
@@ -79,7 +79,7 @@ def parameter_not_in_optimizer(
         yield too_few(f"needs {samples} sampled steps with gradients")
         return
     late = "layers that were unfrozen are still not trained"
-    finding = flagged_too_late(trace, "never_trained", late)
+    finding = flagged_in_vain(trace, "never_trained", late)
     size = columns(trace, Role.PARAM, "rms", sites)
     constant = np.array([len(set(finite(column).tolist())) < 2 for column in size.T])
     missing = (received.sum(axis=0) >= samples) & ~stepped & constant

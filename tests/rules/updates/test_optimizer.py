@@ -239,6 +239,25 @@ def test_what_is_trained_though_it_was_frozen_is_a_warning():
     assert "trained all the same: base/kernel" in finding.message
 
 
+@pytest.mark.parametrize(
+    ("switch", "said", "advised"),
+    [
+        ("net.base.requires_grad", "`base.requires_grad = False`", "`base.requires_grad_("),
+        ("requires_grad", "`model.requires_grad = False`", "`model.requires_grad_("),
+        ("base.weight.require_grad", "`require_grad = False`", "`parameter.requires_grad ="),
+    ],
+)
+def test_so_is_what_an_attribute_was_to_freeze_that_nothing_reads(switch, said, advised):
+    told = event(
+        "trainable", 40, never_trained=[], still_trained=["base.weight"], switch=switch, **PLACE
+    )
+    [finding] = findings("UPD05", trace(parameter("base.weight"), events=[told]))
+    assert finding.level is Severity.WARNING
+    assert finding.message.startswith("layers that were frozen are trained all the same")
+    assert said in finding.message
+    assert advised in finding.advice
+
+
 def test_tensors_of_a_module_that_are_no_parameters_are_an_error():
     loose = event("loose", 9, tensors=["W"], **{"class": "Form"}, file="train.py", line=3)
     rows = gradient("fc.weight", [0.1] * 20)
