@@ -21,6 +21,7 @@ from nntrace.launch.hard_exit import before_hard_exit
 from nntrace.manifest import Manifest
 from nntrace.notices import say
 from nntrace.recorder import Cadence, Recorder
+from nntrace.recorder.forks import in_parents_of_forks
 from nntrace.schema import MANIFEST, RunStatus
 
 # With more bytes of statistics than this, findings are not counted at exit: it would take seconds.
@@ -45,6 +46,8 @@ class Session:
         self._explains_silence = explains_silence
         self._adapters: dict[str, Adapter] = {}
         self._said_origins: set[tuple[Any, ...]] = set()
+        self._forks = 0
+        in_parents_of_forks(self._count_fork)
         sampling, experiment = settings.sampling, settings.experiment
         self.recorder = Recorder(
             Path(settings.run),
@@ -104,7 +107,7 @@ class Session:
         elif self._explains_silence and not Path(self._settings.run).exists():
             reasons = [adapter.nothing_recorded() for adapter in self._adapters.values()]
             if reasons and self.recorder.failure is None:  # a failure was reported at once
-                say(f"nothing was recorded: {'; '.join(reasons)}.")
+                say(f"nothing was recorded: {'; '.join(reasons)}.{self._of_forks()}")
         self._adapters.clear()  # a notebook may keep this session alive through its `Tracing`
 
     def _leave(self, exit_code: int) -> None:
@@ -113,6 +116,20 @@ class Session:
         self.recorder.leave(RunStatus.FAILED if error else RunStatus.FINISHED, error)
         if self.recorder.opened:
             self._say_summary(with_findings=False)  # to look for them would take seconds
+
+    def _count_fork(self) -> None:
+        self._forks += 1
+
+    def _of_forks(self) -> str:
+        """What to do if it was in a forked process that something trained."""
+        if not self._forks:
+            return ""
+        framework = " and ".join(self._adapters)
+        processes = "process was" if self._forks == 1 else "processes were"
+        return (
+            f" {self._forks} {processes} forked from this one, and what they train is not recorded:"
+            f" start them with multiprocessing's method `spawn`, or import {framework} only there."
+        )
 
     def _end_of_others(self, error: str) -> None:
         """Complete a manifest that no recording process completed, from a launcher's error.

@@ -205,6 +205,31 @@ def test_a_program_that_does_not_train_leaves_no_folder_and_says_why(folder, cod
     assert runs(folder) == []
 
 
+@pytest.mark.parametrize(("children", "told"), [(1, "1 process was"), (2, "2 processes were")])
+def test_of_training_in_forked_processes_it_is_said_why_it_is_not_recorded(folder, children, told):
+    write(
+        folder,
+        "forks.py",
+        f"""
+        import multiprocessing
+        from train import train
+
+        processes = [
+            multiprocessing.get_context("fork").Process(target=train, args=(3,))
+            for _ in range({children})
+        ]
+        for process in processes:
+            process.start()
+        print([(process.join(), process.exitcode)[1] for process in processes])
+        """,
+    )
+    found = traced(folder, "forks.py")
+    assert found.stdout == f"{[0] * children}\n", found.stderr
+    assert f"{told} forked from this one" in found.stderr
+    assert "`spawn`, or import torch only there" in found.stderr
+    assert runs(folder) == []
+
+
 @pytest.mark.parametrize(
     "words",
     [
