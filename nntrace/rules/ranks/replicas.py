@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nntrace.rules.common.payloads import count
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import BoolArray, FloatArray, IntArray
@@ -94,11 +95,26 @@ class Agreement:
 
 
 def shared_steps(ranks: tuple[Trace, ...]) -> IntArray:
-    """The steps that every rank sampled; of more than 256 an even choice with first and last."""
+    """The steps that every rank sampled and made together with the others.
+
+    A rank that makes fewer steps in a pass over its data (DDP's `join` lets it) begins the next one
+    sooner: from there on equal numbers are different steps. Of more than 256 an even choice with
+    first and last.
+    """
     steps = reduce(np.intersect1d, [trace.sampled_steps for trace in ranks])
+    ends = zip(*map(_ends_of_passes, ranks), strict=False)
+    together = next((min(of_ranks) for of_ranks in ends if len(set(of_ranks)) > 1), None)
+    if together is not None:
+        steps = steps[steps < together]
     if len(steps) > _MOST_STEPS:
         steps = steps[np.linspace(0, len(steps) - 1, _MOST_STEPS).astype(np.int64)]
     return np.asarray(steps, dtype=np.int64)
+
+
+def _ends_of_passes(rank: Trace) -> list[int]:
+    """After how many steps each pass over a loader ended in which steps were made."""
+    ends = rank.events_of(EventKind.EPOCH)
+    return [event.step for event in ends if count(event.payload, "steps")]
 
 
 def compare(ranks: tuple[Trace, ...], role: Role) -> Agreement:

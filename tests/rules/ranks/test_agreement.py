@@ -73,6 +73,18 @@ def test_parameters_that_meet_again_are_averaged_now_and_then():
     assert findings("DST03", trace) == []
 
 
+@pytest.mark.parametrize(("passes", "found"), [((3, 3), 1), ((3, 2), 0)])
+def test_ranks_are_compared_until_one_begins_its_next_pass_sooner(passes, found):
+    """`join` of DistributedDataParallel lets a rank with less data wait for the others."""
+    evaluation = event("epoch", 1, loader=1, steps=0)  # of the first rank alone
+    ends = [[event("epoch", size, loader=0, steps=size)] for size in passes]
+    trace = ranks(
+        rank(0, events=[DDP, evaluation, *ends[0]]),
+        rank(1, events=[DDP, *ends[1]], param=[1.0, 1.0, *[2.0] * 4], grad=2.0),
+    )
+    assert len(findings("DST01", trace)) == found
+
+
 def test_a_local_sgd_hook_means_that_parameters_may_differ():
     local = event("distributed", group_size=2, world_size=2, hooks=["post_localSGD_hook"])
     assert skip_reasons("DST01", ranks(rank(0, events=[local]), rank(1, param=2.0)))
