@@ -169,7 +169,7 @@ class SampledSteps:
 
     def _look_for_modules(self, sample: StepSample) -> None:
         """Say once that no module is called, of a program whose parameters modules hold."""
-        if sample.seen_models:
+        if sample.seen_models or self._parts.compiled.has_unseen:  # the latter has been said
             self._without_modules = None
         elif self._without_modules is not None and self._parts.models.known:
             self._without_modules += 1

@@ -1,6 +1,7 @@
 """Activations of compiled models, and the first law with them."""
 
 import random
+import types
 
 import numpy as np
 import pytest
@@ -56,6 +57,17 @@ def function(model, optimizer):
     return lambda x, y: loss(x, y).backward()
 
 
+def method(model, optimizer):
+    """As Lightning compiles `training_step` and the other steps of a compiled module."""
+    context = torch.compile(model, backend="eager").dynamo_ctx
+    loss = context(types.MethodType(loss_of, model))
+    return lambda x, y: loss(x, y).backward()
+
+
+def loss_of(model, x, y):
+    return functional.cross_entropy(model(x), y)
+
+
 WAYS = [whole_module, in_place, parts_in_place, function]
 
 
@@ -100,6 +112,23 @@ def test_every_layer_of_a_compiled_model_is_recorded_and_training_is_the_same(
         site = trace.site(path, "activation")
         assert np.isfinite(trace.series("activation", "std", site)).all(), path
     assert trace.events_of("unseen") == ()
+
+
+@pytest.mark.parametrize("compiled_from", [0, 2])
+def test_of_a_method_compiled_by_a_modules_compiler_training_is_the_same_and_layers_are_unseen(
+    trace_here, compiled_from
+):
+    """What else the method does, such as to log, must not happen twice: it is not replayed."""
+    expected = train(method, compiled_from=compiled_from)
+    found = []
+    trace = trace_here(lambda: found.append(train(method, compiled_from=compiled_from)))
+    state, *rest = found[0]
+    assert all(torch.equal(state[name], value) for name, value in expected[0].items())
+    assert rest == list(expected[1:])
+    (event,) = trace.events_of("unseen")
+    assert "loss_of" in event.payload["reason"]
+    assert np.isfinite(trace.steps.loss).all()
+    assert np.isfinite(trace.series("update", "rms", trace.site("head.weight", "update"))).all()
 
 
 def test_what_is_recorded_are_the_values_of_the_eager_model(trace_here):

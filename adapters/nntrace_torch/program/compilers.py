@@ -22,6 +22,13 @@ def compiled_modules() -> type[nn.Module] | None:
     return kind if kind is not None and living(kind) else None
 
 
+def class_of_compilers() -> type[Any]:
+    """The class of what compiles a function that it is called with; needs a loaded compiler."""
+    compiler: Any = sys.modules["torch._dynamo.eval_frame"]
+    kind: type[Any] = compiler.OptimizeContext
+    return kind
+
+
 def has_compiled_functions() -> bool:
     """Whether there are compiled functions, whose calls nobody can see any more."""
     if _class_of_modules() is None:

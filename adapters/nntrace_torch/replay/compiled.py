@@ -7,6 +7,7 @@ gradients, updates and the loss come from the real step.
 
 import functools
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from nntrace.schema import EventKind
 from nntrace_torch.loss.losses import LossObserver
 from nntrace_torch.patching import Undo, is_captured, wrap
 from nntrace_torch.program.compilers import (
+    class_of_compilers,
     compiled_modules,
     has_compiled_functions,
     leave_uncompiled,
@@ -52,6 +54,11 @@ class CompiledCalls:
         self._without_modules: set[int] = set()  # ids of code that calls no module
         self._unseen: set[str] = set()
 
+    @property
+    def has_unseen(self) -> bool:
+        """Whether something compiled was said to be unseen."""
+        return bool(self._unseen)
+
     def install(self) -> list[Undo]:
         """Watch `torch.compile`, and the modules that it has made before."""
 
@@ -84,6 +91,21 @@ class CompiledCalls:
 
         return compile
 
+    def _further(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Watch what the compiler of a module compiles besides, as Lightning does with methods.
+
+        What it makes for `torch.compile` and for the module itself is watched there.
+        """
+
+        def compile(compiler: Any, function: Callable[..., Any]) -> Any:  # noqa: A001  as above
+            compiled = original(compiler, function)
+            is_other = isinstance(compiled, FunctionType) and self._recorder.active
+            if not is_other or isinstance(original_of(function), nn.Module):
+                return compiled
+            return self._observed(compiled, function, replays=False)
+
+        return compile
+
     def _watch_class(self, kind: type[nn.Module]) -> None:
         """Watch the calls of all compiled modules, which are of one class of PyTorch's."""
         if not self._undos:
@@ -99,13 +121,16 @@ class CompiledCalls:
 
             self._undos.append(wrap(kind, "__call__", make))
             leave_uncompiled(kind.__call__)
+            self._undos.append(wrap(class_of_compilers(), "__call__", self._further))
 
-    def _observed(self, compiled: Callable[..., Any], model: Callable[..., Any]) -> Any:
+    def _observed(
+        self, compiled: Callable[..., Any], model: Callable[..., Any], *, replays: bool = True
+    ) -> Any:
         """A compiled function whose calls are observed, invisibly to the compiler."""
 
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
             def observed(*args: Any, **kwargs: Any) -> Any:
-                return self.call(original, model, args, kwargs)
+                return self.call(original, model, args, kwargs, replays=replays)
 
             return observed
 
@@ -117,16 +142,25 @@ class CompiledCalls:
         model: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        *,
+        replays: bool = True,
     ) -> Any:
-        """Make one call of compiled code, or of the original code during a replay."""
+        """Make one call of compiled code, or of the original code during a replay.
+
+        Without `replays` its activations stay unseen: a framework's own method, which also logs
+        and counts, may not run twice.
+        """
         if self._replayer.active:
             return original_of(model)(*args, **kwargs)
         if is_captured():
             return compiled(*args, **kwargs)
-        if not self._forward.is_open:
+        if not self._forward.has_hooks_on:
             return self._calls.around(compiled, model, args, kwargs)
         if torch.is_grad_enabled():
-            self._replay(model, args, kwargs)
+            if replays:
+                self._replay(model, args, kwargs)
+            else:
+                self._say_unseen(original_of(model), "what else it does would happen twice")
         with self._forward.paused():
             return self._calls.around(compiled, model, args, kwargs)
 
@@ -154,7 +188,7 @@ class CompiledCalls:
         if not called and not isinstance(written, nn.Module):
             self._without_modules.add(key)
 
-    def _say_unseen(self, written: Callable[..., Any], error: BaseException) -> None:
+    def _say_unseen(self, written: Callable[..., Any], error: BaseException | str) -> None:
         name = getattr(written, "__qualname__", type(written).__name__)
         if name not in self._unseen:
             self._unseen.add(name)

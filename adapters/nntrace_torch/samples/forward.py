@@ -103,6 +103,11 @@ class ForwardSampler:
         """Whether a step is being sampled."""
         return self._sample is not None
 
+    @property
+    def has_hooks_on(self) -> bool:
+        """Whether modules that are called now are looked at."""
+        return self._sample is not None and not self._pauses
+
     def innermost(self) -> tuple[str, nn.Module] | None:
         """Path and module of the innermost call of a sampled training forward, if there is one."""
         model = self._forward.model
