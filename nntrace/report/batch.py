@@ -63,24 +63,20 @@ def first_batch(trace: Trace, vocabulary: Sequence[str] | None = None) -> list[S
     other = None if vocabulary is None else Tokens(dict(enumerate(vocabulary)))
     if vocabulary is None and not recorded:
         other = nearby_tokens(trace)
-    kept = [tensor for tensor in trace.tensors if tensor.role in ("input", "target")]
+    kept = [t for t in trace.tensors if t.role in ("input", "target") and t.values.size]
     targets = next((t for t in kept if t.role == "target"), None)
     shown = []
-    for tensor in (t for t in kept if t.values.size):
-        tokens = recorded.get(tensor.path, other)
+    for tensor in kept:
+        tokens, in_rows = recorded.get(tensor.path, other), tensor
         of = next((t for t in kept if _names_next_tokens(tensor, t)), None)
         if of is not None:
             tokens = tokens or recorded.get(of.path)
-            width = of.values.shape[1]
-            tensor = replace(tensor, values=_in_rows(tensor.values, width))
-        shown.append(_show(tensor, targets, tokens))
+            in_rows = replace(tensor, values=_in_rows(tensor.values, of.values.shape[1]))
+        shown.append(_show(in_rows, targets, tokens))
     # Class labels stand under the images; a table of them would add nothing.
-    has_labels = any(p.words for item in shown for p in item.pictures)
-    return [
-        item
-        for item, tensor in zip(shown, [t for t in kept if t.values.size], strict=True)
-        if not (has_labels and tensor is targets)
-    ]
+    if any(picture.words for item in shown for picture in item.pictures):
+        return [item for item, t in zip(shown, kept, strict=True) if t is not targets]
+    return shown
 
 
 def filters(trace: Trace) -> list[Shown]:
@@ -98,6 +94,7 @@ def filters(trace: Trace) -> list[Shown]:
 
 
 def _show(tensor: Tensor, targets: Tensor | None, tokens: Tokens | None) -> Shown:
+    """A tensor as pictures if it is an input that may hold images, as texts, or as a table."""
     values = tensor.values
     title = tensor.path if tensor.role == "input" else f"targets of {tensor.path}"
     images = _images(tensor) if tensor.role == "input" else None
@@ -116,9 +113,8 @@ def _show(tensor: Tensor, targets: Tensor | None, tokens: Tokens | None) -> Show
     flat = values.reshape(len(values), -1) if values.ndim > 1 else values[:, None]
     header = tuple(str(index) for index in range(min(_COLUMNS, flat.shape[1])))
     table = tuple(tuple(f"{v:.4g}" for v in row[:_COLUMNS]) for row in flat[:_ROWS])
-    more = (
-        f"; the first {len(header)} of {flat.shape[1]} values" if flat.shape[1] > _COLUMNS else ""
-    )
+    width = flat.shape[1]
+    more = f"; the first {len(header)} of {width} values" if width > _COLUMNS else ""
     return Shown(title, _facts(tensor) + more, header=header, table=table)
 
 

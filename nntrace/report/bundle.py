@@ -44,7 +44,7 @@ def page_script() -> str:
     return code
 
 
-def begin_page_script() -> "Future[str]":
+def begin_page_script() -> Future[str]:
     """Start `page_script` in a thread, so that a run can be read and diagnosed meanwhile."""
     pool = ThreadPoolExecutor(1)
     bundling = pool.submit(page_script)

@@ -13,7 +13,7 @@ import numpy as np
 from nntrace.diff import Comparison
 from nntrace.diff.text import sentence
 from nntrace.report.document import render_document
-from nntrace.report.figure import STEP, Chart, Figure, Rows, data, layered
+from nntrace.report.figure import STEP, Chart, Figure, Rows, data, hues, layered
 from nntrace.report.theme import SEQUENCE, colour
 from nntrace.report.thinning import min_max
 from nntrace.text import printable
@@ -62,12 +62,11 @@ def difference_figures(comparison: Comparison) -> Iterator[Figure]:
 
 
 def _losses(rows: Rows, comparison: Comparison) -> Chart:
-    hues = alt.Scale(domain=["A", "B"], range=[colour("main"), colour("second")])
     chart: Chart = alt.Chart(data(rows)).mark_line(opacity=0.8)
     chart = chart.encode(
         x=STEP,
         y=alt.Y("loss:Q", scale=alt.Scale(zero=False)),
-        color=alt.Color("run:N", title=None, scale=hues),
+        color=hues("run", {"A": "main", "B": "second"}),
         tooltip=[alt.Tooltip("run:N"), alt.Tooltip("step:Q"), alt.Tooltip("loss:Q", format=".6g")],
     )
     first = comparison.first

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 
 from nntrace.report.experiments import probe_drawing
-from nntrace.report.figure import STEP, Chart, Figure, Rows, data, layered, magnitude
+from nntrace.report.figure import STEP, Chart, Figure, Rows, data, hues, layered, magnitude
 from nntrace.report.histograms import label_figure
 from nntrace.report.layers import HEALTHY_RATIO, band, chosen, label, labels
 from nntrace.report.theme import colour
@@ -161,12 +161,11 @@ def _row_sums(trace: Trace) -> Chart | None:
     ]
     if not rows:
         return None
-    hues = alt.Scale(domain=["lowest", "highest"], range=[colour("main"), colour("second")])
     chart = alt.Chart(data(rows[:_POINTS])).mark_line(point=len(rows) < 40)
     lines: Chart = chart.encode(
         x=STEP,
         y=alt.Y("v:Q", title=None),
-        color=alt.Color("what:N", title=None, scale=hues),
+        color=hues("what", {"lowest": "main", "highest": "second"}),
         tooltip=[alt.Tooltip("step:Q"), alt.Tooltip("what:N"), alt.Tooltip("v:Q", format=".6g")],
     )
     return lines.properties(height=150)

@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 
 from nntrace.experiment import BASELINE
-from nntrace.report.figure import STEP, Chart, Figure, Rows, data, layered
+from nntrace.report.figure import STEP, Chart, Figure, Rows, data, hues, layered
 from nntrace.report.theme import colour
 from nntrace.report.thinning import min_max, smoothed
 from nntrace.rules import Finding
@@ -117,13 +117,11 @@ def _losses(trace: Trace, names: list[str]) -> Chart | None:
             rows.append({"step": step, "loss": float(smooth[at]), "experiment": title})
     if not rows:
         return None
-    titles, hues = zip(*(_COMPARED[name] for name in shown), strict=True)
-    hue = alt.Scale(domain=list(titles), range=[colour(name) for name in hues])
     chart = alt.Chart(data(rows)).mark_line(strokeWidth=2)
     lines: Chart = chart.encode(
         x=STEP,
         y=alt.Y("loss:Q", title="loss", scale=alt.Scale(zero=False)),
-        color=alt.Color("experiment:N", title=None, scale=hue),
+        color=hues("experiment", dict(_COMPARED[name] for name in shown)),
         tooltip=["experiment:N", "step:Q", alt.Tooltip("loss:Q", format=".4g")],
     )
     return lines.properties(height=170)

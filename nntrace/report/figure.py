@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from nntrace.report.theme import config
+from nntrace.report.theme import colour, config
 from nntrace.trace.model import FloatArray
 
 _FEWEST_TICKS = 2  # labelled ticks; an axis with fewer cannot be read
@@ -85,6 +85,12 @@ def magnitude(field: str, values: FloatArray) -> alt.Y:
         if len(inside) < _FEWEST_TICKS:
             axis = alt.Axis(format=".3~g", tickCount=4)
     return alt.Y(field, title=None, scale=scale, axis=axis)
+
+
+def hues(field: str, named: Mapping[str, str]) -> alt.Color:
+    """The colour of a line by the text in `field`: each text with the name of its colour."""
+    scale = alt.Scale(domain=list(named), range=[colour(name) for name in named.values()])
+    return alt.Color(f"{field}:N", title=None, scale=scale)
 
 
 def layered(*layers: Chart, height: int) -> Chart:

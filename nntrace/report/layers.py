@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import altair as alt
 import numpy as np
@@ -55,6 +55,38 @@ _VIEWS: Final = (
 )
 
 
+class _Map(NamedTuple):
+    """How to draw a heatmap of layer × time: its texts and its colours.
+
+    Attributes:
+        log: whether colours stand for logarithms.
+        domain: the values of the first and the last colour; by default the lowest and highest.
+    """
+
+    name: str
+    title: str
+    caption: str
+    log: bool = True
+    domain: tuple[float, float] | None = None
+
+
+_OF_LARGEST: Final = (
+    "Each cell shows its largest sample. Red: NaN or infinity; blank: not recorded."
+)
+_RATIO_MAP: Final = _Map(
+    "update-ratio-by-layer",
+    "Update ratio by layer",
+    "Aim at 1e-3: yellow learns too fast, dark too slowly.",
+    domain=(-6.0, 0.0),
+)
+_DEAD_MAP: Final = _Map(
+    "dead-units",
+    "Dead units",
+    "Share of units that were zero for every one of the last examples.",
+    log=False,
+)
+
+
 def layer_figures(trace: Trace) -> Iterator[Figure]:
     """The figures on layers for which the run holds data."""
     parameters = weights(trace)
@@ -68,10 +100,7 @@ def layer_figures(trace: Trace) -> Iterator[Figure]:
             wide=True,
         )
     if np.isfinite(ratios).any():
-        yield from _heatmap(
-            trace, parameters, ratios, "update-ratio-by-layer", "Update ratio by layer",
-            "Aim at 1e-3: yellow learns too fast, dark too slowly.", domain=(-6.0, 0.0),
-        )  # fmt: skip
+        yield from _heatmap(trace, parameters, ratios, _RATIO_MAP)
     present = [view for view in _VIEWS if _is_drawn(trace.series(view.role, view.stat)).any()]
     for view in present:
         if len(trace.sites_of(view.role)) > 1:
@@ -83,15 +112,11 @@ def layer_figures(trace: Trace) -> Iterator[Figure]:
             )
     for view in present:
         sites, values = trace.sites_of(view.role), trace.series(view.role, view.stat)
-        caption = "Each cell shows its largest sample. Red: NaN or infinity; blank: not recorded."
-        name, title = f"{view.name}-over-time", f"{view.title} over time"
-        yield from _heatmap(trace, sites, values, name, title, caption)
+        drawn = _Map(f"{view.name}-over-time", f"{view.title} over time", _OF_LARGEST)
+        yield from _heatmap(trace, sites, values, drawn)
     dead = trace.series(Role.ACTIVATION, "dead_fraction")
     if (dead > 0).any():
-        yield from _heatmap(
-            trace, trace.sites_of(Role.ACTIVATION), dead, "dead-units", "Dead units",
-            "Share of units that were zero for every one of the last examples.", log=False,
-        )  # fmt: skip
+        yield from _heatmap(trace, trace.sites_of(Role.ACTIVATION), dead, _DEAD_MAP)
 
 
 def chosen(count: int, most: int) -> list[int]:
@@ -118,64 +143,73 @@ def labels(sites: Sequence[Site]) -> list[str]:
 
 
 def _heatmap(
-    trace: Trace,
-    sites: Sequence[Site],
-    values: FloatArray,
-    name: str,
-    title: str,
-    caption: str,
-    *,
-    log: bool = True,
-    domain: tuple[float, float] | None = None,
+    trace: Trace, sites: Sequence[Site], values: FloatArray, drawn: _Map
 ) -> Iterator[Figure]:
-    """A heatmap of layer × time; a cell shows its largest sample, so that no peak is lost.
-
-    On a logarithmic scale zero has the lowest colour. A blank cell was not recorded.
-    """
+    """A heatmap of layer × time, if it has a cell; a blank cell was not recorded."""
     picked = chosen(len(sites), _MOST_LAYERS)
-    if len(picked) < len(sites):
-        caption += f" {len(picked)} of {len(sites)} layers, evenly spread."
-    names = labels([sites[index] for index in picked])
-    broken = columns(trace, sites[0].role, "nonfinite_fraction", [sites[i] for i in picked])
-    steps = trace.sampled_steps
-    bins = time_bins(len(steps), _TIME_BINS)
-    ends = [int(steps[part[0]]) for part in bins[1:]] + [int(steps[-1]) + 1]
-    shares, largest = _largest(broken, bins), _largest(values[:, picked], bins)
-    positive = largest[largest > 0]
-    lowest = max(_SMALLEST, float(positive.min(initial=10.0 ** (domain[0] if domain else 0.0))))
-    rows: Rows = []
-    bad: Rows = []
-    for number, (part, end) in enumerate(zip(bins, ends, strict=True)):
-        first = int(steps[part[0]])
-        cells = zip(names, shares[number].tolist(), largest[number].tolist(), strict=True)
-        for text, share, value in cells:
-            cell = {"layer": text, "a": first, "b": end}
-            if share > 0:
-                bad.append({**cell, "share": share})
-            if value > -np.inf:
-                shown = math.log10(max(value, lowest)) if log else value
-                rows.append({**cell, "v": value, "z": shown})
+    shown = [sites[index] for index in picked]
+    rows, bad = _cells(trace, shown, values[:, picked], drawn)
     if not rows and not bad:
         return
-    x = alt.X("a:Q", title="step", axis=alt.Axis(grid=False, tickMinStep=1, format="~s"),
-              scale=alt.Scale(nice=False, domain=[int(steps[0]), int(steps[-1]) + 1]))  # fmt: skip
-    y = alt.Y("layer:N", sort=names, title=None, axis=alt.Axis(labelFont="monospace"))
-    z = alt.Color(
+    first, last = int(trace.sampled_steps[0]), int(trace.sampled_steps[-1])
+    place = {
+        "x": alt.X(
+            "a:Q",
+            title="step",
+            axis=alt.Axis(grid=False, tickMinStep=1, format="~s"),
+            scale=alt.Scale(nice=False, domain=[first, last + 1]),
+        ),
+        "x2": alt.X2("b:Q"),
+        "y": alt.Y("layer:N", sort=labels(shown), title=None, axis=alt.Axis(labelFont="monospace")),
+    }
+    colours = alt.Color(
         "z:Q",
-        title="log₁₀" if log else None,
-        scale=alt.Scale(scheme=SEQUENCE, domain=domain or alt.Undefined, clamp=True),
+        title="log₁₀" if drawn.log else None,
+        scale=alt.Scale(scheme=SEQUENCE, domain=drawn.domain or alt.Undefined, clamp=True),
         legend=alt.Legend(gradientLength=100, gradientThickness=8),
     )
     tooltip = [alt.Tooltip("layer:N"), alt.Tooltip("a:Q", title="from step")]
-    value_shown = alt.Tooltip("v:Q", format=".3g", title=title)
+    value = alt.Tooltip("v:Q", format=".3g", title=drawn.title)
     filled = alt.Chart(data(rows)).mark_rect()
-    layers = [filled.encode(x=x, x2=alt.X2("b:Q"), y=y, color=z, tooltip=[*tooltip, value_shown])]
+    layers = [filled.encode(**place, color=colours, tooltip=[*tooltip, value])]
     if bad:
         share = alt.Tooltip("share:Q", format=".1%", title="NaN or infinite")
         red = alt.Chart(data(bad)).mark_rect(color=colour("error"))
-        layers.append(red.encode(x=x, x2=alt.X2("b:Q"), y=y, tooltip=[*tooltip, share]))
-    height = max(60, _ROW_HEIGHT * len(picked))
-    yield Figure(name, title, layered(*layers, height=height), caption, wide=True)
+        layers.append(red.encode(**place, tooltip=[*tooltip, share]))
+    part = f" {len(picked)} of {len(sites)} layers, evenly spread."
+    caption = drawn.caption + (part if len(picked) < len(sites) else "")
+    chart = layered(*layers, height=max(60, _ROW_HEIGHT * len(picked)))
+    yield Figure(drawn.name, drawn.title, chart, caption, wide=True)
+
+
+def _cells(
+    trace: Trace, sites: Sequence[Site], values: FloatArray, drawn: _Map
+) -> tuple[Rows, Rows]:
+    """The cells with a value, and those with non-finite samples, whose share they have.
+
+    A cell shows its largest sample, so that no peak is lost. On a logarithmic scale zero has the
+    lowest colour.
+    """
+    steps, names = trace.sampled_steps, labels(sites)
+    broken = columns(trace, sites[0].role, "nonfinite_fraction", sites)
+    bins = time_bins(len(steps), _TIME_BINS)
+    ends = [int(steps[part[0]]) for part in bins[1:]] + [int(steps[-1]) + 1]
+    shares, largest = _largest(broken, bins), _largest(values, bins)
+    highest = 10.0 ** drawn.domain[0] if drawn.domain else 1.0  # that the lowest colour may mean
+    lowest = max(_SMALLEST, float(largest[largest > 0].min(initial=highest)))
+    rows: Rows = []
+    bad: Rows = []
+    for number, (part, end) in enumerate(zip(bins, ends, strict=True)):
+        begin = int(steps[part[0]])
+        cells = zip(names, shares[number].tolist(), largest[number].tolist(), strict=True)
+        for text, share, value in cells:
+            cell = {"layer": text, "a": begin, "b": end}
+            if share > 0:
+                bad.append({**cell, "share": share})
+            if value > -np.inf:
+                height = math.log10(max(value, lowest)) if drawn.log else value
+                rows.append({**cell, "v": value, "z": height})
+    return rows, bad
 
 
 def _largest(values: FloatArray, parts: Sequence[IntArray]) -> FloatArray:
@@ -238,9 +272,7 @@ def _ratio_chart(trace: Trace, ratios: FloatArray) -> Chart:
     middle_line = base.mark_line(color=colour("main")).encode(
         x=STEP, y=alt.Y("median:Q"), tooltip=tooltip
     )
-    return layered(
-        *band(*HEALTHY_RATIO, target=1e-3), extent, middle_line
-    , height=220)  # fmt: skip
+    return layered(*band(*HEALTHY_RATIO, target=1e-3), extent, middle_line, height=220)
 
 
 def band(low: float, high: float, target: float | None = None) -> list[alt.Chart]:

@@ -1,12 +1,13 @@
 """The page of one run: gathers its content and renders it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from nntrace.diagnosis.report import Report
-from nntrace.diagnosis.wording import samples, suppressions
+from nntrace.diagnosis.wording import families, samples, suppressions
 from nntrace.keep import bytes_on_disk
 from nntrace.recipe import Stage, State
 from nntrace.recipe import read as read_recipe
@@ -49,24 +50,22 @@ class Figures:
     labels: list[Figure]
     evidence: list[Figure]
 
-    def __iter__(self) -> Any:
-        return iter(
-            (*self.training, *self.layers, *self.distributions, *self.labels, *self.evidence)
-        )
+    def __iter__(self) -> Iterator[Figure]:
+        return chain(self.training, self.layers, self.distributions, self.labels, self.evidence)
 
 
 def make_figures(report: Report) -> tuple[Figures, list[Family]]:
     """All charts of a run, and its findings by root cause."""
     trace, findings = report.trace, report.diagnosis.findings
-    families = list(_families(report))
+    found = list(_families(report))
     figures = Figures(
         training=[*training_figures(trace, findings), *experiment_figures(trace)],
         layers=list(layer_figures(trace)),
         distributions=list(histogram_figures(trace)),
         labels=[figure for figure in (label_figure(trace),) if figure is not None],
-        evidence=[family.figure for family in families if family.figure is not None],
+        evidence=[family.figure for family in found if family.figure is not None],
     )
-    return figures, families
+    return figures, found
 
 
 def render_html(
@@ -74,7 +73,7 @@ def render_html(
     *,
     vocabulary: Sequence[str] | None = None,
     progress: Progress = lambda _: None,
-    script: "Future[str] | None" = None,
+    script: Future[str] | None = None,
 ) -> str:
     """The page for one diagnosed run.
 
@@ -86,7 +85,7 @@ def render_html(
     """
     script = script or begin_page_script()
     progress("drawing charts")
-    figures, families = make_figures(report)
+    figures, found = make_figures(report)
     progress("showing the data")
     batch, kernels = first_batch(report.trace, vocabulary), filters(report.trace)
     card = read_recipe(report.trace, report.diagnosis)
@@ -99,7 +98,7 @@ def render_html(
         report=report,
         trace=report.trace,
         manifest=report.trace.manifest,
-        families=families,
+        families=found,
         figures=figures,
         batch=batch,
         filters=kernels,
@@ -118,21 +117,14 @@ def render_html(
     )
 
 
-def _families(report: Report) -> Any:
+def _families(report: Report) -> Iterator[Family]:
     """Findings grouped under their root causes, in the order of the diagnosis."""
-    groups: list[tuple[Finding, list[Finding], list[Finding]]] = []
-    for finding in report.diagnosis.findings:
-        if finding.explained_by is not None and groups:
-            groups[-1][2].append(finding)
-        elif groups and groups[-1][0].code == finding.code:
-            groups[-1][1].append(finding)
-        else:
-            groups.append((finding, [], []))
-    for index, (root, more, symptoms) in enumerate(groups):
+    groups = families(report.diagnosis.findings)
+    for number, ((root, *more), *symptoms) in enumerate(groups, 1):
         figure = None
-        if index < _MOST_EVIDENCE:
-            figure = evidence_figure(report.trace, root, index + 1, report.thresholds)
-        yield Family(root, tuple(more), tuple(symptoms), figure)
+        if number <= _MOST_EVIDENCE:
+            figure = evidence_figure(report.trace, root, number, report.thresholds)
+        yield Family(root, tuple(more), tuple(chain.from_iterable(symptoms)), figure)
 
 
 def _nonfinite(report: Report) -> list[dict[str, Any]]:

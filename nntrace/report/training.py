@@ -6,15 +6,16 @@ import altair as alt
 import numpy as np
 import pyarrow.compute as pc
 
-from nntrace.report.figure import STEP, Chart, Figure, Rows, data, layered, magnitude
+from nntrace.report.figure import STEP, Chart, Figure, Rows, data, hues, layered, magnitude
 from nntrace.report.theme import colour
 from nntrace.report.thinning import min_max, smoothed
 from nntrace.rules import Finding, Severity
 from nntrace.text import printable
 from nntrace.trace import Trace
-from nntrace.trace.model import FloatArray
+from nntrace.trace.model import FloatArray, IntArray
 
 _POINTS = 1200
+_TIMES = 600  # points of each line of the times
 _MOST_LOGGED = 24
 _SMOOTH_FROM = 60  # steps; a shorter curve needs no smoothing
 _HUES = ("main", "second", "third", "band")
@@ -44,14 +45,10 @@ def training_figures(trace: Trace, findings: Sequence[Finding]) -> Iterator[Figu
         )
         yield Figure("gradient-norm", "Gradient norm", chart, caption)
     for number, (name, (step, values)) in enumerate(trace.scalars.items()):
-        kept = min_max(values, _POINTS)
-        if len(kept) and number < _MOST_LOGGED:
-            pairs = zip(step[kept], values[kept], strict=True)
-            logged_rows: Rows = [
-                {"step": int(s), "value": float(v), "optimizer": ""} for s, v in pairs
-            ]
+        logged = [{**row, "optimizer": ""} for row in _rows(step, values, _POINTS)]
+        if logged and number < _MOST_LOGGED:
             shown = printable(name, 40)
-            chart = _lines(logged_rows, shown, "second", log=False)
+            chart = _lines(logged, shown, "second", log=False)
             yield Figure(f"logged-{number + 1}", shown, chart, "Logged by the program.")
     if steps.duration_ns.any():
         yield Figure(
@@ -124,8 +121,7 @@ def _hue(rows: Rows, single: str) -> alt.Color | alt.ColorValue:
     names = list(dict.fromkeys(row["optimizer"] for row in rows))
     if len(names) < 2:
         return alt.ColorValue(colour(single))
-    scale = alt.Scale(domain=names, range=[colour(name) for name in _HUES[: len(names)]])
-    return alt.Color("optimizer:N", title=None, scale=scale)
+    return hues("optimizer", dict(zip(names, _HUES, strict=False)))
 
 
 def _broken(trace: Trace) -> list[alt.Chart]:
@@ -174,19 +170,12 @@ def _time_chart(trace: Trace) -> Chart:
     for name, column in (("step", steps.duration_ns), ("waiting for data", steps.data_wait_ns)):
         milliseconds = column / 1e6
         milliseconds[:1] = np.nan  # the first step counts from the start of the program
-        for row in _rows(steps.step, milliseconds, points=600):
-            rows.append({**row, "what": name})
+        rows += [{**row, "what": name} for row in _rows(steps.step, milliseconds, _TIMES)]
     chart: Chart = alt.Chart(data(rows)).mark_line(strokeWidth=1)
     chart = chart.encode(
         x=STEP,
         y=alt.Y("value:Q", title="ms", scale=alt.Scale(type="symlog")),
-        color=alt.Color(
-            "what:N",
-            title=None,
-            scale=alt.Scale(
-                domain=["step", "waiting for data"], range=[colour("main"), colour("second")]
-            ),
-        ),
+        color=hues("what", {"step": "main", "waiting for data": "second"}),
         tooltip=[
             alt.Tooltip("step:Q"),
             alt.Tooltip("what:N"),
@@ -196,7 +185,8 @@ def _time_chart(trace: Trace) -> Chart:
     return chart.properties(height=170)
 
 
-def _rows(step: np.ndarray, values: FloatArray, points: int = _POINTS) -> Rows:
+def _rows(step: IntArray, values: FloatArray, points: int) -> Rows:
+    """At most so many of the finite values, peaks among them, with their steps."""
     kept = min_max(values, points)
     pairs = zip(step[kept], values[kept], strict=True)
     return [{"step": int(s), "value": float(v)} for s, v in pairs]
@@ -222,9 +212,7 @@ def _lines(rows: Rows, title: str, hue: str, *, log: bool) -> Chart:
 def _spans(values: FloatArray, factor: float) -> bool:
     """Whether all finite values are positive and the largest is more than `factor` × the least."""
     usable = values[np.isfinite(values)]
-    return (
-        bool(len(usable)) and bool(usable.min() > 0) and bool(usable.max() > factor * usable.min())
-    )
+    return bool(len(usable) and usable.min() > 0 and usable.max() > factor * usable.min())
 
 
 def _scale(log: bool) -> alt.Scale:
