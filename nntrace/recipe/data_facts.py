@@ -6,6 +6,7 @@ from nntrace.recipe.step import Fact, State
 from nntrace.rules.common.chance import label_totals, target_variance, training_batches
 from nntrace.rules.common.layers import is_embedding
 from nntrace.rules.common.loaders import data_set_sizes, loader_passes, trained_loaders
+from nntrace.rules.common.passes import reported_metrics
 from nntrace.rules.common.payloads import text
 from nntrace.schema import EventKind, Role
 from nntrace.text import printable
@@ -129,8 +130,7 @@ def first_batch(trace: Trace) -> Fact | None:
 def _evaluated_by_fit(trace: Trace) -> Fact:
     """The evaluations by Keras' `fit`, which reports its metrics, but not on how much data."""
     times = sum(
-        isinstance(metrics, dict) and any(str(name).startswith("val_") for name in metrics)
-        for metrics in (e.payload.get("metrics") for e in trace.events_of(EventKind.EPOCH))
+        any(name.startswith("val_") for name in metrics) for _, metrics in reported_metrics(trace)
     )
     if not times:
         return Fact("no evaluation over a loader was seen", State.UNCHECKED)

@@ -13,6 +13,7 @@ from nntrace.rules.common.layers import (
     weights,
 )
 from nntrace.rules.common.loss_course import LossSeries, loss_series
+from nntrace.rules.common.passes import reported_metrics
 from nntrace.rules.common.signals import finite, median, trend_z
 from nntrace.rules.loss.start import first_loss, loss_of_knowing_nothing
 from nntrace.rules.probes import fit
@@ -176,9 +177,8 @@ def finite_losses(trace: Trace) -> Fact | None:
 def other_metrics(trace: Trace) -> Fact | None:
     """The values other than losses that the program logged or Keras' `fit` reported."""
     names = list(trace.scalars)
-    for event in trace.events_of(EventKind.EPOCH):
-        metrics = event.payload.get("metrics")
-        names += metrics if isinstance(metrics, dict) else ()
+    for _, metrics in reported_metrics(trace):
+        names += metrics
     others = [name for name in dict.fromkeys(names) if "loss" not in name.lower()]
     if not others:
         return None

@@ -277,7 +277,5 @@ def _taken_by_norm(trace: Trace) -> set[str]:
     """Layers followed by a batch norm in the order of calls; used if the data flow is unknown."""
     links = chain(trace)
     return {
-        one.site.path
-        for one, two in pairwise(links)
-        if any(word in two.site.module_type.lower() for word in ("batchnorm", "batchnormalization"))
+        one.site.path for one, two in pairwise(links) if "batchnorm" in two.site.module_type.lower()
     }

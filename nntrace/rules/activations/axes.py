@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from nntrace.rules.common.chance import loss_location
-from nntrace.rules.common.payloads import count, place, text
+from nntrace.rules.common.payloads import count, items, place, text
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind
@@ -108,15 +108,16 @@ def _examples(trace: Trace, event: Event) -> Finding:
             "are [1, length, width].",
             location=place(event.payload),
         )
+    why, advice = "", _MOVED
+    if layer:
+        why = (
+            f" `{layer}` takes them along the second axis, and the batch has them along the first."
+        )
+        advice = f"Build `{layer}` with `batch_first=True`, or give it [time, batch, …]."
     return Finding(
-        f"the model mixes the examples of a batch: {text(event.payload, 'text')}."
-        + f" `{layer}` takes them along the second axis, and the batch has them along the first."
-        * bool(layer),
+        f"the model mixes the examples of a batch: {text(event.payload, 'text')}.{why}",
         steps=(event.step, event.step),
-        advice=f"Build `{layer}` with `batch_first=True`, or give it [time, batch, …]."
-        if layer
-        else "Look for a `view` or `reshape` where a `transpose` or `permute` was meant, and for a "
-        "reduction or a softmax over axis 0.",
+        advice=advice,
         location=place(event.payload),
     )
 
@@ -134,12 +135,11 @@ def _operation(event: Event) -> Finding:
         advice = "Axis 0 is that of the examples: take another one, such as `axis=-1`."
     else:
         advice = "Keep the examples as the first axis: no operation may run along it."
+    inside = f" in `{module}`" if module else ""
+    made = f", which makes {result} of {shape}" if shape != result else ""
     return Finding(
         f"the model mixes the examples of a batch: {text(event.payload, 'text')}. It begins at "
-        f"`{operation}`"
-        + f" in `{module}`" * bool(module)
-        + f", which makes {result} of {shape}" * (shape != result)
-        + ".",
+        f"`{operation}`{inside}{made}.",
         steps=(event.step, event.step),
         evidence={"operation": operation, "shape": shape, "result": result},
         advice=advice,
@@ -151,17 +151,16 @@ def _weights(trace: Trace, event: Event) -> Finding:
     """Weights of which all are 1, or that compete across the batch."""
     shape = _shape(event, "shape")
     axis, right = count(event.payload, "axis"), count(event.payload, "right")
-    alone = axis < len(shape) and shape[axis] == 1
-    made = f"weights of shape {shape} come from a softmax over axis {axis}, "
+    summed = f"and what they weigh is summed over axis {right}"
+    if axis < len(shape) and shape[axis] == 1:
+        fault = f"which has a single value: each weight is 1, {summed}."
+    else:
+        fault = (
+            f"the examples of the batch, {summed}: an example's weights do not add up to 1 and "
+            "depend on the other examples."
+        )
     return Finding(
-        made
-        + (
-            f"which has a single value: each weight is 1, and what they weigh is summed over axis "
-            f"{right}."
-            if alone
-            else f"the examples of the batch, and what they weigh is summed over axis {right}: an "
-            "example's weights do not add up to 1 and depend on the other examples."
-        ),
+        f"weights of shape {shape} come from a softmax over axis {axis}, {fault}",
         steps=(event.step, event.step),
         explains=("GRD04", "LOS21"),
         evidence={"shape": shape, "softmax_axis": axis, "summed_axis": right},
@@ -170,6 +169,10 @@ def _weights(trace: Trace, event: Event) -> Finding:
     )
 
 
+_MOVED: Final = (
+    "Look for a `view` or `reshape` where a `transpose` or `permute` was meant, and for a "
+    "reduction or a softmax over axis 0."
+)
 _REDUCTIONS: Final = ("Sum", "Mean", "Max", "Min", "Prod", "EuclideanNorm", "Cumsum", "ArgMax")
 _KINDS: Final[dict[str, Callable[[Trace, Event], Finding]]] = {
     "classes": _classes,
@@ -180,5 +183,4 @@ _KINDS: Final[dict[str, Callable[[Trace, Event], Finding]]] = {
 
 
 def _shape(event: Event, key: str) -> list[int]:
-    sizes = event.payload.get(key)
-    return [size for size in sizes if isinstance(size, int)] if isinstance(sizes, list) else []
+    return [size for size in items(event.payload, key) if isinstance(size, int)]

@@ -5,7 +5,6 @@ from itertools import permutations
 
 import numpy as np
 
-from nntrace.dataflow import Vertex
 from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.signals import finite, median
 from nntrace.rules.finding import Finding
@@ -55,16 +54,5 @@ def _pairs(flow: Flow) -> Iterator[tuple[Site, Site]]:
     heads = [(vertex, site) for vertex, site in flow.modules() if flow.is_affine(vertex)]
     for (one, mean), (other, variance) in permutations(heads, 2):
         beside = mean.units == variance.units and flow.sources[one] & flow.sources[other]
-        if beside and flow.is_exponentiated(other) and _feeds_a_layer(flow, one):
+        if beside and flow.is_exponentiated(other) and any(map(flow.is_affine, flow.behind([one]))):
             yield mean, variance
-
-
-def _feeds_a_layer(flow: Flow, vertex: Vertex) -> bool:
-    seen: set[Vertex] = set()
-    ahead = set(flow.takers.get(vertex, ()))
-    while ahead:
-        if any(map(flow.is_affine, ahead)):
-            return True
-        seen |= ahead
-        ahead = {taker for one in ahead for taker in flow.takers.get(one, ())} - seen
-    return False

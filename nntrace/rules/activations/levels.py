@@ -282,6 +282,6 @@ def _hidden(trace: Trace) -> list[Link]:
     found = []
     for index, following in pairwise(affine):
         enters_norm = any(link.is_norm for link in links[index + 1 : following])
-        if not (enters_norm or flow.is_last(links[index].site, layers)):
+        if not (enters_norm or flow.is_last(links[index].site.path, layers)):
             found.append(links[index])
     return found

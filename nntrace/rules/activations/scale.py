@@ -130,7 +130,7 @@ def exploding_activations(
     links = [
         link
         for link in before_head(after_last_norm(every))
-        if link.site.range_low is None and not flow.is_last(link.site, layers)
+        if link.site.range_low is None and not flow.is_last(link.site.path, layers)
     ]
     if sum(link.is_affine for link in links) < 2:
         yield Skipped("fewer than two layers and a head stand after the last normalisation")

@@ -16,7 +16,7 @@ from nntrace.rules.common.layers import (
     weights,
 )
 from nntrace.rules.common.loss_course import has_fallen, is_still_learning, remaining_loss
-from nntrace.rules.common.signals import finite, lasting, median
+from nntrace.rules.common.signals import finite, lasting, median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
@@ -41,7 +41,7 @@ _ROUNDING = 1e-4  # of a row's sum in float32
     "dead-units",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=(*("ACT02", "ACT07", "ACT13", "GRD01", "GRD04", "ACT06", "ACT01"),),
+    explains=("ACT01", "ACT02", "ACT06", "ACT07", "ACT13", "GRD01", "GRD04"),
     advice="Lower the learning rate, start biases at zero and weights with He's initialisation, "
     "normalise the inputs, or use a leaky activation.",
 )
@@ -78,15 +78,9 @@ def dead_units(
     explain a loss that stays where it is.
     Source: Maas 2013; Karpathy's notes on ReLU; "37 reasons", 25 (dead units).
     """
-    lowest = trace.series(Role.ACTIVATION, "min")
-    zeros = trace.series(Role.ACTIVATION, "zero_fraction")
     dead = trace.series(Role.ACTIVATION, "dead_fraction")
     flow = Flow(trace)
-    rectified = [
-        link
-        for link in _first_of_each_layer(trace, flow, lowest, zeros)
-        if len(finite(dead[:, link.column]))
-    ]
+    rectified = _rectified(trace, flow)
     if not rectified:
         yield Skipped(
             "no rectified output was recorded over 256 rows (a relu called as a function is seen "
@@ -107,10 +101,11 @@ def dead_units(
         if level <= warning_fraction or (width > 1 and count < 2):
             continue
         rows = np.flatnonzero(np.isfinite(dead[:, link.column]))
-        since = lasting(dead[rows, link.column] > warning_fraction, 1) or 0
+        share = dead[rows, link.column]
+        since = lasting(share > warning_fraction, 1) or 0
         spread = width >= _FEW_UNITS or not width or count == width
         few = goes_on and level <= error_fraction
-        healthy = learns and (few or not _grows(dead[rows, link.column], growth))
+        healthy = learns and (few or not _grows(share, growth))
         healthy |= falls and count < width and _begins_narrow(trace, flow, link, narrow)
         severity = Severity.WARNING if overall > warning_fraction else Severity.INFO
         if spread and level > error_fraction:
@@ -119,7 +114,7 @@ def dead_units(
             f"{count / width if width else level:.0%} of the units of {link.site.shown} "
             f"({count} of {width}) never fire.",
             site=link.site,
-            steps=(int(trace.sampled_steps[rows[since]]), int(trace.sampled_steps[rows[-1]])),
+            steps=span(trace.sampled_steps[rows[since:]]),
             severity=Severity.INFO if healthy else severity,
             explains=_BLOCKED if level > _MOST else (),
             evidence={"dead_fraction": level, "units": width, "dead_fraction_overall": overall},
@@ -192,36 +187,40 @@ def saturated_units(
         since = until_end(share > fraction, np.isfinite(share))
         if since is None:  # units that come back pass gradients again
             continue
-        level, last = median(share[since:]), int(np.flatnonzero(np.isfinite(share))[-1])
+        level, late = median(share[since:]), np.flatnonzero(np.isfinite(share[since:])) + since
         yield Finding(
             f"{level:.0%} of the outputs of {link.site.path} ({link.site.module_type}) are at an "
             f"end of the range [{link.site.range_low:g}, {link.site.range_high:g}].",
             site=link.site,
-            steps=(int(trace.sampled_steps[since]), int(trace.sampled_steps[last])),
+            steps=span(trace.sampled_steps[late]),
             evidence={"saturated_fraction": level},
         )
 
 
 def has_died_out(trace: Trace, before: int | None = None) -> bool:
     """Whether some rectified layer, of the first `before` columns, has only dead units late on."""
-    lowest = trace.series(Role.ACTIVATION, "min")
-    zeros = trace.series(Role.ACTIVATION, "zero_fraction")
     dead = trace.series(Role.ACTIVATION, "dead_fraction")
     return any(
         _late_median(dead[:, link.column]) >= _ALL
-        for link in _first_of_each_layer(trace, Flow(trace), lowest, zeros)
-        if (before is None or link.column < before) and len(finite(dead[:, link.column]))
+        for link in _rectified(trace, Flow(trace))
+        if before is None or link.column < before
     )
 
 
-def _first_of_each_layer(
-    trace: Trace, flow: Flow, lowest: FloatArray, zeros: FloatArray
-) -> Iterator[Link]:
+def _rectified(trace: Trace, flow: Flow) -> list[Link]:
+    """The first rectified output after each layer with weights, where dead units were counted."""
+    dead = trace.series(Role.ACTIVATION, "dead_fraction")
+    return [link for link in _first_of_each_layer(trace, flow) if len(finite(dead[:, link.column]))]
+
+
+def _first_of_each_layer(trace: Trace, flow: Flow) -> Iterator[Link]:
     """Yield the first rectified output after each layer with weights, but no inputs passed on.
 
     Shares are left out: attention weights, or a sparse choice among features, are zero on purpose.
     """
-    means = trace.series(Role.ACTIVATION, "mean")
+    lowest, zeros, means = (
+        trace.series(Role.ACTIVATION, stat) for stat in ("min", "zero_fraction", "mean")
+    )
     open_layer = is_share = False
     for link in chain(trace):
         open_layer = open_layer or link.has_weight

@@ -12,6 +12,7 @@ from math import hypot
 import numpy as np
 
 from nntrace.rules.common.loss_course import loss_series
+from nntrace.rules.common.payloads import items, place
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Location
 from nntrace.schema import EventKind, Role
@@ -31,6 +32,7 @@ SQUARED_ERROR = frozenset({"mse_loss"})
 _EXAMPLES_PER_LABEL = 10  # with fewer the entropy of the labels is not known well
 _RUN_AWAY = 10.0  # growth from which targets are not fixed data
 _EXACT_ENTROPY_SIZE = 2000
+_ROUNDING = 1e-3  # of a variance
 _OF_INPUTS = tuple(
     field.name
     for field in fields(Batch)
@@ -88,13 +90,8 @@ def _loss_by_example(trace: Trace) -> bool:
         for event in trace.events_of(EventKind.LOSS_CALL)
         if event.payload.get("target_shape") in ([], [1], [1, 1])
     }
-    terms = [event.payload.get("terms") for event in trace.events_of(EventKind.OBJECTIVE)]
-    return any(
-        f"{function}#2" in named
-        for named in terms
-        if isinstance(named, list)
-        for function in single
-    )
+    named = [items(event.payload, "terms") for event in trace.events_of(EventKind.OBJECTIVE)]
+    return any(f"{function}#2" in terms for terms in named for function in single)
 
 
 def loss_functions(batches: Iterable[Batch]) -> tuple[str, ...]:
@@ -114,13 +111,9 @@ def is_of(path: str, function: str) -> bool:
 
 def loss_location(trace: Trace, function: str) -> Location | None:
     """The line that calls this loss function first; a call's path is accepted, too."""
-    for event in trace.events_of(EventKind.LOSS_CALL):
-        file, line = event.payload.get("file"), event.payload.get("line")
-        names = (event.payload.get("function"), event.payload.get("path"))
-        if function in names and file and isinstance(line, int):
-            source = event.payload.get("source")
-            return Location(str(file), line, str(source) if source else None)
-    return None
+    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    own = (call for call in calls if function in (call.get("function"), call.get("path")))
+    return next((line for call in own if (line := place(call)) is not None), None)
 
 
 def label_totals(batches: Iterable[Batch]) -> Counter[int]:
@@ -130,8 +123,7 @@ def label_totals(batches: Iterable[Batch]) -> Counter[int]:
     """
     totals: Counter[int] = Counter()
     for batch in batches:
-        for label, count in labels_of(batch).items():
-            totals[label] += count
+        totals.update(labels_of(batch))
     return totals
 
 
@@ -145,11 +137,19 @@ def labels_of(batch: Batch) -> dict[int, int]:
         low, high = batch.target_min, batch.target_max
         inside = low is not None and high is not None and low >= 0.0 and high <= 1.0
         # Within [0, 1] only values of exactly 0 and 1 have the variance p(1 − p).
-        if inside and abs(std**2 - mean * (1.0 - mean)) < 1e-3:
+        if inside and abs(std**2 - mean * (1.0 - mean)) < _ROUNDING:
             positives = round(mean * size)
             counts = {0: size - positives, 1: positives}
             return {label: count for label, count in counts.items() if count}
     return {}
+
+
+def has_zeros_and_ones(batch: Batch) -> bool:
+    """Whether the targets of a batch are zeros and ones, both of which occur."""
+    mean, std = batch.target_mean, batch.target_std
+    if mean is None or std is None or (batch.target_min, batch.target_max) != (0.0, 1.0):
+        return False
+    return abs(std**2 - mean * (1.0 - mean)) < _ROUNDING
 
 
 def entropy(counts: Iterable[int]) -> float:

@@ -1,7 +1,7 @@
 """Layers that were frozen or unfrozen in vain: too late, or by an attribute that nothing reads."""
 
 from nntrace.rules.common.layers import named
-from nntrace.rules.common.payloads import place, text
+from nntrace.rules.common.payloads import items, place, text
 from nntrace.rules.finding import Finding
 from nntrace.schema import EventKind
 from nntrace.trace import Trace
@@ -16,8 +16,7 @@ def flagged_in_vain(trace: Trace, key: str, what: str) -> Finding | None:
         what: a clause on them.
     """
     for event in trace.events_of(EventKind.TRAINABLE):
-        listed = event.payload.get(key)
-        paths = [str(path) for path in listed] if isinstance(listed, list) else []
+        paths = [str(path) for path in items(event.payload, key)]
         if paths:
             why, advice = _reason(text(event.payload, "switch"))
             return Finding(

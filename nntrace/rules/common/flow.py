@@ -111,10 +111,10 @@ class Flow:
             ahead = {taker for vertex in ahead for taker in self.takers.get(vertex, ())} - seen
         return seen
 
-    def is_last(self, site: Site, layers: Collection[str]) -> bool:
-        """Whether a site's output is taken, but reaches none of `layers` by any path.
+    def is_last(self, path: str, layers: Collection[str]) -> bool:
+        """Whether a module's output is taken, but reaches none of `layers` by any way.
 
         This holds for the head of each of several models, wherever it stands among their layers.
         """
-        behind = self.behind([Vertex(site.path)])
+        behind = self.behind([Vertex(path)])
         return bool(behind) and not any(v.is_module and v.name in layers for v in behind)

@@ -53,8 +53,13 @@ def weights(trace: Trace, role: Role = Role.PARAM) -> tuple[Site, ...]:
         if len(site.shape) > 1
         and site.numel > 1
         and not is_embedding(site)
-        and re.split("[./]", site.path)[-1] != "bias"
+        and own_name(site) != "bias"
     )
+
+
+def own_name(site: Site) -> str:
+    """The last part of a parameter's path: its name within its layer."""
+    return re.split("[./]", site.path)[-1]
 
 
 def is_embedding(site: Site) -> bool:
@@ -166,6 +171,11 @@ def cancels(index: int, sites: Sequence[Site], gradient: FloatArray) -> bool:
             if nothing.mean() >= 0.5 and (gradient[nothing, other] > 0).mean() > 0.5:
                 return True
     return False
+
+
+def first_value(trace: Trace, site: Site, stat: str) -> float:
+    """The first finite value of a site's statistic; NaN if there is none."""
+    return float(first_finite(trace.series(site.role, stat, site)[:, None])[0])
 
 
 def first_finite(values: FloatArray) -> FloatArray:

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from nntrace.rules.common.calls import as_shape
 from nntrace.rules.common.loaders import trained_loaders
@@ -62,10 +63,10 @@ def evaluations(trace: Trace) -> tuple[Evaluation, ...]:
                 place(values),
             )
         )
-    for event in trace.events_of(EventKind.EPOCH):
-        loss = _metric(event.payload.get("metrics"), "val_loss")
+    for step, metrics in reported_metrics(trace):
+        loss = number(metrics, "val_loss")
         if loss is not None:
-            found.append(Evaluation(event.step, "val_loss", loss=loss))
+            found.append(Evaluation(step, "val_loss", loss=loss))
     return tuple(found)
 
 
@@ -130,16 +131,17 @@ def logged(trace: Trace, word: str) -> dict[str, tuple[list[int], list[float]]]:
     for name, (at, numbers) in trace.scalars.items():
         if word in name.lower():
             found[name] = (at.tolist(), numbers.tolist())
-    for event in trace.events_of(EventKind.EPOCH):
-        metrics = event.payload.get("metrics")
-        for name in metrics if isinstance(metrics, dict) else ():
-            value = _metric(metrics, name)
-            if isinstance(name, str) and word in name.lower() and value is not None:
+    for step, metrics in reported_metrics(trace):
+        for name in metrics:
+            value = number(metrics, name)
+            if word in name.lower() and value is not None:
                 steps, values = found.setdefault(name, ([], []))
-                steps.append(event.step)
+                steps.append(step)
                 values.append(value)
     return found
 
 
-def _metric(metrics: object, name: str) -> float | None:
-    return number(metrics, name) if isinstance(metrics, dict) else None
+def reported_metrics(trace: Trace) -> list[tuple[int, dict[str, Any]]]:
+    """The metrics by name that Keras' `fit` reports at the end of each epoch, with its step."""
+    told = [(e.step, e.payload.get("metrics")) for e in trace.events_of(EventKind.EPOCH)]
+    return [(step, metrics) for step, metrics in told if isinstance(metrics, dict)]

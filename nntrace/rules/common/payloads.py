@@ -32,7 +32,13 @@ def text(payload: Mapping[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def items(payload: Mapping[str, Any], key: str) -> list[Any]:
+    """The items of a list; empty for anything else."""
+    value = payload.get(key)
+    return value if isinstance(value, list) else []
+
+
 def place(payload: Mapping[str, Any]) -> Location | None:
     """The line of the user's code that the payload names; None if it names none."""
     file, line = text(payload, "file"), count(payload, "line")
-    return Location(file, line) if file and line else None
+    return Location(file, line, text(payload, "source") or None) if file and line else None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nntrace.rules.common.payloads import count
+from nntrace.rules.common.payloads import count, items
 from nntrace.schema import EventKind
 from nntrace.trace import Trace
 
@@ -22,7 +22,7 @@ _FEWEST_ACTIONS = 8
 def trial_and_error(trace: Trace) -> str:
     """Why the loss says little, as the program learns by trial and error; empty if it does not."""
     objectives = [event.payload for event in trace.events_of(EventKind.OBJECTIVE)]
-    if not objectives or not all("other" in _list(found, "terms") for found in objectives):
+    if not objectives or not all("other" in items(found, "terms") for found in objectives):
         return ""
     if _adds_up_episodes([sum(_weights(found)) for found in objectives]):
         return "the loss is a sum over as many terms as an episode has steps"
@@ -65,12 +65,7 @@ def _acts(calls: list[int]) -> bool:
     return len(set(calls)) > 1 and max(calls) >= _FEWEST_ACTIONS
 
 
-def _list(payload: Mapping[str, Any], key: str) -> list[Any]:
-    found = payload.get(key)
-    return found if isinstance(found, list) else []
-
-
 def _weights(payload: Mapping[str, Any]) -> list[float]:
     """The weights of a loss function's second and further calls."""
-    pairs = zip(_list(payload, "terms"), _list(payload, "weights"), strict=False)
+    pairs = zip(items(payload, "terms"), items(payload, "weights"), strict=False)
     return [float(w) for name, w in pairs if "#" in str(name) and isinstance(w, (int, float))]

@@ -4,7 +4,7 @@ Judged by their values alone, as a program may load weights in any way.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -65,13 +65,17 @@ def untrained_judges(trace: Trace, tolerance: float = 0.025) -> list[Site]:
         and site.parent in behind & passed
         and not owners & {vertex.name for vertex in flow.behind([Vertex(site.parent)])}
     ]
-    is_copy = not Counter(site.shape for site in judges) - Counter(site.shape for site in trained)
-    if not judges or is_copy:
+    if not judges or may_be_copies(judges, trained):
         return []
     fresh = {site.path for site in share_as_initialised(trace, judges, tolerance)[0]}
     few = [site for site in judges if site.numel < _FEW]
     fresh |= {site.path for site in few if _has_bias_of_zero(trace, site)}
     return judges if all(site.path in fresh for site in judges) else []
+
+
+def may_be_copies(sites: Iterable[Site], others: Iterable[Site]) -> bool:
+    """Whether there is another site for each of these of the same shape, as in a target network."""
+    return not Counter(site.shape for site in sites) - Counter(site.shape for site in others)
 
 
 def _has_bias_of_zero(trace: Trace, weight: Site) -> bool:

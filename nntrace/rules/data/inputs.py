@@ -12,14 +12,15 @@ from nntrace.rules.common.input_values import (
     normalises_first,
     not_adapted,
 )
-from nntrace.rules.common.layers import first_with_weight, is_embedding
+from nntrace.rules.common.layers import first_value, first_with_weight, is_embedding
 from nntrace.rules.common.loss_course import loss_series
-from nntrace.rules.common.signals import finite, median, span
+from nntrace.rules.common.payloads import items
+from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.numerics.origins import located_origins
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
-from nntrace.trace import Site, Trace
+from nntrace.trace import Trace
 
 _LARGE = 20.0  # more than any scaled pixel
 
@@ -119,17 +120,16 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
     broken = loss_series(trace).nonfinite_from is not None or _parameters_broke(trace)
     for event in trace.events_of(EventKind.ORIGIN):
         if event.payload.get("where") == "data":
-            given = event.payload.get("given")
-            index = event.payload.get("index")
+            given, index = event.payload.get("given"), items(event.payload, "index")
             kind = "infinities" if event.payload.get("kind") == "inf" else "NaN"
             step = event.payload.get("step")
             step = step if isinstance(step, int) else event.step
-            at = f", first at {index}" if isinstance(index, list) and index else ""
+            at = f", first at {index}" if index else ""
             yield Finding(
                 f"{f'`{given}`' if given else 'the data'} came in with {kind} at step {step}{at}.",
                 site=next((s for s in sites if s.path == given), None),
                 steps=(step, step),
-                evidence={"given": str(given), "index": index if isinstance(index, list) else []},
+                evidence={"given": str(given), "index": index},
             )
             return
     origin = next(iter(located_origins(trace)), None)
@@ -196,7 +196,7 @@ def pretrained_input_mismatch(
         yield Skipped("no batch norm with statistics of an earlier training was seen")
         return
     site = next(iter(trace.sites_of(Role.RUNNING_NORM)), None)
-    rms = float("nan") if site is None else _first(trace, site, "rms")
+    rms = float("nan") if site is None else first_value(trace, site, "rms")
     if site is None or not np.isfinite(rms):
         yield Skipped(
             "the loaded batch norms are frozen, and the inputs of frozen ones are not compared"
@@ -252,9 +252,9 @@ def integer_input_to_float_layer(
     if layer is None or weight is None or not weight.fan_in:
         yield Skipped("the first layer's weight is not known")
         return
-    size, high = (_first(trace, site, stat) for stat in ("rms", "max"))
-    given = size * _first(trace, weight, "rms") * float(np.sqrt(weight.fan_in))
-    found = _first(trace, layer, "rms")
+    size, high = (first_value(trace, site, stat) for stat in ("rms", "max"))
+    given = size * first_value(trace, weight, "rms") * float(np.sqrt(weight.fan_in))
+    found = first_value(trace, layer, "rms")
     if not np.isfinite([given, found, high]).all():
         yield Skipped("the first layer's values were not recorded")
         return
@@ -267,11 +267,6 @@ def integer_input_to_float_layer(
         steps=span(trace.sampled_steps),
         evidence={"max": high, "first_output_rms": found, "expected_of_raw_values": given},
     )
-
-
-def _first(trace: Trace, site: Site, stat: str) -> float:
-    values = finite(trace.series(site.role, stat, site))
-    return float(values[0]) if len(values) else float("nan")
 
 
 def _parameters_broke(trace: Trace) -> bool:

@@ -73,14 +73,11 @@ def unshuffled_labels(
     if _are_single(trace):
         yield Skipped("each step has a single label, as where a bag of instances is one example")
         return
-    sizes = np.array([sum(part.values()) for part in parts], dtype=np.float64)
+    sizes = np.array([part.total() for part in parts], dtype=np.float64)
     within = float(np.average([entropy(part.values()) for part in parts], weights=sizes))
     expected_by_size = {n: expected_entropy(totals.values(), n) for n in set(sizes.astype(int))}
     expected = float(np.average([expected_by_size[int(n)] for n in sizes], weights=sizes))
-    pooled: dict[int, int] = {}
-    for part in parts:
-        for label, count in part.items():
-            pooled[label] = pooled.get(label, 0) + count
+    pooled: Counter[int] = sum(parts, Counter())
     freedom = (len(parts) - 1) * (len(pooled) - 1)
     likeness = 2.0 * float(sizes.sum()) * (entropy(pooled.values()) - within)
     if within < ratio * expected and likeness > freedom + 6.0 * np.sqrt(2.0 * freedom):
@@ -191,20 +188,19 @@ def _are_single(trace: Trace) -> bool:
     return bool(sites) and all(math.prod(site.shape) == 1 for site in sites)
 
 
-def _label_blocks(batches: tuple[Batch, ...]) -> list[dict[int, int]]:
+def _label_blocks(batches: tuple[Batch, ...]) -> list[Counter[int]]:
     """The labels of each batch; tiny batches of successive steps are merged, lone ones left out."""
-    blocks: list[dict[int, int]] = []
-    open_block: dict[int, int] = {}
+    blocks: list[Counter[int]] = []
+    open_block: Counter[int] = Counter()
     last_step = -1
     for batch in batches:
         if batch.step > last_step + 1:
-            open_block = {}
+            open_block = Counter()
         last_step = batch.step
-        for label, count in labels_of(batch).items():
-            open_block[label] = open_block.get(label, 0) + count
-        if sum(open_block.values()) >= _BLOCK:
+        open_block.update(labels_of(batch))
+        if open_block.total() >= _BLOCK:
             blocks.append(open_block)
-            open_block = {}
+            open_block = Counter()
     return blocks
 
 

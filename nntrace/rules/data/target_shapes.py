@@ -7,7 +7,7 @@ import numpy as np
 
 from nntrace.rules.common.calls import LossCall, as_shape, loss_calls
 from nntrace.rules.common.chance import CROSS_ENTROPY, batch_span
-from nntrace.rules.common.payloads import place
+from nntrace.rules.common.payloads import items, place
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind
@@ -48,11 +48,21 @@ def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
         whole = _broadcast(given, wanted)
         is_elementwise = call.function not in CROSS_ENTROPY
         if is_elementwise and whole and prod(whole) > max(prod(given), prod(wanted)):
-            yield _broadcasts(call.function, given, wanted, whole, call, where)
+            yield Finding(
+                f"`{call.function}` receives predictions of shape {given} and targets of shape "
+                f"{wanted}, which broadcast to {whole}: each prediction is compared with every "
+                "target.",
+                steps=where,
+                evidence={
+                    "shape": list(given),
+                    "target_shape": list(wanted),
+                    "broadcast": list(whole),
+                },
+                location=call.location,
+            )
             return
     for event in objectives:
-        shapes = event.payload.get("broadcast")
-        pair = shapes if isinstance(shapes, list) else []
+        pair = items(event.payload, "broadcast")
         part, difference = (_as_written(shape) for shape in (*pair, None, None)[:2])
         if part and difference:
             yield Finding(
@@ -91,20 +101,3 @@ def _broadcast(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...] 
         return np.broadcast_shapes(one, other)
     except ValueError:
         return None
-
-
-def _broadcasts(
-    function: str,
-    given: tuple[int, ...],
-    wanted: tuple[int, ...],
-    whole: tuple[int, ...],
-    call: LossCall,
-    where: tuple[int, int],
-) -> Finding:
-    return Finding(
-        f"`{function}` receives predictions of shape {given} and targets of shape {wanted}, which "
-        f"broadcast to {whole}: each prediction is compared with every target.",
-        steps=where,
-        evidence={"shape": list(given), "target_shape": list(wanted), "broadcast": list(whole)},
-        location=call.location,
-    )

@@ -277,8 +277,8 @@ def gradient_depth_imbalance(
     normalised = batch_norm_between(trace)
     flow, paths = Flow(trace), [site.parent for site in sites]
     for one, two in pairwise(usable):
-        head = flow.sites.get(paths[one])
-        if normalised(sites[one], sites[two]) or (head and flow.is_last(head, paths)):
+        is_head = paths[one] in flow.sites and flow.is_last(paths[one], paths)
+        if normalised(sites[one], sites[two]) or is_head:
             continue
         both = np.flatnonzero(np.isfinite(effect[:, one]) & np.isfinite(effect[:, two]))
         if len(both) < samples:

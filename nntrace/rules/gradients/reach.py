@@ -16,6 +16,7 @@ from nntrace.rules.common.signals import (
     median_error,
     medians_around,
     noise_scale,
+    span,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -74,15 +75,16 @@ def vanishing_gradient(
     since = 0 if all_along else (lasting(gone, 1) or start)
     low, high = float(np.median(at_first[since:])), float(np.median(at_last[since:]))
     one, other = sites[first[-1]], sites[last[-1]]
-    by_slope, at_once = is_of_sigmoids(trace), bool(gone[:samples].all())
+    by_slope = ("ACT02",) if is_of_sigmoids(trace) else ()
+    at_once = bool(gone[:samples].all())
     yield Finding(
         f"the gradient vanishes on its way back: rms {low:.2g} at {one.path}, {high:.2g} at "
         f"{other.path}, a ratio of {low / high:.1g}.",
         site=one,
-        steps=(int(trace.sampled_steps[rows[since]]), int(trace.sampled_steps[rows[-1]])),
+        steps=span(trace.sampled_steps[rows[since:]]),
         severity=Severity.ERROR if all_along else Severity.WARNING,
-        not_explained_by=("ACT02",) * by_slope + ("UPD12", "PAR03") * at_once,
-        explains=("ACT02",) * by_slope + ("UPD12",) * at_once,
+        not_explained_by=(*by_slope, *(("UPD12", "PAR03") if at_once else ())),
+        explains=(*by_slope, *(("UPD12",) if at_once else ())),
         evidence={"first": one.path, "first_rms": low, "last": other.path, "last_rms": high},
     )
 

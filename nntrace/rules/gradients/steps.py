@@ -8,7 +8,7 @@ import numpy as np
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.optimizers import CLIPPING, optimizer_line
-from nntrace.rules.common.payloads import place, text
+from nntrace.rules.common.payloads import number, place, text
 from nntrace.rules.common.signals import lasting, median, trend_z
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -126,9 +126,8 @@ def _element(trace: Trace, norm: float) -> float:
 
 def _epsilon(optimizers: Sequence[Mapping[str, Any]]) -> float:
     """The largest epsilon that the optimizers add to a divisor; NaN if that of one is unknown."""
-    known = [built.get("eps") for built in optimizers]
-    numbers = [float(one) for one in known if isinstance(one, (int, float)) and one > 0.0]
-    return max(numbers) if len(numbers) == len(known) else float("nan")
+    known = [number(built, "eps") or 0.0 for built in optimizers]
+    return max(known) if all(known) else float("nan")
 
 
 @rule(
@@ -183,8 +182,9 @@ def noisy_gradient(
 
 def _explains(few: bool, drowns: bool) -> tuple[str, ...]:
     """The codes that noise explains: of `few` examples, and if the signal of all steps `drowns`."""
-    found = (("LOS07", "LOS10"), drowns), (("LOS11",), few), (("UPD01",), few and drowns)
-    return tuple(code for codes, holds in found if holds for code in codes)
+    of_drowned = ("LOS07", "LOS10") if drowns else ()
+    of_few = ("LOS11",) if few else ()
+    return (*of_drowned, *of_few, *(("UPD01",) if few and drowns else ()))
 
 
 @rule(

@@ -23,7 +23,7 @@ from nntrace.rules.common.depth import (
     reference,
     signal_of,
 )
-from nntrace.rules.common.layers import chain, first_finite, first_sampled_is_start
+from nntrace.rules.common.layers import chain, first_sampled_is_start, first_value
 from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
@@ -138,9 +138,8 @@ def output_bias_ignores_prior(
         yield Skipped("needs a single known loss function")
         return
     function, output = functions.pop(), outputs[0]
-    mean = first_finite(trace.series(Role.OUTPUT, "mean", output)[:, None])[0]
-    spread = first_finite(trace.series(Role.OUTPUT, "std", output)[:, None])[0]
-    if not np.isfinite(mean) or not np.isfinite(spread):
+    mean, spread = (first_value(trace, output, stat) for stat in ("mean", "std"))
+    if not np.isfinite([mean, spread]).all():
         yield Skipped("the first outputs were not recorded")
         return
     step = int(trace.sampled_steps[0])
@@ -155,7 +154,7 @@ def output_bias_ignores_prior(
                 f"targets of `{function}` have mean {level:.3g} and standard deviation "
                 f"{width:.2g}, but the outputs start at {mean:.2g}: the first steps only learn "
                 "the mean.",
-                evidence={"target_mean": level, "target_std": width, "output_mean": float(mean)},
+                evidence={"target_mean": level, "target_std": width, "output_mean": mean},
             )
         return
     totals = label_totals(batches)
@@ -172,7 +171,7 @@ def output_bias_ignores_prior(
             f"the labels of `{function}` have an entropy of {known:.2g}, {known / even:.0%} of "
             "that of even classes, but the outputs start at even chances: the first steps only "
             "learn the frequencies.",
-            evidence={"label_entropy": known, "even_entropy": even, "output_std": float(spread)},
+            evidence={"label_entropy": known, "even_entropy": even, "output_std": spread},
         )
 
 

@@ -1,13 +1,12 @@
 """Rules on the parameters as training found them: no symmetry, and a scale that fits the fan."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import sqrt
 from typing import Annotated
 
 import numpy as np
 
-from nntrace.dataflow import Vertex
 from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.layers import (
     Link,
@@ -134,18 +133,12 @@ def _symmetric(
     layers = {matrices[index].parent for index in affine}
     for one, two in pairwise(affine):
         if constant[one] and constant[two] and (value[one] != 0 or value[two] != 0):
-            heads = (_is_head(matrices[index], layers, flow) for index in (one, two))
+            heads = (flow.is_last(matrices[index].parent, layers) for index in (one, two))
             blamed[[one, two]] |= not all(heads)
     # Zeros everywhere: parallel linear models learn from that, but stacked layers get no gradient.
     if len(affine) > 1 and constant[affine].all() and (gradient[affine] == 0).any():
         blamed[affine] = True
     return blamed
-
-
-def _is_head(site: Site, layers: Collection[str], flow: Flow) -> bool:
-    """Whether a layer is in the recorded data flow and leads to none of `layers`."""
-    behind = flow.behind([Vertex(site.parent)])
-    return bool(behind) and not any(v.is_module and v.name in layers for v in behind)
 
 
 def _steps_at_work(trace: Trace) -> int:

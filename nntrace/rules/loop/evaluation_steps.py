@@ -43,11 +43,11 @@ def trains_on_evaluation_data(trace: Trace, modes: list[Event]) -> Finding | Non
         {},
     )
     examples = count(facts, "dataset_size")
+    extent = f" ({examples} examples)" if examples else ""
     taken = sum(end - begin for begin, end, _ in wrong[0])
     return Finding(
-        "the optimizer also steps in the loop over the evaluation data"
-        + f" ({examples} examples)" * bool(examples)
-        + f": {taken} steps, all in evaluation mode. The model trains on what it is judged by.",
+        f"the optimizer also steps in the loop over the evaluation data{extent}: {taken} steps, "
+        "all in evaluation mode. The model trains on what it is judged by.",
         steps=(wrong[0][0][0], wrong[0][-1][1] - 1),
         explains=("DAT03", "DAT09", "DAT20"),
         evidence={"steps_in_eval_mode": taken, "passes": len(wrong[0]), "examples": examples},

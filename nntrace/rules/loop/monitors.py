@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from nntrace.rules.common.passes import reported_metrics
 from nntrace.rules.common.payloads import count, number, place, text
 from nntrace.rules.common.signals import span
 from nntrace.rules.finding import Finding, Severity, Skipped
@@ -75,6 +76,5 @@ def _what_became_of_it(trace: Trace, payload: dict[str, Any], values: list[float
 
 def _values(trace: Trace, metric: str) -> list[float]:
     """The values of a metric, by epoch."""
-    reported = (e.payload.get("metrics") for e in trace.events_of(EventKind.EPOCH))
-    values = (number(metrics, metric) for metrics in reported if isinstance(metrics, dict))
+    values = (number(metrics, metric) for _, metrics in reported_metrics(trace))
     return [value for value in values if value is not None]

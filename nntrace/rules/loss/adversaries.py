@@ -53,24 +53,21 @@ def discriminator_has_won(trace: Trace, loss: float, steps: int) -> Finding | No
     if max(real, fake) >= loss or worst >= 10 * loss:
         return None
     path = late[-1].fake.loss_path or late[-1].fake.loss_function or ""
+    end = "The generator learns next to nothing from it."
+    saturates = "let the generator maximise log D(G(z)), not minimise log(1 − D(G(z))); "
+    if is_squared:  # whose gradient does not vanish
+        end, saturates = "Nothing that the generator makes comes near the real ones.", ""
     return Finding(
         "the discriminator hardly ever takes generated examples for real ones, or the reverse: "
         f"since step {late[0].real.step} its losses on real and generated ones have been "
-        f"{real:.2g} and {fake:.2g}, where guessing gives {draw:.2g}. "
-        + (
-            "Nothing that the generator makes comes near the real ones."
-            if is_squared
-            else "The generator learns next to nothing from it."
-        ),
+        f"{real:.2g} and {fake:.2g}, where guessing gives {draw:.2g}. {end}",
         site=trace.site(path, Role.OUTPUT),
         steps=(late[0].real.step, late[-1].real.step),
         severity=Severity.WARNING,
         evidence={"on_real": real, "on_generated": fake},
         advice="Give the discriminator a smaller learning rate or fewer units, or the generator a "
-        "larger rate or more steps; "
-        + "let the generator maximise log D(G(z)), not minimise log(1 − D(G(z))); "
-        * (not is_squared)
-        + "smooth the real targets to 0.9; or take a Wasserstein loss with a gradient penalty.",
+        f"larger rate or more steps; {saturates}smooth the real targets to 0.9; or take a "
+        "Wasserstein loss with a gradient penalty.",
         location=loss_location(trace, path),
     )
 

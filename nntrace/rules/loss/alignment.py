@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from nntrace.rules.common.payloads import count, number, place, text
+from nntrace.rules.common.payloads import count, number, place
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding
 from nntrace.schema import EventKind
@@ -90,12 +90,13 @@ def _blank_labels(events: Sequence[Event]) -> Finding:
     share = median([number(event.payload, "blanks") or 0.0 for event in events])
     blank = events[0].payload.get("blank")
     is_padding = all(event.payload.get("blanks_fill_up") is True for event in events)
+    why = (
+        ", all at the ends of their rows: padding that counts as labels."
+        if is_padding
+        else ": the blank is never read as a label, so these cannot be learnt."
+    )
     return _finding(
-        f"`ctc_loss` takes {blank} for the blank, and {share:.0%} of the labels are {blank}"
-        + (", all at the ends of their rows: padding that counts as labels." if is_padding else "")
-        + (
-            "" if is_padding else ": the blank is never read as a label, so these cannot be learnt."
-        ),
+        f"`ctc_loss` takes {blank} for the blank, and {share:.0%} of the labels are {blank}{why}",
         events,
         {"share": share, "classes": count(events[0].payload, "classes")},
         _OWN_LENGTH if is_padding else _BEHIND,
@@ -115,5 +116,5 @@ def _finding(
         explains=("NUM01", "NUM02", "NUM08", "GRD04"),
         evidence=evidence,
         advice=advice,
-        location=place(events[0].payload) if text(events[0].payload, "file") else None,
+        location=place(events[0].payload),
     )

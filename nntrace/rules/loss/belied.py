@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from nntrace.rules.common.passes import reported_metrics
 from nntrace.rules.common.payloads import number
-from nntrace.schema import EventKind, Role
+from nntrace.schema import Role
 from nntrace.trace import Trace
 
 _EPOCHS: Final = 3  # that are needed
@@ -36,16 +37,15 @@ def belied_accuracy(trace: Trace, labels: Counter[int]) -> Belied | None:
         trace: with the metrics that Keras reports beside the loss at the end of an epoch.
         labels: how often each class was seen in training.
     """
-    reported = [event.payload.get("metrics") for event in trace.events_of(EventKind.EPOCH)]
-    epochs = [metrics for metrics in reported if isinstance(metrics, dict)]
+    epochs = [metrics for _, metrics in reported_metrics(trace)]
     if len(epochs) < _EPOCHS or not labels or not _has_one_target(trace):
         return None
     unevenness = labels.total() / (len(labels) * min(labels.values()))
     late = epochs[len(epochs) // 2 :]
-    for name in (str(name) for name in late[-1] if "acc" in str(name).lower()):
+    for name in (name for name in late[-1] if "acc" in name.lower()):
         told = [_compare(metrics, name, unevenness) for metrics in late]
-        if last := told[-1] if all(told) else None:
-            return last
+        if all(told):
+            return told[-1]
     return None
 
 

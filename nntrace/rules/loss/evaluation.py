@@ -8,6 +8,7 @@ import numpy as np
 from nntrace.rules.common.beside_chance import BesideChance
 from nntrace.rules.common.calls import REGRESSION, loss_calls
 from nntrace.rules.common.chance import (
+    has_zeros_and_ones,
     label_totals,
     loss_inputs,
     loss_location,
@@ -120,15 +121,13 @@ def underfitting(
     if skipped := Skipped(loss.unknown) if loss.unknown else unjudgeable(loss.series, 20):
         yield skipped
         return
-    chance, unseen = (
-        loss.lowest,
-        [
-            one.loss
-            for passes in unseen_data(trace).values()
-            for one in passes
-            if one.loss is not None and one.function in (None, loss.function)
-        ],
-    )
+    chance = loss.lowest
+    unseen = [
+        one.loss
+        for passes in unseen_data(trace).values()
+        for one in passes
+        if one.loss is not None and one.function in (None, loss.function)
+    ]
     if chance is None or not unseen or len(trace.steps) < steps:
         yield Skipped(
             f"needs {steps} steps, an evaluation loss, and a loss function whose "
@@ -279,14 +278,11 @@ def _training_loss(steps: np.ndarray, values: np.ndarray, before: int) -> float:
 def _is_continuous(trace: Trace) -> bool:
     """Whether targets take other values than 0 and 1, which are classes."""
     known = [
-        (b.target_mean, b.target_std, b.target_min, b.target_max)
-        for b in training_batches(trace)
-        if b.target_mean is not None and b.target_std is not None
+        batch
+        for batch in training_batches(trace)
+        if batch.target_mean is not None and batch.target_std is not None
     ]
-    return bool(known) and not all(
-        low == 0.0 and high == 1.0 and abs(std**2 - mean * (1 - mean)) < 1e-3
-        for mean, std, low, high in known
-    )
+    return not all(map(has_zeros_and_ones, known))
 
 
 def _late_accuracy(series: Sequence[float]) -> float:

@@ -7,6 +7,7 @@ from nntrace.rules.common.chance import (
     BINARY,
     CROSS_ENTROPY,
     batch_span,
+    has_zeros_and_ones,
     is_of,
     loss_inputs,
     loss_location,
@@ -17,9 +18,8 @@ from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
-from nntrace.trace import Batch, Event, Trace
+from nntrace.trace import Event, Trace
 
-_ROUNDING = 1e-3
 _ROWS = 2  # axes of targets that hold a row for each example
 _SEVERAL = 1.2  # ones in a row of the targets, on average
 _FOR_LABELS_IN_KERAS = (
@@ -103,8 +103,8 @@ def _of_several_classes(trace: Trace) -> Finding | None:
         if not is_exclusive or site is None or len(site.shape) != _ROWS or site.shape in inputs:
             continue
         width = site.shape[-1]
-        means = [b.target_mean for b in batches if _is_binary(b) and b.classes == width]
-        rows = [mean * width for mean in means if mean is not None]
+        own = [b for b in batches if has_zeros_and_ones(b) and b.classes == width]
+        rows = [(b.target_mean or 0.0) * width for b in own]
         if not rows or len(rows) < len(batches) or min(rows) < _SEVERAL:
             continue
         return Finding(
@@ -119,14 +119,6 @@ def _of_several_classes(trace: Trace) -> Finding | None:
             location=loss_location(trace, path),
         )
     return None
-
-
-def _is_binary(batch: Batch) -> bool:
-    """Whether the targets of a batch are zeros and ones."""
-    mean, std = batch.target_mean, batch.target_std
-    if mean is None or std is None or (batch.target_min, batch.target_max) != (0.0, 1.0):
-        return False
-    return bool(abs(std**2 - mean * (1 - mean)) < _ROUNDING)
 
 
 def _exchanged(trace: Trace, call: LossCall) -> Finding:
@@ -164,14 +156,12 @@ def _without_signs(event: Event) -> Finding:
 def _is_one_hot(trace: Trace, call: LossCall, width: int) -> bool:
     """Whether targets are only zeros and ones, with a single one per row."""
     known = [
-        (b.target_mean, b.target_std)
+        b
         for b in loss_inputs(trace).get(call.path, ())
         if b.target_mean is not None
         and b.target_std is not None
-        and b.target_min == 0.0
-        and b.target_max == 1.0
+        and (b.target_min, b.target_max) == (0.0, 1.0)
     ]
     return bool(known) and all(
-        abs(std**2 - mean * (1 - mean)) < _ROUNDING and abs(mean * width - 1) < 0.2
-        for mean, std in known
+        has_zeros_and_ones(b) and abs((b.target_mean or 0.0) * width - 1) < 0.2 for b in known
     )

@@ -20,6 +20,7 @@ from nntrace.rules.common.loss_course import (
     steps_at_full_rate,
     unjudgeable,
 )
+from nntrace.rules.common.payloads import items
 from nntrace.rules.common.signals import (
     column_medians,
     lasting,
@@ -174,8 +175,8 @@ def _since_when(series: LossSeries, chance: Chance, tolerance: float) -> int:
 
 def _others_come_down(trace: Trace, function: str) -> bool:
     """Whether the loss function is called several times a step and their sum has fallen."""
-    objectives = (event.payload.get("terms") for event in trace.events_of(EventKind.OBJECTIVE))
-    several = any(isinstance(terms, list) and f"{function}#2" in terms for terms in objectives)
+    objectives = trace.events_of(EventKind.OBJECTIVE)
+    several = any(f"{function}#2" in items(event.payload, "terms") for event in objectives)
     return several and remaining_loss(trace) < _LEARNED
 
 

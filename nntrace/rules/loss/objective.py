@@ -17,7 +17,7 @@ from nntrace.rules.common.chance import (
 )
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.objective_terms import FIRST, summed_terms
-from nntrace.rules.common.payloads import count, place
+from nntrace.rules.common.payloads import count, items, place
 from nntrace.rules.common.signals import in_times, median, rounded, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -211,9 +211,7 @@ def _climbed_alone(trace: Trace) -> str | None:
     """The only function that the only optimizer minimises, if its weight is negative; or None."""
     function = None
     for event in trace.events_of(EventKind.OBJECTIVE):
-        terms, weights = event.payload.get("terms"), event.payload.get("weights")
-        if not (isinstance(terms, list) and isinstance(weights, list)):
-            return None
+        terms, weights = items(event.payload, "terms"), items(event.payload, "weights")
         if len(terms) != 1 or len(weights) != 1 or not isinstance(terms[0], str):
             return None
         is_negative = isinstance(weights[0], int | float) and weights[0] < 0.0

@@ -16,6 +16,7 @@ from nntrace.rules.common.chance import (
     target_variance,
     training_batches,
 )
+from nntrace.rules.common.payloads import items
 from nntrace.rules.common.signals import in_times, median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
@@ -123,8 +124,8 @@ def _why_not_comparable(trace: Trace, function: str, batches: tuple[Batch, ...])
 
 def _has_other_terms(trace: Trace) -> bool:
     """Whether the program adds a term that is no known loss function's, perhaps the main one."""
-    objectives = (event.payload.get("terms") for event in trace.events_of(EventKind.OBJECTIVE))
-    return any(isinstance(terms, list) and "other" in terms for terms in objectives)
+    objectives = trace.events_of(EventKind.OBJECTIVE)
+    return any("other" in items(event.payload, "terms") for event in objectives)
 
 
 def first_loss(batches: tuple[Batch, ...], recorded: float) -> float | None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nntrace.rules.common.payloads import items
 from nntrace.rules.numerics.origins import Origin, site_of
 from nntrace.trace import Trace
 
@@ -25,8 +26,8 @@ def sentence(trace: Trace | None, origin: Origin) -> str:
         "unknown": "the loss is not finite",
     }
     told = parts.get(origin.where, f"`{op}`{_module(origin)} gives the first {kind}: {what}")
-    if origin.where == "data" and (index := origin.facts.get("index")):
-        told += f", first in example {index[0]}" if isinstance(index, list) else ""
+    if origin.where == "data" and (index := items(origin.facts, "index")):
+        told += f", first in example {index[0]}"
     growth = "" if trace is None else _growth(trace, origin)
     return f"step {origin.step}: {told}{_which(origin)}{growth}"
 

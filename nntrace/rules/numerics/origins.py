@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nntrace.errors import NntraceError
-from nntrace.rules.common.payloads import text, whole
+from nntrace.rules.common.payloads import items, place, text, whole
 from nntrace.rules.finding import Location
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Site, Trace
@@ -55,10 +55,7 @@ class Origin:
     @property
     def location(self) -> Location | None:
         """The line of the program, or None."""
-        line = self.number("line")
-        if not self.text("file") or line is None or line < 1:
-            return None
-        return Location(self.text("file"), line, self.text("source") or None)
+        return place(self.facts)
 
     @property
     def in_evaluation(self) -> bool:
@@ -115,11 +112,10 @@ class Origin:
         if (rank := self.number("rank")) is not None:
             found["rank"] = rank
         for name, plain in (("index", int), ("parameters", str), ("notes", str)):
-            values = self.facts.get(name)
-            if isinstance(values, list) and values and all(isinstance(v, plain) for v in values):
+            values = items(self.facts, name)
+            if values and all(isinstance(value, plain) for value in values):
                 found[name] = values
-        operands = self.facts.get("operands")
-        if isinstance(operands, list) and operands:
+        if operands := items(self.facts, "operands"):
             found["operands"] = [_operand(o) for o in operands if isinstance(o, dict)]
         return {"where": self.where, "seen_in": self.seen_in, **found}
 

@@ -82,7 +82,7 @@ def bias_drift(
             f"to {walk[-1]:.3g}, {abs(walk[-1]) / max(weight, 1e-30):.1f} times the rms of its "
             f"layer's weights ({weight:.2g}).",
             site=site,
-            steps=(int(trace.sampled_steps[first]), int(trace.sampled_steps[rows[-1]])),
+            steps=(int(at[first]), int(at[rows[-1]])),
             severity=Severity.INFO if learns else None,
             evidence={
                 "first": float(walk[0]),

@@ -6,6 +6,7 @@ depends on how the program spreads its model; if that is unknown, nothing is bla
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import compress
 from typing import Annotated
 
 import numpy as np
@@ -80,9 +81,7 @@ def parameters_diverge(
             "of": total,
             "largest_difference": _number(parameters.difference[-1, which]),
             "equal_at_start": first > 0,
-            "sites": [s.path for s, bad in zip(parameters.sites, apart, strict=True) if bad][
-                :_MOST_NAMED
-            ],
+            "sites": [site.path for site in compress(parameters.sites, apart)][:_MOST_NAMED],
         },
     )
 
@@ -185,7 +184,7 @@ def gradients_not_synchronised(
     if not never.any():
         return
     count, total = int(never.sum()), len(gradients.sites)
-    named = [s for s, bad in zip(gradients.sites, never, strict=True) if bad]
+    named = list(compress(gradients.sites, never))
     spread = spread_of(ranks)
     wrapper = spread.wrapper if spread is not None else None
     unwrapped = "" if wrapper else " No DistributedDataParallel or FSDP was seen."

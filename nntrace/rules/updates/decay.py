@@ -1,6 +1,7 @@
 """Rules on weight decay: its share of a step, what it acts on, and how Adam applies it."""
 
 from collections.abc import Iterator
+from itertools import compress
 from typing import Annotated
 
 import numpy as np
@@ -76,7 +77,7 @@ def weight_decay_dominates(
         evidence={
             "share": min(typical, _ALONE),
             "weight_decay": strength,
-            "weights": [site.path for site, bad in zip(sites, high, strict=True) if bad],
+            "weights": [site.path for site in compress(sites, high)],
         },
         advice=_less_decay(strength, typical, worst.optimizer in decoupled),
         location=optimizer_line(trace, worst),

@@ -1,14 +1,14 @@
 """UPD05: layers that are frozen with the weights of a fresh initialisation, or in vain."""
 
-import re
 from collections.abc import Iterator
+from itertools import compress
 from typing import Annotated
 
 import numpy as np
 
 from nntrace.rules.common.flags import flagged_in_vain
 from nntrace.rules.common.framework import speaks_keras
-from nntrace.rules.common.layers import any_finite, columns, named, span, weights
+from nntrace.rules.common.layers import any_finite, columns, named, own_name, span, weights
 from nntrace.rules.common.payloads import text
 from nntrace.rules.common.untrained import share_as_initialised, untrained_judges
 from nntrace.rules.finding import Finding, Severity, Skipped
@@ -75,12 +75,12 @@ def frozen_layer(
     own = [site for site in weights(trace) if _is_of_trained_model(trace, site)]
     frozen = [site for site in own if site.requires_grad is False]
     stays = ~any_finite(columns(trace, Role.UPDATE, "rms", frozen), axis=0)
-    frozen = [site for site, holds in zip(frozen, stays, strict=True) if holds]
+    frozen = list(compress(frozen, stays))
     if not any(site.requires_grad is not None for site in own):
         yield Skipped("whether parameters are trainable was not recorded")
         return
-    trained = {(_name(site), site.shape) for site in own if site.requires_grad}
-    alone = [site for site in frozen if (_name(site), site.shape) not in trained]
+    trained = {(own_name(site), site.shape) for site in own if site.requires_grad}
+    alone = [site for site in frozen if (own_name(site), site.shape) not in trained]
     told = [site for site in alone if site.fan_in]
     if not told:
         return
@@ -116,11 +116,6 @@ def _frozen_judge(trace: Trace, judges: list[Site]) -> Finding:
         evidence={"parameters": paths},
         advice=_THAW_THE_JUDGE_IN_KERAS if speaks_keras(trace) else _THAW_THE_JUDGE,
     )
-
-
-def _name(site: Site) -> str:
-    """The last part of a parameter's path: its name within its layer."""
-    return re.split("[./]", site.path)[-1]
 
 
 def _is_of_trained_model(trace: Trace, site: Site) -> bool:

@@ -1,8 +1,8 @@
 """Rules on the optimizer itself: does it hold all parameters, and is it kept?"""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import compress, groupby
 from typing import Annotated
 
 import numpy as np
@@ -11,9 +11,9 @@ from nntrace.rules.common.flags import flagged_in_vain
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import columns, named, weights
 from nntrace.rules.common.layers import span as sampled_span
-from nntrace.rules.common.payloads import count, number, place, text
+from nntrace.rules.common.payloads import count, items, number, place, text
 from nntrace.rules.common.signals import finite
-from nntrace.rules.common.untrained import share_as_initialised, untrained_judges
+from nntrace.rules.common.untrained import may_be_copies, share_as_initialised, untrained_judges
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.rules.updates.replaced import replaced_after_the_optimizer
@@ -83,7 +83,7 @@ def parameter_not_in_optimizer(
     size = columns(trace, Role.PARAM, "rms", sites)
     constant = np.array([len(set(finite(column).tolist())) < 2 for column in size.T])
     missing = (received.sum(axis=0) >= samples) & ~stepped & constant
-    blamed = [site for site, is_missing in zip(sites, missing, strict=True) if is_missing]
+    blamed = list(compress(sites, missing))
     finding = finding or replaced_after_the_optimizer(trace, blamed)
     finding = finding or _left_out_though_fresh(trace, untrained) or _judge_left_out(trace)
     if finding:
@@ -118,8 +118,7 @@ def parameter_not_in_optimizer(
 
 
 def _no_parameters(event: Event) -> Finding:
-    given = event.payload.get("tensors")
-    paths = [path for path in given if isinstance(path, str)] if isinstance(given, list) else []
+    paths = [path for path in items(event.payload, "tensors") if isinstance(path, str)]
     kind = text(event.payload, "class")
     return Finding(
         f"{kind} has plain tensors that receive gradients but are no parameters, so that no "
@@ -201,9 +200,7 @@ def _never_asked_for(trace: Trace) -> list[Site]:
     gradients = trace.sites_of(Role.PARAM_GRAD)
     arrived = np.nan_to_num(columns(trace, Role.PARAM_GRAD, "n", gradients)).sum(axis=0) > 0
     known = {site.path for site in stepped}
-    known |= {
-        site.path for site, has_any in zip(gradients, arrived.tolist(), strict=True) if has_any
-    }
+    known |= {site.path for site in compress(gradients, arrived)}
     passed = {site.path for site in trace.sites_of(Role.ACTIVATION_GRAD)}
     found = [
         site
@@ -212,10 +209,8 @@ def _never_asked_for(trace: Trace) -> list[Site]:
     ]
     depth = {site.path: site.id for site in trace.sites_of(Role.ACTIVATION)}
     trained = [depth[site.parent] for site in stepped if site.parent in depth]
-    shapes = Counter(site.shape for site in stepped)
-    is_copy = not Counter(site.shape for site in found) - shapes
     feeds = trained and all(depth.get(s.parent, max(trained)) < min(trained) for s in found)
-    return found if feeds and not is_copy else []
+    return found if feeds and not may_be_copies(found, stepped) else []
 
 
 @rule(

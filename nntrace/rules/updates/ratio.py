@@ -1,6 +1,7 @@
 """Rules on the true updates Δw: their size relative to the weights."""
 
 from collections.abc import Iterator
+from itertools import compress
 from typing import Annotated
 
 import numpy as np
@@ -119,7 +120,7 @@ def update_ratio_high(
         severity=Severity.ERROR if severe else Severity.WARNING,
         evidence={
             "ratio": level,
-            "weights": [site.path for site, bad in zip(sites, high, strict=True) if bad],
+            "weights": [site.path for site in compress(sites, high)],
             "ratios": late_ratio[high].tolist(),
         },
         advice=f"Divide the learning rate by about {rounded(level / _USUAL):g}; {ADAM_WANTS_LESS}",
@@ -187,10 +188,10 @@ def update_ratio_low(
         f"each step changes weights by {typical:.1g} of their size, {in_times(1e-3 / typical)} "
         f"times less than usual, and the loss stays at {median(series.value[-10:]):.3g}.",
         site=sites[int(np.flatnonzero(low)[0])],
-        steps=(int(trace.sampled_steps[rows[since or 0]]), int(trace.sampled_steps[rows[-1]])),
+        steps=span(trace.sampled_steps[rows[since or 0 :]]),
         evidence={
             "ratio": typical,
-            "weights": [site.path for site, bad in zip(sites, low, strict=True) if bad],
+            "weights": [site.path for site in compress(sites, low)],
             "learning_rate": median(trace.steps.lr),
         },
         advice=f"Multiply the learning rate by up to {rounded(_USUAL / typical):g}; check its "

@@ -1,6 +1,7 @@
 """Rules on learning-rate schedulers: the unit in which they count, and their first step."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -81,12 +82,11 @@ def scheduler_unit_mistaken(
         elif horizon and calls <= 0.2 * total and trace.status is not RunStatus.RUNNING:
             finding = _too_seldom(kind, calls, horizon, total)
         if finding is not None:
-            yield Finding(
-                finding.message,
+            yield replace(
+                finding,
                 steps=span(trace.steps.step),
                 evidence={**finding.evidence, "scheduler": kind, "steps": total},
                 location=place(event.payload),
-                advice=finding.advice,
             )
 
 

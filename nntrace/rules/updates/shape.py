@@ -1,6 +1,7 @@
 """Rules on how updates are spread: over layers, and over the elements of a weight."""
 
 from collections.abc import Iterator
+from itertools import compress
 from typing import Annotated
 
 import numpy as np
@@ -141,7 +142,7 @@ def update_lost_to_rounding(
     if 2 * high.sum() < np.isfinite(level).sum() or not high.any():
         return
     typical, worst = float(np.median(level[high])), int(np.nanargmax(level))
-    blamed = [sites[i].path for i in np.flatnonzero(high)]
+    blamed = [site.path for site in compress(sites, high)]
     yield Finding(
         f"{typical:.0%} of the elements of {high.sum()} {sites[worst].dtype} weights have a "
         f"gradient and do not change in a step: {named(blamed)}.",
@@ -198,7 +199,7 @@ def non_gaussian_updates(
         steps=span(trace, int(rows[len(rows) // 2])),
         evidence={
             "kurtosis": float(level[worst]),
-            "weights": [sites[i].path for i in np.flatnonzero(far)],
+            "weights": [site.path for site in compress(sites, far)],
         },
     )
 

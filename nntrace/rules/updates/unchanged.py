@@ -12,7 +12,7 @@ from nntrace.rules.common.layers import (
     is_embedding,
     named,
 )
-from nntrace.rules.common.signals import finite, median
+from nntrace.rules.common.signals import finite, median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
@@ -82,7 +82,7 @@ def unchanged_parameter(
         f"{len(paths)} of {len(sites)} parameters are stepped with a gradient and never change: "
         f"{named(paths)}{rates}.",
         site=sites[blamed[0]],
-        steps=(int(trace.sampled_steps[rows[0]]), int(trace.sampled_steps[rows[-1]])),
+        steps=span(trace.sampled_steps[rows]),
         evidence={
             "parameters": paths,
             "gradient_rms": [median(gradient[:, index]) for index in blamed],
