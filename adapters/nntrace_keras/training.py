@@ -30,7 +30,7 @@ from nntrace_keras.program.names import Names
 from nntrace_keras.program.optimizers import Optimizers
 from nntrace_keras.program.sources import Sources
 from nntrace_keras.recorded_steps import RecordedSteps
-from nntrace_keras.samples.calls import EagerCall, GraphCall
+from nntrace_keras.samples.calls import Applied, EagerCall, GraphCall
 from nntrace_keras.samples.observation import Observer
 from nntrace_keras.tape.by_hand import UpdatesByHand
 from nntrace_keras.tape.clipping import watch_clipping
@@ -159,26 +159,25 @@ class Training:
         self._recorder.open()  # what tracing adds to building the graph belongs to the run
         pairs = list(zip(grads, variables, strict=False))
         name = self._optimizers.name(optimizer, [variable for _, variable in pairs])
+        is_first = not self._steps.have_batch
+        call = Applied(optimizer, name, pairs, gradients, is_first)
         self._devices.look(variables)
         with record.stop_recording():
             if tf.executing_eagerly():
-                eager = EagerCall(
-                    self.observer, optimizer, name, pairs, gradients, self._steps.eager_turn,
-                    is_first=not self._steps.have_batch,
-                )  # fmt: skip
+                eager = EagerCall(self.observer, call, self._steps.eager_turn)
                 self._origins.look(eager.loss, gradients)
                 return eager
             if not getattr(ops.get_default_graph(), "building_function", False):
                 return None
             with self._recorder.setting_up(), tf.name_scope("nntrace"):
                 steps = self.functions.steps
-                call = GraphCall(
-                    self.observer, self.functions.use_board(), steps.count, optimizer,
-                    name, pairs, gradients, is_first=not self._steps.have_batch,
-                    is_repeated=steps.repeats(ops.get_default_graph(), name, variables),
-                )  # fmt: skip
-            steps.add(call.step)
-            return call
+                board = self.functions.use_board()
+                is_repeated = steps.repeats(ops.get_default_graph(), name, variables)
+                in_graph = GraphCall(
+                    self.observer, board, steps.count, call, is_repeated=is_repeated
+                )
+            steps.add(in_graph.step)
+            return in_graph
 
     def _ends(self, begun: EagerCall | GraphCall) -> None:
         with record.stop_recording():

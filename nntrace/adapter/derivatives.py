@@ -39,6 +39,15 @@ class Wrong(Generic[P]):
         """The gradient's slope as a multiple of the true one."""
         return self.by_backward / self.by_differences if self.by_differences else float("inf")
 
+    @property
+    def evidence(self) -> dict[str, float]:
+        """The numbers that a probe's answer holds."""
+        return {
+            "backward": self.by_backward,
+            "differences": self.by_differences,
+            "factor": self.factor,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison(Generic[P]):

@@ -114,12 +114,7 @@ class OwnGradients:
             f"to {wrong.part.what} ({wrong.by_backward:.4g}, by differences "
             f"{wrong.by_differences:.4g})"
         )
-        evidence = {
-            "argument": wrong.part.what,
-            "backward": wrong.by_backward,
-            "differences": wrong.by_differences,
-            "factor": wrong.factor,
-        }
+        evidence = {"argument": wrong.part.what, **wrong.evidence}
         return {**answer("found", text, **evidence), **source_of(use.function)}
 
 

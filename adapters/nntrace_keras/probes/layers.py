@@ -111,12 +111,7 @@ def _judged(found: Comparison[Part], call: _Call) -> Answer | None:
         f"its gradient with respect to its {wrong.part.what} is {wrong.factor:.4g} times the "
         "derivative of what it computes: a part of it is detached, or changed"
     )
-    evidence = {
-        "module": call.layer.path or call.layer.name,
-        "backward": wrong.by_backward,
-        "differences": wrong.by_differences,
-        "factor": wrong.factor,
-    }
+    evidence = {"module": call.layer.path or call.layer.name, **wrong.evidence}
     return {**answer("noted", text, **evidence), **source_of(type(call.layer))}
 
 

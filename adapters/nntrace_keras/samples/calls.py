@@ -39,6 +39,23 @@ from nntrace_keras.tape.clipping import add_norms
 from nntrace_keras.tape.under_tape import Gradient, Span, key
 
 
+class Applied(NamedTuple):
+    """A call of an optimizer that is about to be made.
+
+    Attributes:
+        name: the optimizer's, in the trace.
+        pairs: the gradients that it is given, with their variables.
+        gradients: those that tapes computed for these variables.
+        is_first: whether no batch of the run was kept yet, so that this one's is.
+    """
+
+    optimizer: Any
+    name: str
+    pairs: Sequence[tuple[Any, Any]]
+    gradients: Sequence[Gradient]
+    is_first: bool
+
+
 class Delivery(NamedTuple):
     """The sampled elements of one call, on the host, with those of the updates last.
 
@@ -124,14 +141,9 @@ class Step:
             offset += layout.size
 
 
-def prepare(
-    observer: Observer,
-    optimizer: Any,
-    name: str,
-    pairs: Sequence[tuple[Any, Any]],
-    gradients: Sequence[Gradient],
-) -> tuple[Step, Capture]:
-    """Decide what to sample of a call that is about to be made."""
+def prepare(observer: Observer, call: Applied) -> tuple[Step, Capture]:
+    """Decide what to sample of a call."""
+    optimizer, name, pairs, gradients, _ = call
     step = Step(name, calls_per_step=accumulation_steps(optimizer))
     capture = Capture()
     step.facts = observer.forward(capture, gradients)
@@ -164,23 +176,10 @@ def loss_and_examples(gradients: Sequence[Gradient]) -> tuple[float | None, int 
 
 
 class EagerCall:
-    """A call outside any graph; `turn` is None if it is not sampled.
+    """A call outside any graph; `turn` is None if it is not sampled."""
 
-    The batch is kept if the call `is_first`.
-    """
-
-    def __init__(
-        self,
-        observer: Observer,
-        optimizer: Any,
-        name: str,
-        pairs: Sequence[tuple[Any, Any]],
-        gradients: Sequence[Gradient],
-        turn: int | None,
-        *,
-        is_first: bool = False,
-    ) -> None:
-        self._optimizer = optimizer
+    def __init__(self, observer: Observer, call: Applied, turn: int | None) -> None:
+        self._optimizer = optimizer = call.optimizer
         self.delivery: Delivery | None = None
         self._always = always_steps(optimizer)
         counts = not self._always and optimizer.built
@@ -189,16 +188,16 @@ class EagerCall:
         self._lr = None if rate is None else float(rate)
         scale = loss_scale(optimizer)
         self._scale = None if scale is None else float(tf.convert_to_tensor(scale))
-        self.loss, self._batch = loss_and_examples(gradients)
+        self.loss, self._batch = loss_and_examples(call.gradients)
         if turn is None or not ends_accumulation(optimizer):
-            self.step = Step(name, calls_per_step=accumulation_steps(optimizer))
+            self.step = Step(call.name, calls_per_step=accumulation_steps(optimizer))
             self._vector = None
             return
-        self.step, capture = prepare(observer, optimizer, name, pairs, gradients)
+        self.step, capture = prepare(observer, call)
         self._turn = turn
         self._vector = capture.pack(lambda tensor: tensor, turn).numpy()
         kept = capture.keepsakes
-        if is_first and kept.size:
+        if call.is_first and kept.size:
             kept.vector = kept.pack()
             self.step.keepsakes = kept.finish()
         self.step.layouts = capture.layouts()
@@ -214,25 +213,14 @@ class EagerCall:
 class GraphCall:
     """A call while a graph is being traced: adds our operations before and after it.
 
-    The first batch is kept if the call `is_first`. A call that `is_repeated`, after another one of
-    the same optimizer in the graph, is never sampled: it starts from what all those before have
-    computed.
+    A call that `is_repeated`, after another one of the same optimizer in the graph, is never
+    sampled: it starts from what all those before have computed.
     """
 
     def __init__(
-        self,
-        observer: Observer,
-        board: Board,
-        number: int,
-        optimizer: Any,
-        name: str,
-        pairs: Sequence[tuple[Any, Any]],
-        gradients: Sequence[Gradient],
-        *,
-        is_first: bool = False,
-        is_repeated: bool = False,
+        self, observer: Observer, board: Board, number: int, call: Applied, *, is_repeated: bool
     ) -> None:
-        self._optimizer = optimizer
+        self._optimizer = optimizer = call.optimizer
         self._board = board
         self._number = number
         self._graph: Any = ops.get_default_graph()
@@ -242,19 +230,19 @@ class GraphCall:
         if is_sampled:
             wanted = Board.wants(self._state, number)
             self._sampled = tf.logical_and(wanted, ends_accumulation(optimizer))
-        self.step = Step(name, calls_per_step=accumulation_steps(optimizer))
+        self.step = Step(call.name, calls_per_step=accumulation_steps(optimizer))
         capture = Capture()
         if is_sampled:
-            self.step, capture = prepare(observer, optimizer, name, pairs, gradients)
+            self.step, capture = prepare(observer, call)
         self._targets: list[Any] = []
-        self._facts = self._plain_facts(gradients)
+        self._facts = self._plain_facts(call.gradients)
         self._always = always_steps(optimizer)
         self._iterations = None
         if not self._always and optimizer.built:
             self._iterations = tf.identity(iterations(optimizer))
         if not is_sampled:
             return
-        if not is_first:
+        if not call.is_first:
             capture.keepsakes.clear()
         capture.bring_into(self._graph)
         begin = len(self._graph.get_operations())
@@ -264,9 +252,9 @@ class GraphCall:
             self._sampled, partial(Board.is_whole, self._state), inputs=is_inside
         )
         self.step.keepsakes = capture.keepsakes
-        self.step.spans = [span for gradient in gradients for span in gradient.calls.spans]
-        self.step.losses = [target for gradient in gradients for target in gradient.targets]
-        self.step.forward = forward_in(self._graph, gradients)
+        self.step.spans = [span for gradient in call.gradients for span in gradient.calls.spans]
+        self.step.losses = [target for gradient in call.gradients for target in gradient.targets]
+        self.step.forward = forward_in(self._graph, call.gradients)
 
     def end(self) -> None:
         """Write the row of the call, and see that its loss is read or written later."""

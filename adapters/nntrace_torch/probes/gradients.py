@@ -116,12 +116,7 @@ def _compare(use: _Use) -> Answer:
         f"its backward is {wrong.factor:.4g} times the derivative of its forward with respect to "
         f"argument {wrong.part} ({wrong.by_backward:.4g}, by differences "
         f"{wrong.by_differences:.4g})",
-        {
-            "argument": wrong.part,
-            "backward": wrong.by_backward,
-            "differences": wrong.by_differences,
-            "factor": wrong.factor,
-        },
+        {"argument": wrong.part, **wrong.evidence},
         file,
         line,
     )

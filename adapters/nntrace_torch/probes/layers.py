@@ -151,12 +151,7 @@ def _judged(found: Comparison[int], call: _Call) -> Answer | None:
         NOTED,
         f"its gradient with respect to its {what} is {wrong.factor:.4g} times the derivative of "
         "what it computes: a part of it is detached, or a hook changes it",
-        {
-            "module": call.path,
-            "backward": wrong.by_backward,
-            "differences": wrong.by_differences,
-            "factor": wrong.factor,
-        },
+        {"module": call.path, **wrong.evidence},
         file,
         line,
     )
