@@ -23,6 +23,7 @@ from nntrace.report.layers import layer_figures
 from nntrace.report.training import training_figures
 from nntrace.rules import Finding
 from nntrace.rules.numerics.origin_story import story
+from nntrace.rules.numerics.spread import reached
 from nntrace.text.values import percent, size, when
 
 _MOST_EVIDENCE = 12  # charts beside findings
@@ -102,7 +103,7 @@ def render_html(
         figures=figures,
         batch=batch,
         filters=kernels,
-        nonfinite=_nonfinite(report),
+        reached=reached(report.trace),
         origin=story(report.trace),
         skipped=report.diagnosis.skipped,
         suppressed=suppressions(report.diagnosis.suppressed),
@@ -125,18 +126,6 @@ def _families(report: Report) -> Iterator[Family]:
         if number <= _MOST_EVIDENCE:
             figure = evidence_figure(report.trace, root, number, report.thresholds)
         yield Family(root, tuple(more), tuple(chain.from_iterable(symptoms)), figure)
-
-
-def _nonfinite(report: Report) -> list[dict[str, Any]]:
-    """The sites at which non-finite values were first seen, in order; at most 200."""
-    sites = {site.id: site for site in report.trace.sites}
-    first_seen = []
-    for event in report.trace.events_of("nonfinite"):
-        site = sites.get(event.site) if event.site is not None else None
-        path = site.path if site is not None else str(event.payload.get("site", ""))
-        role = site.role.value if site is not None else str(event.payload.get("role", ""))
-        first_seen.append({"step": event.step, "path": path or "(root)", "role": role})
-    return first_seen[:200]
 
 
 def _sampling(report: Report) -> list[tuple[str, str]]:

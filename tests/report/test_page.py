@@ -89,6 +89,16 @@ def test_a_run_of_nothing_but_nan_has_a_page(tmp_path: Path) -> None:
     assert "NaN" not in json.dumps(charts(html))
 
 
+def test_all_sites_that_a_nan_reached_are_counted(tmp_path: Path) -> None:
+    events = [
+        {"step": 3, "kind": "nonfinite", "site": 1000 + n, "severity": "error"}
+        | {"payload": json.dumps({"role": "activation", "site": f"layer{n}"})}
+        for n in range(300)
+    ]
+    html = page(rich_run(tmp_path / "run", events=events))
+    assert "<td>3</td><td>activation</td><td>300</td><td><code>layer0</code>" in html
+
+
 def test_the_story_of_a_nan_names_its_operation_line_and_operands(tmp_path: Path) -> None:
     origin = {
         "where": "forward", "kind": "nan", "op": "div", "what": "37 of 64 divisors are 0",

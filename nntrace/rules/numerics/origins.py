@@ -13,6 +13,7 @@ from nntrace.errors import NntraceError
 from nntrace.rules.common.payloads import items, place, text, whole
 from nntrace.rules.finding import Location
 from nntrace.schema import EventKind, Role
+from nntrace.text import plural
 from nntrace.trace import Event, Site, Trace
 
 _MAX_RANKS = 64
@@ -174,7 +175,11 @@ def _operand(facts: Mapping[str, Any]) -> str:
     low, high = facts.get("min"), facts.get("max")
     if isinstance(low, (int, float)) and isinstance(high, (int, float)):
         parts.append(f"{low:.4g} to {high:.4g}")
-    for name, noun in (("zeros", "zeros"), ("nan", "NaN"), ("inf", "infinite")):
+    for name, counted in (
+        ("zeros", lambda count: plural(count, "zero")),
+        ("nan", "{} NaN".format),
+        ("inf", "{} infinite".format),
+    ):
         if isinstance(facts.get(name), int) and facts[name]:
-            parts.append(f"{facts[name]} {noun}")
+            parts.append(counted(facts[name]))
     return ", ".join(parts)

@@ -14,7 +14,8 @@ import numpy as np
 from nntrace.rules import Finding
 from nntrace.rules.numerics.origin_story import story
 from nntrace.rules.numerics.origins import origins
-from nntrace.schema import EventKind, Role
+from nntrace.rules.numerics.spread import Reached, reached
+from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray, IntArray
 from nntrace_tui.pages.curve import Curve, curve, step_curve
@@ -25,15 +26,6 @@ _SITES_SHOWN: Final = 20
 _SAMPLES_BEFORE: Final = 40
 _CURVE_BUCKETS: Final = 30
 _GROWING: Final = (Role.ACTIVATION, Role.ACTIVATION_GRAD, Role.PARAM_GRAD, Role.PARAM)
-
-
-@dataclass(frozen=True, slots=True)
-class Struck:
-    """A site, and the step at which it was first found not to be finite."""
-
-    step: int
-    role: str
-    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +58,7 @@ class NumericsPage:
     first_step: int | None
     loss: Curve
     grad_norm: Curve
-    struck: tuple[Struck, ...]
+    reached: tuple[Reached, ...]
     growing: tuple[Growing, ...]
     story: tuple[tuple[str, str], ...]
     findings: tuple[Finding, ...]
@@ -75,8 +67,8 @@ class NumericsPage:
 def numerics_page(trace: Trace, findings: tuple[Finding, ...]) -> NumericsPage:
     """Build the page, for a run with values that are not finite or without any."""
     loss = step_curve(trace, "loss")
-    struck = _struck(trace)
-    steps = [first.step for first in struck] + [origin.step for origin in origins(trace)]
+    spread = reached(trace)
+    steps = [some.step for some in spread] + [origin.step for origin in origins(trace)]
     if loss.first_nonfinite_step is not None:
         steps.append(loss.first_nonfinite_step)
     first = min(steps, default=None)
@@ -84,7 +76,7 @@ def numerics_page(trace: Trace, findings: tuple[Finding, ...]) -> NumericsPage:
         first_step=first,
         loss=_before(loss, first),
         grad_norm=_before(step_curve(trace, "grad_norm"), first),
-        struck=struck,
+        reached=spread,
         growing=_growing(trace, first),
         story=story(trace),
         findings=tuple(finding for finding in findings if finding.code.startswith(_FAMILY)),
@@ -95,17 +87,6 @@ def _before(whole: Curve, first: int | None) -> Curve:
     """The points before the step `first`; all of them if that is None."""
     count = len(whole.steps) if first is None else bisect_left(whole.steps, first)
     return Curve(whole.steps[:count], whole.values[:count])
-
-
-def _struck(trace: Trace) -> tuple[Struck, ...]:
-    known = {site.id: site for site in trace.sites}
-    found = []
-    for event in trace.events_of(EventKind.NONFINITE):
-        site = known.get(event.site) if event.site is not None else None
-        role = event.payload.get("role") or (site.role if site else "")
-        path = event.payload.get("site") or (site.path if site else "")
-        found.append(Struck(event.step, str(role), str(path)))
-    return tuple(sorted(found, key=lambda struck: struck.step)[:_SITES_SHOWN])
 
 
 def _growing(trace: Trace, first: int | None) -> tuple[Growing, ...]:

@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
+from nntrace.text import plural
 from nntrace_tui.draw import sparkline
 from nntrace_tui.literal import line, literal, shorten_path
 from nntrace_tui.numbers import short_number
@@ -22,6 +23,8 @@ from nntrace_tui.widgets.drawing import Drawing
 _LABEL = 38
 _NARROWEST = 20
 _FEW_DECADES = 3.0
+_GROUPS_SHOWN = 20
+_PATHS_SHOWN = 12
 
 
 class NumericsScreen(PageScreen):
@@ -71,7 +74,7 @@ def story(page: NumericsPage, width: int, _height: int, colours: Palette) -> Tex
             for finding in page.findings[:2]:
                 lines += [describe(finding, colours), Text()]
         lines += _before(page, width, colours)
-        lines += _spread(page, colours)
+        lines += _spread(page, width, colours)
     return Text("\n").join(lines)
 
 
@@ -113,10 +116,15 @@ def _growing(row: Growing, width: int, colours: Palette, *, finite: bool) -> Tex
     )
 
 
-def _spread(page: NumericsPage, colours: Palette) -> list[Text]:
+def _spread(page: NumericsPage, width: int, colours: Palette) -> list[Text]:
     lines = [Text("Reached", "underline")]
-    for struck in page.struck:
-        text = line(f"  step {struck.step:>8,}  ", colours.dim)
-        text.append(f"{shorten_path(struck.path, 40)} ", "bold")
-        lines.append(text.append_text(literal(struck.role, colours.dim)))
+    for some in page.reached[:_GROUPS_SHOWN]:
+        text = line(f"  step {some.step:>8,}  ", colours.dim)
+        text.append_text(literal(f"{some.role:<16}"))
+        text.append(f"{plural(len(some.paths), 'site'):<11}")
+        paths = [shorten_path(path, 40) for path in some.paths[:_PATHS_SHOWN]]
+        text.append(", ".join(paths), "bold")
+        text.append(", …" if len(some.paths) > _PATHS_SHOWN else "")
+        text.truncate(width, overflow="ellipsis")
+        lines.append(text)
     return lines
