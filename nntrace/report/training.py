@@ -17,6 +17,7 @@ from nntrace.trace.model import FloatArray, IntArray
 _POINTS = 1200
 _TIMES = 600  # points of each line of the times
 _MOST_LOGGED = 24
+_MOST_STRETCHES = 200  # of steps whose loss is not finite
 _SMOOTH_FROM = 60  # steps; a shorter curve needs no smoothing
 _HUES = ("main", "second", "third", "band")
 _LOG_SPAN = 30.0  # a loss that falls by more than this factor gets a logarithmic scale
@@ -31,7 +32,8 @@ def training_figures(trace: Trace, findings: Sequence[Finding]) -> Iterator[Figu
             "Loss",
             layered(*loss_layers(trace), *_marks(findings, trace), height=260),
             "Every optimizer step, thinned so that peaks stay; the strong line is smoothed. "
-            "Vertical marks are the steps at which findings begin.",
+            "Vertical marks are the steps at which findings begin"
+            + ("; in red, steps whose loss is NaN or infinite." if _broken(trace) else "."),
             wide=True,
         )
     if np.isfinite(steps.lr).any():
@@ -60,7 +62,7 @@ def training_figures(trace: Trace, findings: Sequence[Finding]) -> Iterator[Figu
 
 
 def loss_layers(trace: Trace) -> list[Chart]:
-    """The layers of the loss chart: every step, the smoothed curve, evaluations, the first NaN.
+    """The layers of the loss chart: every step, the smoothed curve, evaluations, NaN.
 
     Optimizers that take turns, as in a GAN, have a curve each.
     """
@@ -125,14 +127,25 @@ def _hue(rows: Rows, single: str) -> alt.Color | alt.ColorValue:
 
 
 def _broken(trace: Trace) -> list[alt.Chart]:
-    """A mark at the first step whose loss is NaN or infinite."""
+    """The stretches of steps whose loss is NaN or infinite, and a mark where the first begins."""
     recorded = pc.is_valid(trace.table("steps")["loss"]).to_numpy(zero_copy_only=False)
-    broken = trace.steps.step[recorded & ~np.isfinite(trace.steps.loss)]
-    if not len(broken):
+    step, broken = trace.steps.step[recorded], ~np.isfinite(trace.steps.loss[recorded])
+    begins = np.flatnonzero(broken & ~np.r_[False, broken[:-1]])
+    ends = np.flatnonzero(broken & ~np.r_[broken[1:], False])
+    if not len(begins):
         return []
-    rule = alt.Chart(data([{"step": int(broken[0]), "loss": "NaN or infinite from here on"}]))
-    line = rule.mark_rule(color=colour("error"), strokeWidth=2)
-    return [line.encode(x=STEP, tooltip=[alt.Tooltip("step:Q"), alt.Tooltip("loss:N")])]
+    rows: Rows = [
+        {"step": int(step[first]), "end": int(step[last]), "loss": "NaN or infinite"}
+        for first, last in list(zip(begins, ends, strict=True))[:_MOST_STRETCHES]
+    ]
+    tooltip = [alt.Tooltip("step:Q"), alt.Tooltip("end:Q"), alt.Tooltip("loss:N")]
+    hue = colour("error")
+    area = alt.Chart(data(rows)).mark_rect(color=hue, opacity=0.15, stroke=hue)
+    mark = alt.Chart(data(rows[:1])).mark_rule(color=hue, strokeWidth=2)
+    return [
+        area.encode(x=STEP, x2=alt.X2("end:Q"), tooltip=tooltip),
+        mark.encode(x=STEP, tooltip=tooltip),
+    ]
 
 
 def _marks(findings: Sequence[Finding], trace: Trace) -> list[alt.Chart]:

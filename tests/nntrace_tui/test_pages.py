@@ -339,6 +339,21 @@ def test_while_all_is_finite_the_least_headroom_stands_first() -> None:
     assert page.growing[0].headroom == pytest.approx(math.log10(65504 / 2))
 
 
+def test_the_latest_statistics_of_a_layer_that_is_nan_are_not_those_from_before() -> None:
+    broken = {"step": 10, "site": 4, "nonfinite_fraction": 1.0}
+    made = trace()
+    stats = [*made.table("stats").to_pylist(), broken]
+    page = layer_page(
+        Trace.from_rows(sites=sites("a", "b"), stats=stats), "b", 0, (), usual_bands()
+    )
+    output = page.columns[0]
+    assert output.latest["nonfinite_fraction"] == 1.0
+    assert math.isnan(output.latest["std"])
+    assert "dead_fraction" not in output.latest
+    assert output.curves["std"].first_nonfinite_step == 10
+    assert (output.curves["std"].steps[-1], output.curves["std"].last_step) == (9.0, 10.0)
+
+
 def test_of_a_nan_it_is_told_what_grew_before_and_where_it_went() -> None:
     rows = sites("a", "b")
     stats = [
@@ -353,7 +368,7 @@ def test_of_a_nan_it_is_told_what_grew_before_and_where_it_went() -> None:
     ]
     page = numerics_page(Trace.from_rows(sites=rows, stats=stats, events=events), ())
     assert page.first_step == 6
-    assert [(struck.step, struck.path) for struck in page.struck] == [(6, "b"), (7, "a")]
+    assert [(some.step, some.paths) for some in page.reached] == [(6, ("b",)), (7, ("a",))]
     assert page.growing[0].path == "b"
     assert page.growing[0].largest == 32.0
     told = dict(page.story)
@@ -382,7 +397,7 @@ def test_before_a_nan_in_the_first_step_there_is_nothing() -> None:
 def test_a_nan_that_no_sample_has_seen_yet_is_told_of_from_its_origin() -> None:
     events = [{"step": 3, "kind": "origin", "payload": json.dumps(ORIGIN)}]
     page = numerics_page(Trace.from_rows(sites=sites("a"), events=events), ())
-    assert (page.first_step, page.struck) == (3, ())
+    assert (page.first_step, page.reached) == (3, ())
 
 
 def test_evaluations_are_the_mean_of_the_batches_that_were_no_training() -> None:

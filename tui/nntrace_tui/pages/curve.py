@@ -22,6 +22,7 @@ class Curve:
     Attributes:
         trend_steps, trend: means over stretches of steps; empty while there are few steps.
         first_nonfinite_step: the first step with a NaN or infinite value; None if there is none.
+        last_step: the last step, whether its value is finite or not; None without any.
     """
 
     steps: tuple[float, ...] = ()
@@ -29,6 +30,7 @@ class Curve:
     trend_steps: tuple[float, ...] = ()
     trend: tuple[float, ...] = ()
     first_nonfinite_step: int | None = None
+    last_step: float | None = None
 
 
 def step_curve(trace: Trace, column: str, buckets: int = BUCKETS) -> Curve:
@@ -50,6 +52,7 @@ def curve(steps: FloatArray, values: FloatArray, buckets: int = BUCKETS) -> Curv
         trend_steps=tuple(trend_steps.tolist()),
         trend=tuple(trend.tolist()),
         first_nonfinite_step=int(steps[bad[0]]) if len(bad) else None,
+        last_step=float(steps[-1]) if len(steps) else None,
     )
 
 

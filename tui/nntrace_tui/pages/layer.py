@@ -170,13 +170,13 @@ def _bands_of(role: Role, bands: Bands) -> dict[str, tuple[float, float]]:
 def _log_ratio(
     update: SiteSeries, weight: Site | None, series: Mapping[int, SiteSeries]
 ) -> tuple[FloatArray, FloatArray]:
-    """Return log10 rms(Δw)/rms(w) at the steps that have both."""
+    """Return log10 rms(Δw)/rms(w) at the steps that have both; NaN where no update is finite."""
     if weight is None or weight.id not in series:
         return update.steps[:0], update.steps[:0]
     before = series[weight.id]
     steps, here, there = np.intersect1d(update.steps, before.steps, return_indices=True)
     ratios = log_ratio(update.values["rms"][here], before.values["rms"][there])
-    known = ~np.isnan(ratios)
+    known = ~np.isnan(ratios) | (update.values["nonfinite_fraction"][here] == 1.0)
     return steps[known], ratios[known]
 
 

@@ -21,9 +21,14 @@ class SiteSeries:
     values: dict[str, FloatArray]
 
     def known(self, name: str) -> tuple[FloatArray, FloatArray]:
-        """Return the steps at which a statistic has a value, and the values."""
+        """Return the steps at which a statistic has a value, and the values.
+
+        Where no element is finite, the value of a statistic that the site has elsewhere is NaN.
+        """
         values = self.values[name]
         here = ~np.isnan(values)
+        if here.any():
+            here |= self.values["nonfinite_fraction"] == 1.0
         return self.steps[here], values[here]
 
 

@@ -81,11 +81,13 @@ class CurvePlot(PlotWidget, can_focus=False):
             dots = _on_scale(points, logarithmic)
             limits = [min(limits[0], float(dots.min())), max(limits[1], float(dots.max()))]
         self.set_y_formatter(_ValueFormatter(logarithmic, self._most_ticks))
-        self.set_xlimits(*_limits(curve.steps[0], curve.steps[-1]))
+        ends = [curve.steps[0], max(curve.steps[-1], curve.last_step or 0.0)]
+        self.set_xlimits(*_limits(*ends))
         self.set_ylimits(*_limits(*limits))
         for at in band:
-            ends = [curve.steps[0], curve.steps[-1]]
             self.plot(ends, [at, at], colours.good, HiResMode.BRAILLE)
+        if (broken := curve.first_nonfinite_step) is not None:
+            self.plot([broken, broken], limits, colours.error, HiResMode.BRAILLE)
         if len(y) == 1:
             self.scatter(curve.steps, y, marker="•", marker_style=colours.curve)
             return
