@@ -16,6 +16,7 @@ from nntrace.report.theme import colour
 from nntrace.report.thinning import min_max
 from nntrace.report.training import loss_layers
 from nntrace.rules import Finding, get_rule
+from nntrace.rules.common.depth import signal_of
 from nntrace.rules.common.layers import update_ratios
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
@@ -23,6 +24,8 @@ from nntrace.trace.model import FloatArray, IntArray
 
 Thresholds = Mapping[str, Mapping[str, Any]]
 _DEFAULTS: Final[Thresholds] = MappingProxyType({})
+_SIGNAL: Final = "std between examples"
+_RATIO: Final = "update ratio"
 _POINTS = 400
 _MOST_LAYERS = 60
 
@@ -32,7 +35,7 @@ class View:
     """What to draw of a finding's site.
 
     Attributes:
-        stat: a statistic, or `update_ratio`.
+        stat: a statistic, or one of `_DERIVED`, which are computed from several.
         low: the lower end of the healthy band, or the name of the rule's threshold for it.
         high: the upper end, likewise.
         by_depth: whether to draw one value per layer instead of one per step.
@@ -47,7 +50,7 @@ class View:
 # For other codes, a finding at a site gets its role's statistic, and one on training the loss.
 VIEWS: Final = {
     "ACT01": View("std", 0.5, 2.0),
-    "ACT02": View("rms", by_depth=True),
+    "ACT02": View(_SIGNAL, by_depth=True),
     "ACT03": View("rms", by_depth=True),
     "ACT04": View("dead_fraction", 0.0, "warning_fraction"),
     "ACT05": View("saturated_fraction", 0.0, "fraction"),
@@ -57,13 +60,13 @@ VIEWS: Final = {
     "DAT04": View("std", 0.3, "scale"),
     "GRD01": View("rms", by_depth=True),
     "GRD10": View("rms", by_depth=True),
-    "INI03": View("std", by_depth=True),
+    "INI03": View(_SIGNAL, by_depth=True),
     "LOS12": View("example_std"),
     "NUM01": View("nonfinite_fraction"),
     "PAR01": View("mean"),
-    "UPD01": View("update_ratio", HEALTHY_RATIO[0], "warning"),
-    "UPD02": View("update_ratio", "ratio", HEALTHY_RATIO[1]),
-    "UPD03": View("update_ratio", *HEALTHY_RATIO),
+    "UPD01": View(_RATIO, HEALTHY_RATIO[0], "warning"),
+    "UPD02": View(_RATIO, "ratio", HEALTHY_RATIO[1]),
+    "UPD03": View(_RATIO, *HEALTHY_RATIO),
 }
 _OF_ROLE: Final = {
     Role.ACTIVATION: "std",
@@ -103,6 +106,8 @@ def _view(finding: Finding, changed: Mapping[str, Any]) -> View:
     view = VIEWS.get(finding.code)
     if view is None:
         return View("" if finding.site is None else _OF_ROLE.get(finding.site.role, ""))
+    if finding.evidence.get("between_examples"):
+        view = replace(view, stat=_SIGNAL)
     known = {t.name: t.default for t in get_rule(finding.code).thresholds} | dict(changed)
     low, high = (known.get(e) if isinstance(e, str) else e for e in (view.low, view.high))
     return replace(view, low=low, high=high)
@@ -123,7 +128,7 @@ def _drawing(trace: Trace, finding: Finding, view: View) -> tuple[Chart | None, 
     if site is not None and site.role in _OF_ROLE:
         if view.by_depth:
             return _by_depth(trace, site, view, finding)
-        values = _series(trace, site, view)
+        values = _series(trace, site.role, view)[:, trace.sites_of(site.role).index(site)]
         words = view.stat.replace("_", " ")
         steps = trace.sampled_steps
         caption = f"{words} of {label(site)} ({site.role.value}){_which(finding, steps)}"
@@ -134,10 +139,13 @@ def _drawing(trace: Trace, finding: Finding, view: View) -> tuple[Chart | None, 
     return None, ""
 
 
-def _series(trace: Trace, site: Site, view: View) -> FloatArray:
-    if view.stat == "update_ratio":
-        return update_ratios(trace, [site])[:, 0]
-    return trace.series(site.role, view.stat, site)
+def _series(trace: Trace, role: Role, view: View) -> FloatArray:
+    """[sampled_steps, sites of the role]: what the view shows, as the rules compute it."""
+    if view.stat == _SIGNAL:
+        return signal_of(trace)
+    if view.stat == _RATIO:
+        return update_ratios(trace, trace.sites_of(role))
+    return trace.series(role, view.stat)
 
 
 def _loss(trace: Trace, finding: Finding) -> Chart:
@@ -194,14 +202,14 @@ def _over_time(steps: np.ndarray, values: FloatArray, finding: Finding, view: Vi
 
 def _by_depth(trace: Trace, site: Site, view: View, finding: Finding) -> tuple[Chart | None, str]:
     sites = trace.sites_of(site.role)
-    values = trace.series(site.role, view.stat)
+    values = _series(trace, site.role, view)
     inside = (trace.sampled_steps >= finding.steps[0]) & (trace.sampled_steps <= finding.steps[1])
     part = values[inside] if inside.any() else values
     picked = chosen(len(sites), _MOST_LAYERS)
     names = labels([sites[index] for index in picked])
     rows: Rows = []
-    for depth, (index, text) in enumerate(zip(picked, names, strict=True)):
-        known = part[:, index][np.isfinite(part[:, index])]
+    for depth, text in zip(picked, names, strict=True):
+        known = part[:, depth][np.isfinite(part[:, depth])]
         if len(known) and np.median(known) > 0:
             rows.append({"depth": depth, "layer": text, "v": float(np.median(known))})
     if not rows:
@@ -212,7 +220,10 @@ def _by_depth(trace: Trace, site: Site, view: View, finding: Finding) -> tuple[C
         y=magnitude("v:Q", np.array([row["v"] for row in rows])),
         tooltip=[alt.Tooltip("layer:N"), alt.Tooltip("v:Q", format=".3g", title=view.stat)],
     ).properties(height=150)
-    return chart, f"{view.stat} of each {site.role.value.replace('_', ' ')}, from input to output"
+    caption = f"{view.stat} of each {site.role.value.replace('_', ' ')}, from input to output"
+    if len(picked) < len(sites):
+        caption += f"; {len(picked)} of {len(sites)}, evenly spread"
+    return chart, caption
 
 
 def _shade(trace: Trace, finding: Finding) -> list[alt.Chart]:

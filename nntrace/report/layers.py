@@ -232,8 +232,8 @@ def _profiles(trace: Trace, view: _View) -> Chart:
     drawn = np.flatnonzero(_is_drawn(values).any(axis=1))
     for sample in drawn[chosen(len(drawn), _PROFILES)]:
         step = int(trace.sampled_steps[sample])
-        for depth, (index, text) in enumerate(zip(picked, names, strict=True)):
-            value = float(values[sample, index])
+        for depth, text in zip(picked, names, strict=True):
+            value = float(values[sample, depth])
             if np.isfinite(value) and value > 0:
                 rows.append({"depth": depth, "layer": text, "step": step, "v": value})
     chart: Chart = alt.Chart(data(rows)).mark_line(point=alt.OverlayMarkDef(size=18))

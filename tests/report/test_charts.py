@@ -115,6 +115,44 @@ def test_evidence_draws_the_healthy_band_of_the_threshold_that_was_judged_by(
     assert {"step": 5, "end": 29} in rows
 
 
+def test_a_signal_that_only_biases_keep_up_is_shown_as_it_differs_between_examples() -> None:
+    outputs = {"std": [0.3] * 30, "rms": [0.3] * 30}
+    layers = [
+        site("first", "activation", **outputs, example_std=[0.4] * 30),
+        site("last", "activation", **outputs, example_std=[0.001] * 30),
+    ]
+    trace = trace_of(loss=[1.0] * 30, sites=layers)
+    found = {"code": "ACT02", "severity": Severity.WARNING, "steps": (0, 29)}
+    figure = evidence_figure(trace, Finding("faded", site=trace.sites[1], **found), 1)
+    assert figure is not None
+    rows = rows_of(specification(figure, width=100))
+    assert [(row["depth"], row["v"]) for row in rows] == [(0, 0.4), (1, 0.001)]
+    found |= {"code": "ACT01", "evidence": {"between_examples": True}}
+    figure = evidence_figure(trace, Finding("faint", site=trace.sites[1], **found), 2)
+    assert figure is not None
+    assert {row["v"] for row in rows_of(specification(figure, width=100)) if "v" in row} == {0.001}
+
+
+def test_the_depth_of_a_layer_is_its_own_where_not_all_are_drawn() -> None:
+    layers = [site(f"l{n}", "activation", rms=[1.0] * 30) for n in range(100)]
+    trace = trace_of(loss=[1.0] * 30, sites=layers)
+    found = {"code": "ACT03", "severity": Severity.WARNING, "steps": (0, 29)}
+    figure = evidence_figure(trace, Finding("grew", site=trace.sites[0], **found), 1)
+    assert figure is not None
+    rows = rows_of(specification(figure, width=100))
+    assert (len(rows), rows[-1]["depth"], rows[-1]["layer"]) == (60, 99, "l99")
+    assert "60 of 100" in figure.caption
+
+
+def test_steps_without_a_finite_loss_belong_to_the_chart_of_the_loss() -> None:
+    nan = float("nan")
+    loss = [1.0] * 10 + [nan] * 2 + [1.0] * 10 + [nan] * 5
+    figure = next(training_figures(trace_of(loss=loss), []))
+    drawn = [row for row in rows_of(specification(figure, width=100)) if "end" in row]
+    assert [(row["step"], row["end"]) for row in drawn] == [(10, 11), (22, 26), (10, 11)]
+    assert "in red" in figure.caption
+
+
 def test_a_finding_on_the_loss_is_shown_on_the_loss_with_its_chance_value() -> None:
     trace = trace_of(loss=[2.3] * 90)
     found = {"code": "LOS11", "severity": Severity.ERROR, "evidence": {"chance": 2.25}}

@@ -93,7 +93,8 @@ def activation_std_out_of_band(
         return
     index, since = min(found, key=lambda pair: (pair[1], pair[0]))
     stays, is_faint = (where[since:, index].mean() > 0.5 for where in (outside, faint))
-    level = median((signal if is_faint else std)[since:, index])
+    measured = signal if is_faint else std
+    level = median(measured[since:, index])
     between = " between examples" if is_faint else ""
     change_in_words = (
         f"stays at {level:.2g}, where {low:g} to {high:g} is usual"
@@ -111,9 +112,10 @@ def activation_std_out_of_band(
         severity=Severity.INFO if learns else None,
         explains=_HELD_BACK if any(at_start[i] < low or begin[i] > high for i, _ in found) else (),
         evidence={
+            "between_examples": bool(is_faint),
             "layers": [links[i].site.path for i, _ in found],
-            "std": [median(std[s:, i]) for i, s in found],
-            "first_std": [float(begin[i]) for i, _ in found],
+            "std": [median(measured[s:, i]) for i, s in found],
+            "first_std": first_finite(measured)[[i for i, _ in found]].tolist(),
         },
     )
 

@@ -72,6 +72,8 @@ def test_biases_that_differ_between_units_carry_no_signal():
     results = findings("ACT01", trace(layer("a", std=rising, example_std=1e-6), layer("head")))
     assert [f.site.path for f in results] == ["a"]
     assert "stays at 1e-06" in results[0].message
+    assert results[0].evidence["between_examples"]
+    assert results[0].evidence["std"] == pytest.approx([1e-6])
 
 
 @pytest.mark.parametrize(("first", "found"), [(0.0, 0), (1e-3, 1)])
