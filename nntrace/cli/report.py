@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -47,7 +48,7 @@ def command(
       nntrace report --format png --chart loss -o loss.png
     """
     from nntrace.config import load_config
-    from nntrace.diagnosis.report import make_report
+    from nntrace.diagnosis.report import MOST_ROWS, make_report
     from nntrace.extras import require_extra
     from nntrace.runs.find import find_run
     from nntrace.trace import Trace
@@ -61,9 +62,11 @@ def command(
     script = begin_page_script() if is_page else None
     with _progress() as stage:
         stage("reading the run")
-        trace = Trace.open(path, rank=rank)
+        trace = Trace.open(path, rank=rank, most_rows=MOST_ROWS, drawn=False)
         stage("diagnosing")
         report = make_report(trace, config.chosen_rules(), config.thresholds())
+        if trace.samples_left_out:  # judged as by `diagnose`, but drawn whole
+            report = replace(report, trace=Trace.open(path, rank=rank))
         if is_page:
             from nntrace.report import render_html
             from nntrace.report.vocabulary import read_vocabulary

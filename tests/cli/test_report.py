@@ -1,8 +1,14 @@
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli.commands import Command
+from run_folders import small_run
+
+import nntrace.diagnosis.report as bounded
+from nntrace.diagnosis import Diagnosis, diagnose
+from nntrace.trace import Trace
 
 
 def test_a_report_is_written_beside_and_named_on_stdout(nntrace: Command, healthy: Path) -> None:
@@ -41,3 +47,25 @@ def test_a_page_in_a_folder_that_does_not_exist_names_the_folder(
     result = nntrace("report", healthy, "-o", page)
     assert result.code == 2
     assert result.err == f"nntrace: {page}: there is no folder {page.parent}.\n"
+
+
+def test_a_long_run_is_judged_as_by_diagnose_and_drawn_whole(
+    nntrace: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "MOST_ROWS", 100)
+    judged: list[Trace] = []
+    drawn: list[Trace] = []
+
+    def judge(trace: Trace, **options: Any) -> Diagnosis:
+        judged.append(trace)
+        return diagnose(trace, **options)
+
+    def draw(report: bounded.Report, **_: Any) -> str:
+        drawn.append(report.trace)
+        return ""
+
+    monkeypatch.setattr(bounded, "diagnose", judge)
+    monkeypatch.setattr("nntrace.report.render_html", draw)
+    assert nntrace("report", small_run(tmp_path / "long", 600)).code == 0
+    assert judged[0].samples_left_out
+    assert len(drawn[0].sampled_steps) == 600
