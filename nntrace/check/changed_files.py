@@ -6,6 +6,7 @@ and after the check show what it wrote in the working folder and beside the scri
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ def states(folders: Iterable[Path], left_out: tuple[Path, ...]) -> dict[str, Sta
         left_out: folders that the check itself writes to.
     """
     found: dict[str, State] = {}
+    printed_to = _redirections()
     waiting = list(dict.fromkeys(folders))
     while waiting and len(found) < _MOST_ENTRIES:
         try:
@@ -37,10 +39,21 @@ def states(folders: Iterable[Path], left_out: tuple[Path, ...]) -> dict[str, Sta
                     waiting.append(Path(entry.path))
                 elif entry.is_file():
                     state = entry.stat()
-                    found[entry.path] = state.st_ino, state.st_size, state.st_mtime_ns
+                    if (state.st_dev, state.st_ino) not in printed_to:
+                        found[entry.path] = state.st_ino, state.st_size, state.st_mtime_ns
             except OSError:
                 continue
     return found
+
+
+def _redirections() -> frozenset[tuple[int, int]]:
+    """The files that the check itself prints to, as in `nntrace check train.py > check.txt`."""
+    found = set()
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            state = os.fstat(descriptor)
+            found.add((state.st_dev, state.st_ino))
+    return frozenset(found)
 
 
 def changed(before: Mapping[str, State], after: Mapping[str, State]) -> tuple[str, ...]:

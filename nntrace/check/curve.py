@@ -35,7 +35,8 @@ def curve(sweep: Sweep) -> Iterator[str]:
         begin, end = (_column(rate, left, right) for rate in (sweep.low, sweep.high))
         yield " " * (10 + begin) + "═" * (end - begin + 1) + " the loss falls"
     if sweep.own is not None:
-        yield " " * (10 + _column(sweep.own, left, right)) + f"▲ the script's {sweep.own:.1e}"
+        mark = "→" if np.log10(sweep.own) > right else "▲"
+        yield " " * (10 + _column(sweep.own, left, right)) + f"{mark} the script's {sweep.own:.1e}"
 
 
 def _axis(left: float, right: float) -> str:

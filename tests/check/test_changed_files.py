@@ -49,6 +49,18 @@ def test_reading_changes_nothing_and_the_runs_are_passed_over(folder):
     assert changed(before, states((folder,), (runs,))) == ()
 
 
+def test_the_file_that_the_check_prints_to_is_passed_over(folder):
+    look = (
+        "from pathlib import Path; from nntrace.check.changed_files import states; "
+        "print(*states((Path.cwd(),), ()))"
+    )
+    with (folder / "check.txt").open("w") as file:
+        subprocess.run([sys.executable, "-c", look], cwd=folder, stdout=file, check=True)
+    found = (folder / "check.txt").read_text()
+    assert "train.py" in found
+    assert "check.txt" not in found
+
+
 def test_in_a_folder_too_large_to_be_seen_whole_only_what_was_seen_is_compared(folder, monkeypatch):
     monkeypatch.setattr("nntrace.check.changed_files._MOST_ENTRIES", 1)
     before = states((folder,), ())

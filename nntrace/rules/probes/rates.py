@@ -136,17 +136,18 @@ def lr_range(
     if found is None or found.own is None:
         yield Skipped("the sweep ended too early, or the optimizer has no learning rate")
         return
-    if found.low is None or found.high is None:
-        yield Skipped("the loss fell beyond its noise at no rate of the sweep")
-        return
-    range_text = f"{found.low:.1e} to {found.high:.1e}"
     last = float(found.rates[-1])
     if found.limit is None and found.own > _COVERED * last:
         yield Skipped(
             f"the script ended when the sweep was at a rate of {last:.1e}, before it reached the "
-            f"script's own ({found.own:.1e}); let the script make more steps"
+            f"script's own ({found.own:.1e}); let the script make more steps, or sweep faster with "
+            f"`nntrace check --steps {len(run.steps)}`"
         )
         return
+    if found.low is None or found.high is None:
+        yield Skipped("the loss fell beyond its noise at no rate of the sweep")
+        return
+    range_text = f"{found.low:.1e} to {found.high:.1e}"
     evidence = {
         "rate": found.own,
         "lowest_useful": found.low,

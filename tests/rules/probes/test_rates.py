@@ -48,6 +48,9 @@ def test_a_sweep_that_ends_below_the_scripts_rate_says_nothing_of_it():
     losses = 1.5 - 0.5 / (1 + (1e-4 / rates)) + 1e-3 * np.random.default_rng(0).normal(size=48)
     short = checked(sweep=run("sweep", losses, rates=rates, told={"rate": 2e-3}, sweep=True))
     assert "before it reached the script's own (2.0e-03)" in only_skip("PRB07", short)
+    assert "`nntrace check --steps 48`" in only_skip("PRB07", short)
+    flat = run("sweep", np.full(48, 2.3), rates=rates, told={"rate": 2e-3}, sweep=True)
+    assert "before it reached the script's own" in only_skip("PRB07", checked(sweep=flat))
     long = checked(sweep=run("sweep", losses, rates=rates, told={"rate": 5e-4}, sweep=True))
     assert run_rule("PRB07", long) == []
 
