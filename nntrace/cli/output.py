@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from nntrace.notices import say
 from nntrace.text import printable
+from nntrace.text.narrow import narrow_errors
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,10 +27,10 @@ def note(message: str) -> None:
 
 @contextmanager
 def output(path: Path | None = None) -> Iterator[TextIO]:
-    """Stdout, or a file; characters that its encoding lacks are written as escapes."""
+    """Stdout, or a file; what stdout's encoding lacks is written in plain letters."""
     if path is None:
         if isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")
+            sys.stdout.reconfigure(errors=narrow_errors())
         yield sys.stdout
         sys.stdout.flush()
     else:

@@ -136,6 +136,8 @@ def test_a_pipe_has_no_colours_and_any_encoding_will_do(process: Command, faulty
     assert result.code == 1
     assert result.err == ""
     assert "\x1b" not in result.out
+    assert result.out.isascii()
+    assert "    -> " in result.out
 
 
 def test_verbose_lists_skipped_rules(nntrace: Command, healthy: Path) -> None:
