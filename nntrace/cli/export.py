@@ -41,7 +41,6 @@ def command(run: str | None, form: str, target: Path | None) -> None:
     exporter = load(form)
     trace = Trace.open(path)
     folder = target or Path(f"{path.name}-{form}")
-    folder.mkdir(parents=True, exist_ok=True)
     written = exporter(trace, folder)
     with output() as file:
         file.write(f"{folder}\n")

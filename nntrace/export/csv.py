@@ -11,6 +11,7 @@ from nntrace.trace import Trace
 
 def export(trace: Trace, folder: Path) -> int:
     """Write `FOLDER/steps.csv`, `FOLDER/stats.csv` and so on; return the number of rows."""
+    folder.mkdir(parents=True, exist_ok=True)
     written = 0
     for stream, columns in STREAMS.items():
         names = [column.name for column in columns]

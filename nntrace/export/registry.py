@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from nntrace.trace import Trace
 
-# Writes a run into an existing folder and returns the number of values written.
+# Writes a run into a folder, which it creates, and returns the number of values written.
 Export = Callable[["Trace", Path], int]
 
 # Each format and what to do with the result; `{}` is the folder that was written.

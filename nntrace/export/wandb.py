@@ -37,6 +37,7 @@ def export(trace: Trace, folder: Path) -> int:
     quiet = wandb.Settings(
         silent=True, disable_git=True, save_code=False, x_disable_stats=True, x_disable_meta=True
     )
+    folder.mkdir(parents=True, exist_ok=True)
     # Never online, whatever the environment says.
     with mock.patch.dict(os.environ, {"WANDB_MODE": "offline"}):
         run = wandb.init(

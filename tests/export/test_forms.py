@@ -13,6 +13,7 @@ from run_folders import small_run, steps
 
 from nntrace.export import FORMS, load
 from nntrace.export.scalars import scalars
+from nntrace.extras import MissingExtraError
 from nntrace.schema import STREAMS
 from nntrace.trace import Trace
 
@@ -84,6 +85,20 @@ def test_csv_has_a_file_per_stream_with_lists_as_json(run: Path, tmp_path: Path)
     assert rows[0]["rank"] == "0"
     assert json.loads(rows[0]["shape"]) == [8, 4]
     assert rows[0]["range_low"] == ""
+
+
+def test_without_the_package_of_a_form_no_folder_is_left(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(MissingExtraError):
+        load("wandb")(Trace.open(run), tmp_path / "export")
+    assert not (tmp_path / "export").exists()
+
+
+def test_csv_makes_its_folder(run: Path, tmp_path: Path) -> None:
+    load("csv")(Trace.open(run), tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b" / "steps.csv").is_file()
 
 
 def test_scalars_leave_out_what_was_not_recorded_and_keep_what_is_infinite(
