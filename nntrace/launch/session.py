@@ -23,6 +23,7 @@ from nntrace.notices import say
 from nntrace.recorder import Cadence, Recorder
 from nntrace.recorder.forks import in_parents_of_forks
 from nntrace.schema import MANIFEST, RunStatus
+from nntrace.text import plural, printable
 
 # With more bytes of statistics than this, findings are not counted at exit: it would take seconds.
 _COUNT_FINDINGS_BYTES = 32 * 1024 * 1024
@@ -167,19 +168,20 @@ class Session:
         if (line := origin.location) is not None:
             place = f" ({_shown(Path(line.file))}:{line.line})"
         told = f"{of_rank}{sentence(None, origin)}{place}"
-        say(f"{told}. Next: nntrace diagnose {_shown(self.recorder.run)}")
+        say(printable(f"{told}. Next: nntrace diagnose {_word(self.recorder.run)}"))
 
     def _say_summary(self, *, with_findings: bool) -> None:
         recorder = self.recorder
         if recorder.rank != 0 or not (recorder.run / MANIFEST).exists():
             return
-        name = _shown(recorder.run)
-        steps = "step" if recorder.steps == 1 else "steps"
         sampled = recorder.pace.sampled_steps
         findings = self._findings() if with_findings else ""
         say(
-            f"{recorder.run.name}: {recorder.steps} {steps}, {sampled} sampled, "
-            f"overhead {overhead_of(recorder)}{findings}. Next: nntrace diagnose {name}"
+            printable(
+                f"{recorder.run.name}: {plural(recorder.steps, 'step')}, {sampled} sampled, "
+                f"overhead {overhead_of(recorder)}{findings}. "
+                f"Next: nntrace diagnose {_word(recorder.run)}"
+            )
         )
 
     def _findings(self) -> str:
@@ -197,7 +199,7 @@ class Session:
         counts = {"error": diagnosis.count(Severity.ERROR)}
         counts["warning"] = diagnosis.count(Severity.WARNING)
         found = [f"{n} {word}{'s' if n > 1 else ''}" for word, n in counts.items() if n]
-        return f", found {' and '.join(found)}" if found else ", no findings"
+        return f", found {' and '.join(found)}" if found else ", no problems found"
 
 
 def overhead_of(recorder: Recorder) -> str:
@@ -235,6 +237,13 @@ def _replayed(settings: Settings) -> Path | None:
     its_rank = os.environ.get("NNTRACE_REPLAY_RANK", "0")
     is_it = bool(settings.replays) and its_rank == os.environ.get("RANK", "0")
     return Path(settings.replays) if is_it else None
+
+
+def _word(path: Path) -> str:
+    """The same as a word of a shell command."""
+    import shlex  # at the end of a run only: starting counts
+
+    return shlex.quote(_shown(path))
 
 
 def _shown(path: Path) -> str:

@@ -27,7 +27,7 @@ class Watch:
         runs: the runs to switch between; None when there is only this one.
         output: the file that the traced program's own output goes to, if known.
         interrupt, terminate: pass Ctrl-C and SIGTERM on to the program; None when the program was
-            not started by this process.
+            not started by this process. `interrupt` is false if the program has ended.
         problem: returns what is wrong with the connection to the run, or None.
         where: the name of the run folder for the user, if that is not `run`.
         thresholds: the configured thresholds by rule code; for others the rules' defaults hold.
@@ -37,7 +37,7 @@ class Watch:
     diagnose: "Diagnose"
     runs: "RunList | None" = None
     output: Path | None = None
-    interrupt: Callable[[], None] | None = None
+    interrupt: Callable[[], bool] | None = None
     terminate: Callable[[], None] | None = None
     problem: Callable[[], str | None] = lambda: None
     where: str | None = None

@@ -107,25 +107,29 @@ class _Program:
         code = self._process.wait()
         return code if code >= 0 else 128 - code
 
-    def interrupt(self) -> None:
-        """Send SIGINT as the terminal does at Ctrl-C: to the command and all it has started."""
-        self._send(signal.SIGINT)
+    def interrupt(self) -> bool:
+        """Send SIGINT as the terminal does at Ctrl-C: to the command and all it has started.
+
+        False if it has ended before.
+        """
+        return self._send(signal.SIGINT)
 
     def terminate(self) -> None:
         """Send SIGTERM to the command and all it has started."""
         self._send(signal.SIGTERM)
 
-    def _send(self, number: int) -> None:
-        """Send a signal to all of the command's processes, if it has not ended."""
+    def _send(self, number: int) -> bool:
+        """Send a signal to all of the command's processes; False if it has ended."""
         if not self.runs:
-            return
+            return False
         try:
             if os.name == "posix":
                 os.killpg(self._process.pid, number)
             else:
                 self._process.send_signal(number)
         except OSError:  # it has ended since the check
-            return
+            return False
+        return True
 
 
 def has_terminal() -> bool:

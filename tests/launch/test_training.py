@@ -335,6 +335,12 @@ def test_an_uncaught_exception_makes_the_run_a_failed_one(folder):
     assert len(trace.steps) == 4
 
 
+def test_the_next_command_can_be_pasted_and_moves_no_cursor(folder):
+    write(folder, "train.py", TRAIN)
+    (line,) = traced(folder, "--out", "my\x1b[2J run", "train.py").stderr.splitlines()
+    assert line.endswith("Next: nntrace diagnose 'my\\x1b[2J run'")
+
+
 def test_a_program_that_removes_its_working_directory_is_recorded_to_the_end(folder):
     write(
         folder,

@@ -352,13 +352,27 @@ async def test_ranks_are_listed_and_chosen(run_folder) -> None:
 async def test_ctrl_c_goes_to_the_program_once_and_the_monitor_stays(run_folder) -> None:
     run_folder.train(3)
     interrupts: list[int] = []
-    app = monitor(run_folder.path, interrupt=lambda: interrupts.append(1))
+
+    def interrupt() -> bool:
+        interrupts.append(1)
+        return True
+
+    app = monitor(run_folder.path, interrupt=interrupt)
     async with app.run_test(notifications=True, size=SMALL) as pilot:
         await until(shows(app, "step 3 "))
         await pilot.press("ctrl+c")
         await until(shows(app, "interrupted the program"))
         assert interrupts == [1]
         assert app.is_running
+
+
+async def test_ctrl_c_after_the_end_of_the_program_says_that_it_has_ended(run_folder) -> None:
+    run_folder.train(3)
+    app = monitor(run_folder.path, interrupt=lambda: False)
+    async with app.run_test(notifications=True, size=SMALL) as pilot:
+        await until(shows(app, "step 3 "))
+        await pilot.press("ctrl+c")
+        await until(shows(app, "the program has ended"))
 
 
 async def test_the_programs_output_has_a_pane_of_its_own(run_folder, tmp_path) -> None:

@@ -306,8 +306,9 @@ class MonitorApp(App[None]):
         """Ctrl-C: interrupt a program that was started here; otherwise explain how to leave."""
         if self._watch.interrupt is None:
             self.notify("q detaches; the run goes on.", timeout=3)
+        elif not self._watch.interrupt():
+            self.notify("the program has ended; q leaves the monitor", timeout=5)
         else:
-            self._watch.interrupt()
             self.notify("interrupted the program; q leaves the monitor", timeout=5)
 
     def action_help(self) -> None:
