@@ -36,8 +36,8 @@ SLOWEST = 8
 LIVE_ROWS = 500_000  # as many as the monitor holds of the rank that it shows
 
 
-def sites() -> list[dict[str, Any]]:
-    """Return the sites of the network, in the order of a forward and a backward pass."""
+def sites(layers: int) -> list[dict[str, Any]]:
+    """Return the sites of a network, in the order of a forward and a backward pass."""
     rows: list[dict[str, Any]] = []
 
     def add(path: str, role: Role, kind: str, **values: object) -> None:
@@ -46,7 +46,7 @@ def sites() -> list[dict[str, Any]]:
             | values
         )
 
-    for layer in range(LAYERS):
+    for layer in range(layers):
         kind = KINDS[layer % len(KINDS)]
         path = f"blocks.{layer // len(KINDS)}.{kind.lower()}"
         output = {"shape": [32, UNITS], "numel": 32 * UNITS, "parent": path.rpartition(".")[0]}
@@ -62,7 +62,7 @@ def sites() -> list[dict[str, Any]]:
     return rows
 
 
-def write(run: Path, rows: int) -> None:
+def write(run: Path, rows: int, layers: int) -> None:
     """Write a finished run with about that many rows of statistics."""
     folder = run / RANK_FOLDER.format(0)
     folder.mkdir(parents=True)
@@ -71,7 +71,7 @@ def write(run: Path, rows: int) -> None:
     streams = {name: StreamWriter(folder, name) for name in STREAMS}
     for stream in streams.values():
         stream.open()
-    declared = sites()
+    declared = sites(layers)
     streams["sites"].append_rows(declared)
     samples = rows // len(declared)
     for first in range(0, samples, SAMPLES_AT_ONCE):
@@ -203,6 +203,7 @@ def main() -> None:
     """Print a line for each size, and the slowest rules of the last."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--layers", type=int, default=LAYERS, help="four sites each, on average")
     parser.add_argument("--live", action="store_true", help="within the monitor's bound")
     parser.add_argument("--of", type=Path, help=argparse.SUPPRESS)  # a run: this is the child
     options = parser.parse_args()
@@ -213,7 +214,7 @@ def main() -> None:
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as folder:
             run = Path(folder) / "run"
-            write(run, rows)
+            write(run, rows, options.layers)
             words = [sys.executable, __file__, "--of", str(run)]
             child = subprocess.run(
                 words + (["--live"] if options.live else []), stdout=subprocess.PIPE, check=True

@@ -24,6 +24,8 @@ _DERIVED: Final = (
     "scalars",
     "_statistics",
     "_sites_by_role",
+    "_sites_by_path",
+    "_columns",
 )
 
 
@@ -52,7 +54,17 @@ class Contents:
 
     def site(self, path: str, role: Role | str) -> Site | None:
         """The site with that path and role, if it was seen."""
-        return next((site for site in self.sites_of(role) if site.path == path), None)
+        return self._sites_by_path.get((path, Role(role)))
+
+    @cached_property
+    def _sites_by_path(self) -> dict[tuple[str, Role], Site]:
+        return {(site.path, site.role): site for site in reversed(self.sites)}  # the first counts
+
+    @cached_property
+    def _columns(self) -> dict[int, int]:
+        """By the id of a site: its column in the series of its role."""
+        columns = (enumerate(self.sites_of(role)) for role in Role)
+        return {site.id: column for role in columns for column, site in role}
 
     @cached_property
     def steps(self) -> Steps:
@@ -107,8 +119,7 @@ class Contents:
         values = self._statistics.series(role, stat)
         if site is None:
             return values
-        numbers = [s.id for s in self.sites_of(role)]
-        return values[:, numbers.index(site.id)]
+        return values[:, self._columns[site.id]]
 
     def to_arrow(self, stream: str = "layers") -> pa.Table:
         """The rows of a stream; `layers` is `stats` with `path`, `role` and `module_type`."""

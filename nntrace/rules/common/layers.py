@@ -154,23 +154,29 @@ def batch_norm_between(trace: Trace) -> Callable[[Site, Site], bool]:
     return between
 
 
-def cancels(index: int, sites: Sequence[Site], gradient: FloatArray) -> bool:
-    """Whether a parameter is a bias without a gradient while its layer's weights get one.
+def cancelling(sites: Sequence[Site]) -> Callable[[int, FloatArray], bool]:
+    """Return a function that says whether `sites[i]` is a bias whose effect is cancelled.
 
-    A norm, a softmax or a difference of two scores cancels what such a bias adds: it has no effect,
-    which is no fault. `gradient` holds the rms [samples, sites].
+    Its layer's weights get a gradient and it gets none: a norm, a softmax or a difference of two
+    scores cancels what such a bias adds, which is no fault. The function takes the place of the
+    parameter and the rms [samples, sites] of all gradients.
     """
-    site = sites[index]
-    if len(site.shape) != 1 or not site.parent:
-        return False
-    for other, beside in enumerate(sites):
-        if beside.parent == site.parent and len(beside.shape) > 1:
-            nothing = gradient[:, index] <= _CANCELLED * gradient[:, other]
-            if not nothing.any():
-                continue
-            if nothing.mean() >= 0.5 and (gradient[nothing, other] > 0).mean() > 0.5:
+    weights_of: defaultdict[str, list[int]] = defaultdict(list)
+    for place, site in enumerate(sites):
+        if len(site.shape) > 1:
+            weights_of[site.parent].append(place)
+
+    def cancels(place: int, gradient: FloatArray) -> bool:
+        site = sites[place]
+        if len(site.shape) != 1 or not site.parent:
+            return False
+        for weight in weights_of[site.parent]:
+            nothing = gradient[:, place] <= _CANCELLED * gradient[:, weight]
+            if nothing.mean() >= 0.5 and (gradient[nothing, weight] > 0).mean() > 0.5:
                 return True
-    return False
+        return False
+
+    return cancels
 
 
 def first_value(trace: Trace, site: Site, stat: str) -> float:

@@ -11,7 +11,7 @@ from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.layers import (
     any_finite,
     batch_norm_between,
-    cancels,
+    cancelling,
     columns,
     early_samples,
     is_embedding,
@@ -86,15 +86,16 @@ def zero_gradient(
         return
     has_fitted = remaining_loss(trace) <= fitted
     others_get_one = bool((np.nan_to_num(size) > 0).any())
+    cancels = cancelling(sites)
     found = []
-    for index, site in enumerate(sites):
+    for index in np.flatnonzero(held & (size == 0).any(axis=0)).tolist():
+        site = sites[index]
         rows = np.flatnonzero(np.isfinite(size[:, index]) & _has_examples(trace, site.parent))
         since = lasting(size[rows, index] == 0, samples)
-        if cancels(index, sites, size[rows]):
+        if since is None or len(rows) - since < len(rows) / 2:
             continue
-        if has_fitted and (since or not others_get_one):
-            continue
-        if held[index] and since is not None and len(rows) - since >= len(rows) / 2:
+        is_done = has_fitted and (since or not others_get_one)
+        if not is_done and not cancels(index, size[rows]):
             found.append((site, int(rows[since])))
     if not found:
         return

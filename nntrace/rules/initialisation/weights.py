@@ -205,16 +205,19 @@ def init_scale(
     last_norm = max(norms, default=-1)
     rescaled = np.array([site.id < last_norm for site in sites])
     links = chain(trace)
+    places = {link.site.path: place for place, link in reversed(list(enumerate(links)))}
+    at = [places.get(site.parent) for site in sites]
     signal = first_finite(trace.series(Role.ACTIVATION, "rms"))
-    restored = np.array([_is_restored(links, signal, site) for site in sites])
+    restored = np.array([_is_restored(links, signal, place) for place in at])
     exposed = ~is_head & ~rescaled & ~restored
     small = drawn & enough & exposed & (size < low)
     # One small layer among many is a choice (a policy's head); most of them are a mistake. Weights
     # that are computed from other parameters (weight norm) have no fan, but count as layers.
     if small.any() and 2 * small.sum() >= exposed.sum() + _layers_without_fan(trace):
         yield _out_of_scale(trace, sites, size, np.flatnonzero(small), low, "smaller")
-    before_norm = np.array([_norm_follows(trace, links, site) for site in sites])
-    large = drawn & enough & ~before_norm & (size > high)
+    large = drawn & enough & (size > high)
+    for index in np.flatnonzero(large).tolist():
+        large[index] = not _norm_follows(trace, links, at[index], sites[index])
     if large.any():
         yield _out_of_scale(trace, sites, size, np.flatnonzero(large), high, "larger")
 
@@ -248,19 +251,17 @@ def _bounds(site: Site, factor: float, present: float) -> tuple[float, float]:
     return smallest / widened, sqrt(2 / max(1.0, present * fan_in)) * widened
 
 
-def _position(links: Sequence[Link], weight: Site) -> int | None:
-    """The index in the chain of the layer that owns a weight; None if it has no activation."""
-    return next((i for i, link in enumerate(links) if link.site.path == weight.parent), None)
+def _norm_follows(trace: Trace, links: Sequence[Link], at: int | None, weight: Site) -> bool:
+    """Whether a norm takes the layer's output, before another layer or a bounded function does.
 
-
-def _norm_follows(trace: Trace, links: Sequence[Link], weight: Site) -> bool:
-    """Whether a norm takes the layer's output, before another layer or a bounded function does."""
-    at = _position(links, weight)
+    The layer is `links[at]`; None if it has no activation.
+    """
     if at is None:
         later = (s for s in trace.sites_of(Role.PARAM) if s.id > weight.id)
         following = next((site for site in later if site.parent != weight.parent), None)
         return following is not None and is_norm(following)
-    for link in links[at + 1 :]:
+    for place in range(at + 1, len(links)):
+        link = links[place]
         if link.is_norm:
             return True
         if link.is_affine or link.site.range_low is not None:
@@ -268,16 +269,16 @@ def _norm_follows(trace: Trace, links: Sequence[Link], weight: Site) -> bool:
     return False
 
 
-def _is_restored(links: Sequence[Link], signal: FloatArray, weight: Site) -> bool:
-    """Whether the signal after the layer, before the next one, is far larger than the layer's.
+def _is_restored(links: Sequence[Link], signal: FloatArray, at: int | None) -> bool:
+    """Whether the signal after `links[at]`, before the next layer, is far larger than the layer's.
 
     That is so in a residual branch (the sum) and with a fixed factor after the layer, as in sin(30
     x).
     """
-    at = _position(links, weight)
     if at is None:
         return False
-    for link in links[at + 1 :]:
+    for place in range(at + 1, len(links)):
+        link = links[place]
         if link.is_affine:
             return False
         if signal[link.column] > _RESTORES * signal[links[at].column]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.layers import (
-    cancels,
+    cancelling,
     columns,
     first_finite,
     is_embedding,
@@ -72,7 +72,8 @@ def unchanged_parameter(
     unchanged = (times >= samples) & ~(seen & (update != 0)).any(axis=0)
     lost = _is_below_the_last_digit(trace, sites, update, gradient)
     unchanged &= ~lost
-    blamed = [i for i in np.flatnonzero(unchanged).tolist() if not cancels(i, sites, gradient)]
+    cancels = cancelling(sites)
+    blamed = [place for place in np.flatnonzero(unchanged).tolist() if not cancels(place, gradient)]
     if not blamed:
         return
     paths = [sites[index].path for index in blamed]
