@@ -5,6 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.alternatives import chosen_at_times
 from nntrace.rules.common.cut_graph import CUT, CUT_IN_KERAS
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import by_design, columns, named, of_a_library, span
@@ -40,8 +41,9 @@ def no_gradient(
     They keep their random initial values while the rest learns around them. An error if their
     module takes part in the forward pass (the graph is cut after it), a warning if it is never
     called. Information if it is never called and an installed library built it, or if it is a minor
-    part of what a library built, such as BERT's pooler under a mean of the tokens. Parameters that
-    no optimizer holds, such as a target network's, are left out, unless a tape was asked for their
+    part of what a library built, such as BERT's pooler under a mean of the tokens. Parameters of
+    layers among which each step chooses (experts) that were not chosen are RUN05's; those that no
+    optimizer holds, such as a target network's, are left out, unless a tape was asked for their
     gradients. If no parameter has a gradient, the gradients of the layers' outputs show why: if
     there are any, gradients are cleared before the optimizer acts; if not, the loss does not depend
     on the model.
@@ -64,11 +66,13 @@ def no_gradient(
         yield stopped
         return
     called = _called_prefixes(trace)
+    is_alternative = chosen_at_times(trace)
     for is_called in (True, False):
         blamed = [
-            site
-            for index, site in enumerate(sites)
-            if missing[index] and (site.parent in called) is is_called
+            sites[index]
+            for index in np.flatnonzero(missing).tolist()
+            if (sites[index].parent in called) is is_called
+            and (is_called or not is_alternative(sites[index].parent))
         ]
         if not blamed:
             continue

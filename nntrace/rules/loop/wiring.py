@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.alternatives import chosen_at_times
 from nntrace.rules.common.cut_graph import CUT, CUT_IN_KERAS
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import columns, named, of_a_library
@@ -22,6 +23,12 @@ _WITHOUT_GRADIENT = {
     "does not require grad and does not have a grad_fn": CUT,
     "No gradients provided for any variable": CUT_IN_KERAS,
 }
+_CALLED = "layers with parameters are never called"
+_CHOSEN = "layers of which each step chooses some were chosen in no sampled step"
+_BALANCE = (
+    "What gets no examples does not learn, and is not chosen for it: a loss that balances the load "
+    "of experts, or noise on the router's scores, gives each a chance."
+)
 _STEP = "Call `optimizer.step()` after `loss.backward()`."
 
 
@@ -155,6 +162,7 @@ def unused_layer(
     trace: Trace,
     *,
     samples: Annotated[int, "sampled steps without a call of the layer that are needed"] = 5,
+    choices: Annotated[int, "sampled steps after which most experts should have had a turn"] = 20,
 ) -> Iterator[Finding | Skipped]:
     """A layer with trainable parameters is part of the model and never called.
 
@@ -162,8 +170,11 @@ def unused_layer(
     called twice. Not reported: a layer whose weight is used without calling it, since it gets
     gradients; and a second model, or a part of the first, that is called by itself without
     gradients (a target network). Only information if an installed library built the layers: its
-    model may hold some that this use does not need.
-    Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe, step 2 (visualize prior to net).
+    model may hold some that this use does not need. Where each step calls some of several alike
+    layers (the experts of a mixture), those that were never chosen are information, a warning if
+    they are most of them.
+    Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe, step 2 (visualize prior to net);
+    Shazeer et al. 2017 (1701.06538), 4 (balancing expert utilization).
     """
     if trace.events_of(EventKind.UNSEEN):
         yield Skipped("some layers of this model cannot be seen: its `unseen` events name them")
@@ -191,19 +202,27 @@ def unused_layer(
         for layer, members in by_layer.items()
         if layer not in called and all(never for _, never in members)
     }
-    if not unused or len(unused) == len(by_layer):
+    if len(unused) == len(by_layer):
         return
-    elements = sum(site.numel for layer in unused for site, _ in by_layer[layer])
-    is_librarys = of_a_library(unused.values())
-    yield Finding(
-        f"{len(unused)} of {len(by_layer)} layers with parameters are never called: "
-        f"{named(list(unused))} ({elements} parameters)"
-        + (", and an installed library built them." if is_librarys else "."),
-        site=next(iter(unused.values())),
-        steps=sampled_span(trace),
-        severity=Severity.INFO if is_librarys else None,
-        evidence={"layers": list(unused), "parameters": elements},
-    )
+    is_alternative = chosen_at_times(trace)
+    for chosen in (False, True):
+        alike = [layer for layer in by_layer if not chosen or is_alternative(layer)]
+        kept = {layer: site for layer, site in unused.items() if is_alternative(layer) is chosen}
+        if not kept:
+            continue
+        elements = sum(site.numel for layer in kept for site, _ in by_layer[layer])
+        is_librarys = of_a_library(kept.values())
+        is_usual = chosen and (2 * len(kept) <= len(alike) or len(looked) < choices)
+        yield Finding(
+            f"{len(kept)} of {len(alike)} {_CHOSEN if chosen else _CALLED}: "
+            f"{named(list(kept))} ({elements} parameters)"
+            + (", and an installed library built them." if is_librarys else "."),
+            site=next(iter(kept.values())),
+            steps=sampled_span(trace),
+            severity=Severity.INFO if is_librarys or is_usual else None,
+            evidence={"layers": list(kept), "parameters": elements},
+            advice=_BALANCE if chosen else "",
+        )
 
 
 @rule(

@@ -25,6 +25,12 @@ def test_a_layer_that_is_never_called_is_a_warning():
     assert finding.level is Severity.WARNING
 
 
+def test_an_expert_that_was_not_chosen_is_left_to_the_rule_on_unused_layers():
+    at_times = [site("experts.0", "activation", n=[64, None] * 10)]
+    rows = [gradient("experts.1.weight", None, n=0), at_times, gradient("experts.0.weight", 0.1)]
+    assert findings("GRD03", trace(*rows, called("b"))) == []
+
+
 @pytest.mark.parametrize(("rest", "level"), [((65, 64), Severity.INFO), ((63, 64), Severity.ERROR)])
 def test_a_lesser_part_of_a_librarys_model_may_be_called_for_nothing(rest, level):
     rows = [gradient("pooler.weight", None, n=0), gradient("layer.weight", 0.1, shape=rest)]

@@ -121,6 +121,45 @@ def test_a_second_model_that_is_called_without_gradients_is_used(called, found):
     assert len(findings("RUN05", trace)) == found
 
 
+@pytest.mark.parametrize(
+    ("beside", "level"),
+    [("experts.0.up", Severity.INFO), ("experts.0", Severity.WARNING), ("fc2", Severity.WARNING)],
+)
+def test_a_layer_of_which_each_step_chooses_some_is_information(beside, level):
+    common = {"shape": [4, 4], "numel": 16}
+    at_times = site(beside, "activation", n=[64, None, 64, None, 64])
+    trace = trace_of(
+        steps=5,
+        sites=[
+            site("fc", "activation", std=1.0),
+            at_times,
+            site("fc.weight", "param_grad", n=16, parent="fc", **common),
+            site("experts.7.up.weight", "param_grad", n=0, parent="experts.7.up", **common),
+        ],
+    )
+    [finding] = findings("RUN05", trace)
+    assert finding.level is level
+    assert finding.evidence["layers"] == ["experts.7.up"]
+
+
+@pytest.mark.parametrize(
+    ("never", "steps", "level"),
+    [(3, 20, Severity.WARNING), (3, 19, Severity.INFO), (2, 20, Severity.INFO)],
+)
+def test_most_experts_without_an_example_are_a_warning(never, steps, level):
+    calls = [64] * (4 - never)
+    common = {"shape": [4, 4], "numel": 16}
+    sites = [site("fc", "activation", std=1.0)]
+    for number, n in enumerate([*calls, *[0] * never]):
+        path = f"experts.{number}"
+        if n:
+            sites.append(site(path, "activation", n=[64, None] * 10))
+        sites.append(site(f"{path}.weight", "param_grad", n=n, parent=path, **common))
+    [finding] = findings("RUN05", trace_of(steps=steps, sites=sites))
+    assert finding.level is level
+    assert len(finding.evidence["layers"]) == never
+
+
 def test_few_samples_say_nothing_about_unused_layers():
     assert skip_reasons("RUN05", model(samples=4))
 
