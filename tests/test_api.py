@@ -82,6 +82,7 @@ def test_a_trace_and_a_diagnosis_show_themselves(tmp_path: Path) -> None:
     run = small_run(tmp_path / "a", manifest={"name": hostile}, events=[])
     trace = nntrace.open(run)
     assert repr(trace).startswith("<Trace <b>[red]x\\x1b: status finished, steps 6 (6 sampled)")
+    assert "rank 0 of 1>" in repr(trace)
     assert "&lt;b&gt;" in trace._repr_html_()
     assert "<polyline" in trace._repr_html_()
     found = trace.diagnose(select=["RUN03"])

@@ -30,7 +30,7 @@ def facts(trace: "Trace") -> list[tuple[str, str]]:
         ("steps", f"{len(steps)} ({len(trace.sampled_steps)} sampled)"),
         ("sites", str(len(trace.sites))),
         ("loss", course),
-        ("rank", f"{trace.rank} of {', '.join(map(str, trace.ranks))}"),
+        ("rank", f"{trace.rank} of {len(trace.ranks)}"),
     ]
 
 

@@ -321,6 +321,19 @@ async def test_r_lists_the_runs_and_enter_opens_one(run_folders) -> None:
         assert old.path.name in screen_text(app)
 
 
+async def test_the_scrollbar_of_a_list_covers_no_figures(run_folders) -> None:
+    run_folders(*(f"run{n}" for n in range(24)))
+    newest = run_folders("newest")[0]
+    app = monitor(newest.path)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(shows(app, "step "))
+        await pilot.press("r")
+        await until(lambda: isinstance(app.screen, RunsScreen))
+        await until(shows(app, "run1"))
+        heading = next(line for line in screen_text(app).splitlines() if "started" in line)
+        assert heading.rstrip(" │").endswith("loss")
+
+
 async def test_angle_brackets_go_to_the_older_and_the_newer_run(run_folders) -> None:
     run_folders("old", "new")
     app = monitor(Path(run_folders.folder) / "new")

@@ -72,7 +72,7 @@ def legend(metric: Metric, scale: Scale) -> str:
     most = f"{100 * high:.3g} %"
     return {
         Metric.ACTIVATION_STD: f"band {low:.3g} to {high:.3g} · std of the output",
-        Metric.GRADIENT_RMS: "band 1.5 decades either side of the median",
+        Metric.GRADIENT_RMS: "band median ± 1.5 decades",
         Metric.UPDATE_RATIO: f"band {low:.3g} to {high:.3g} · log10 rms(Δw)/rms(w)",
         Metric.DEAD: f"band up to {most} · zero in every recent sample",
         Metric.SATURATED: f"band up to {most} · at an end of their range",

@@ -10,15 +10,15 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
 _KEYS = """\
-1 … 8        the pages                   q        detach: the run goes on
-tab          next pane                   z        give the pane the whole screen
-space        pause, or go on          r        other runs
-[ ]          back and forward in time    < >      the older run, the newer run
-{ }          the same, ten times as far  , .      the rank before, the next rank
-f            follow the run again        t        next theme
+1 … 8        the pages                   q       detach: the run goes on
+tab          next pane                   z       the pane alone
+space        pause, or go on             r       other runs
+[ ]          back and forward in time    < >     the older, the newer run
+{ }          the same, ten times as far  , .     the rank before, after
+f            follow the run again        t       next theme
 e  E         save the screen as SVG, as text
 y            copy the place in the program, or the run's path
-ctrl+p       all commands                ?        this page
+ctrl+p       all commands                ?       this page
 """
 
 

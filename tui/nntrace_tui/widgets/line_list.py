@@ -52,6 +52,11 @@ class LineList(ScrollView, can_focus=True):
         """The number of lines."""
         raise NotImplementedError
 
+    @property
+    def line_width(self) -> int:
+        """The width of a line: that of the list without its scrollbar."""
+        return self.scrollable_content_region.width
+
     def heading(self, width: int) -> Text:
         """Return the heading, which stays above the lines that scroll."""
         raise NotImplementedError
@@ -63,7 +68,7 @@ class LineList(ScrollView, can_focus=True):
     def renew(self) -> None:
         """Draw all lines again because their text has changed."""
         self.cursor = max(0, min(self.cursor, self.count - 1))
-        self.virtual_size = Size(self.size.width, self.count + self.HEADING_LINES)
+        self.virtual_size = Size(self.line_width, self.count + self.HEADING_LINES)
         self.refresh()
 
     def on_resize(self, event: Resize) -> None:
@@ -72,7 +77,7 @@ class LineList(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Return the line at height `y`: the heading stays, the lines below it scroll."""
-        width = self.size.width
+        width = self.line_width
         if y < self.HEADING_LINES:
             heading = self.heading(width)
             return self._strip(heading, width, "line-list--heading")
