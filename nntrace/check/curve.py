@@ -10,6 +10,7 @@ from nntrace.rules.probes import Sweep
 _WIDTH: Final = 64
 _HEIGHT: Final = 8
 _DOT: Final = "•"
+_ROUNDING: Final = 1e-3  # decades by which the first rate may miss its power of ten
 
 
 def curve(sweep: Sweep) -> Iterator[str]:
@@ -41,7 +42,7 @@ def curve(sweep: Sweep) -> Iterator[str]:
 
 def _axis(left: float, right: float) -> str:
     axis = ["─"] * _WIDTH
-    for decade in range(int(np.ceil(left)), int(np.floor(right)) + 1):
+    for decade in range(int(np.ceil(left - _ROUNDING)), int(np.floor(right + _ROUNDING)) + 1):
         label = f"1e{decade}"
         at = _column(10.0**decade, left, right)
         if at + len(label) <= _WIDTH:

@@ -125,6 +125,11 @@ def _drawing(trace: Trace, finding: Finding, view: View) -> tuple[Chart | None, 
     if finding.code.startswith("PRB"):
         return probe_drawing(trace, finding)
     site = finding.site
+    is_on_loss = finding.code.startswith(("LOS", "UPD", "NUM")) and (
+        site is None or site.role not in _OF_ROLE or _level(finding) is not None
+    )
+    if is_on_loss and np.isfinite(trace.steps.loss).any():
+        return _loss(trace, finding), f"loss{_which(finding, trace.steps.step)}"
     if site is not None and site.role in _OF_ROLE:
         if view.by_depth:
             return _by_depth(trace, site, view, finding)
@@ -134,8 +139,6 @@ def _drawing(trace: Trace, finding: Finding, view: View) -> tuple[Chart | None, 
         caption = f"{words} of {label(site)} ({site.role.value}){_which(finding, steps)}"
         chart = _over_time(steps, values, finding, view)
         return (chart, caption) if chart is not None else (None, "")
-    if finding.code.startswith(("LOS", "UPD", "NUM")) and np.isfinite(trace.steps.loss).any():
-        return _loss(trace, finding), f"loss{_which(finding, trace.steps.step)}"
     return None, ""
 
 
@@ -150,14 +153,19 @@ def _series(trace: Trace, role: Role, view: View) -> FloatArray:
 
 def _loss(trace: Trace, finding: Finding) -> Chart:
     layers: list[Chart] = [*_shade(trace, finding), *loss_layers(trace)]
-    level = finding.evidence.get("chance", finding.evidence.get("expected"))
-    if isinstance(level, int | float) and np.isfinite(level):
-        rule = alt.Chart(data([{"chance": float(level)}]))
+    if (level := _level(finding)) is not None:
+        rule = alt.Chart(data([{"chance": level}]))
         line = rule.mark_rule(color=colour("band"), strokeDash=[4, 3])
         layers.append(
             line.encode(y=alt.Y("chance:Q"), tooltip=[alt.Tooltip("chance:Q", format=".4g")])
         )
     return layered(*layers, height=170)
+
+
+def _level(finding: Finding) -> float | None:
+    """The loss that the finding compares with: that of a model that knows nothing."""
+    level = finding.evidence.get("chance", finding.evidence.get("expected"))
+    return float(level) if isinstance(level, int | float) and np.isfinite(level) else None
 
 
 def _row_sums(trace: Trace) -> Chart | None:

@@ -153,10 +153,13 @@ def test_steps_without_a_finite_loss_belong_to_the_chart_of_the_loss() -> None:
     assert "in red" in figure.caption
 
 
-def test_a_finding_on_the_loss_is_shown_on_the_loss_with_its_chance_value() -> None:
-    trace = trace_of(loss=[2.3] * 90)
+@pytest.mark.parametrize("at_a_site", [False, True])
+def test_a_finding_on_the_loss_is_shown_on_the_loss_with_its_chance_value(at_a_site: bool) -> None:
+    output = [site("mse_loss", "output", std=[1.0] * 90)] if at_a_site else []
+    trace = trace_of(loss=[2.3] * 90, sites=output)
     found = {"code": "LOS11", "severity": Severity.ERROR, "evidence": {"chance": 2.25}}
-    figure = evidence_figure(trace, Finding("stuck", steps=(10, 89), **found), 1)
+    at = trace.sites[0] if at_a_site else None
+    figure = evidence_figure(trace, Finding("stuck", site=at, steps=(10, 89), **found), 1)
     assert figure is not None
     rows = rows_of(specification(figure, width=100))
     assert {"chance": 2.25} in rows
