@@ -3,26 +3,19 @@
 from pathlib import Path
 
 from nntrace.diagnosis import Diagnosis
-from nntrace.errors import NntraceError
-from nntrace.experiment import BASELINE
-from nntrace.manifest import Manifest
+from nntrace.runs.find import list_checks
 from nntrace.trace import Trace
 
 
 def find_check(trace: Trace, runs_folder: Path) -> Path | None:
     """The baseline's run folder of the newest check of the same command, if there is any."""
-    if trace.experiment is not None or not trace.manifest.command or not runs_folder.is_dir():
+    if trace.experiment is not None or not trace.manifest.command:
         return None
-    found: list[tuple[int, Path]] = []
-    for folder in runs_folder.iterdir():
-        try:
-            manifest = Manifest.read(folder / BASELINE)
-        except NntraceError:
-            continue
-        same = manifest.command == trace.manifest.command and manifest.cwd == trace.manifest.cwd
-        if same and manifest.config.get("experiment"):
-            found.append((manifest.started_ns, folder / BASELINE))
-    return max(found)[1] if found else None
+    command = trace.manifest.command, trace.manifest.cwd
+    for check in list_checks(runs_folder):
+        if (check.manifest.command, check.manifest.cwd) == command:
+            return check.path
+    return None
 
 
 def with_probes(diagnosis: Diagnosis, probes: Diagnosis) -> Diagnosis:

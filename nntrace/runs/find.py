@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nntrace.config import load_config
 from nntrace.errors import NntraceError, NotARunError, suggestion
+from nntrace.experiment import BASELINE
 from nntrace.manifest import Manifest
 from nntrace.runs.naming import has_label, label_of
 from nntrace.runs.urls import fetch, is_url
@@ -47,6 +48,19 @@ def list_runs(folder: Path) -> tuple[list[RunFolder], list[str]]:
                 unreadable.append(str(error))
     runs.sort(key=lambda run: (run.manifest.started_ns, run.path.name), reverse=True)
     return runs, unreadable
+
+
+def list_checks(folder: Path) -> list[RunFolder]:
+    """The baselines of the checks in a folder, newest first; each lies in its check's folder."""
+    baselines: list[RunFolder] = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        try:
+            manifest = Manifest.read(path / BASELINE)
+        except NntraceError:
+            continue
+        if manifest.config.get("experiment"):
+            baselines.append(RunFolder(path / BASELINE, manifest))
+    return sorted(baselines, key=lambda run: (run.manifest.started_ns, run.path), reverse=True)
 
 
 def find_run(name: str | Path | None = None, folder: Path | None = None) -> Path:

@@ -1,3 +1,5 @@
+import os
+import socket
 import time
 from pathlib import Path
 
@@ -65,3 +67,29 @@ def test_a_running_run_and_what_is_no_run_are_spared(nntrace: Command) -> None:
     assert "nothing to delete" in result.err
     assert run.exists()
     assert other.exists()
+
+
+def check(name: str, days: float, *others: dict[str, object]) -> Path:
+    """The folder of a check with a finished baseline and `others`, which are manifests."""
+    folder = Path("nntrace-runs") / name
+    told = {"config": {"experiment": {"name": "baseline"}}}
+    started = {"started_ns": time.time_ns() - int(days * 86_400e9)}
+    small_run(folder / "baseline", manifest=told | started)
+    for number, manifest in enumerate(others):
+        small_run(folder / f"other{number}", manifest=manifest)
+    return folder
+
+
+def test_clean_deletes_checks_counted_by_themselves(nntrace: Command) -> None:
+    runs = home(1, 2)
+    old, new = check("a-check", 3), check("b-check", 2)
+    result = nntrace("clean", "--keep", "1", "--yes")
+    assert result.err.startswith("nntrace: deleted 1 run and 1 check, ")
+    assert [path.exists() for path in (*runs, new, old)] == [True, False, True, False]
+
+
+def test_clean_leaves_a_check_alone_while_an_experiment_runs(nntrace: Command) -> None:
+    mine = {"status": "running", "pid": os.getpid(), "host": socket.gethostname()}
+    going = check("a-check", 40, mine)
+    assert "nothing to delete" in nntrace("clean", "--keep", "0", "--yes").err
+    assert going.exists()
