@@ -84,6 +84,17 @@ def small_run(run: Path, count: int = 6, **options: Any) -> Path:
     return write_run(run, **{**rows, **options})
 
 
+def faulty_run(path: Path) -> Path:
+    """A run whose only input never varies, which rule DAT01 calls an error."""
+    values = {"std": 0.0, "mean": 3.0, "min": 3.0, "max": 3.0, "example_std": 0.0}
+    return small_run(
+        path,
+        sites=sites("input.0", role="input"),
+        steps=steps(6),
+        stats=stats(6, 0, **values),
+    )
+
+
 def segment(run: Path, stream: str, number: int = 0, rank: int = 0) -> Path:
     """The file of one segment."""
     return run / RANK_FOLDER.format(rank) / f"{stream}-{number:05d}.arrows"

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from run_folders import sites, small_run, stats, steps
+from run_folders import faulty_run, small_run
 
 import nntrace
 from nntrace.testing import assert_healthy
@@ -9,13 +9,7 @@ from nntrace.testing import assert_healthy
 
 @pytest.fixture
 def faulty(tmp_path: Path) -> Path:
-    values = {"std": 0.0, "mean": 3.0, "min": 3.0, "max": 3.0, "example_std": 0.0}
-    return small_run(
-        tmp_path / "faulty",
-        sites=sites("input.0", role="input"),
-        steps=steps(6),
-        stats=stats(6, 0, **values),
-    )
+    return faulty_run(tmp_path / "faulty")
 
 
 def test_a_healthy_run_passes(tmp_path: Path) -> None:

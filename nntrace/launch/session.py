@@ -198,7 +198,7 @@ class Session:
             return ""
         counts = {"error": diagnosis.count(Severity.ERROR)}
         counts["warning"] = diagnosis.count(Severity.WARNING)
-        found = [f"{n} {word}{'s' if n > 1 else ''}" for word, n in counts.items() if n]
+        found = [plural(n, word) for word, n in counts.items() if n]
         return f", found {' and '.join(found)}" if found else ", no problems found"
 
 

@@ -69,24 +69,14 @@ def initial_weights(trace: Trace) -> Fact | None:
 
 def beats_chance(trace: Trace) -> Fact:
     """Whether the loss fell clearly below the lowest that a constant prediction reaches."""
-    known = _against_chance(trace)
-    if known is None:
-        return Fact("what a constant prediction would score is not known", State.UNCHECKED)
-    level, chance = known
-    text = f"the loss ended at {level:.3g}; without the input it cannot go below {chance.value:.3g}"
-    good = level < _LEARNED * chance.value
-    return Fact(f"{text} ({chance.name})", State.VERIFIED if good else State.UNCHECKED)
+    words = "the loss ended at {level:.3g}; without the input it cannot go below {chance:.3g}"
+    return _ended_below(trace, _LEARNED, words)
 
 
 def fits_training_data(trace: Trace) -> Fact:
     """Whether the training loss came near zero, relative to a constant prediction."""
-    known = _against_chance(trace)
-    if known is None:
-        return Fact("what a constant prediction would score is not known", State.UNCHECKED)
-    level, chance = known
-    text = f"the training loss ended at {level:.3g}, {level / chance.value:.0%} of chance"
-    good = level < _FITTED * chance.value
-    return Fact(f"{text} ({chance.name})", State.VERIFIED if good else State.UNCHECKED)
+    words = "the training loss ended at {level:.3g}, {share:.0%} of chance"
+    return _ended_below(trace, _FITTED, words)
 
 
 def one_batch(trace: Trace) -> Fact | None:
@@ -284,6 +274,17 @@ def still_falling(trace: Trace) -> Fact | None:
     if not (fall > _LATE_FALL and trend_z(last) < -3.0):
         return Fact("the loss no longer fell clearly in the last quarter of the run", State.ADVICE)
     return Fact(f"the loss still fell by {fall:.0%} within the last quarter", State.ADVICE)
+
+
+def _ended_below(trace: Trace, most: float, words: str) -> Fact:
+    """Whether the loss ended below that share of chance; `words` name both and their ratio."""
+    known = _against_chance(trace)
+    if known is None:
+        return Fact("what a constant prediction would score is not known", State.UNCHECKED)
+    level, chance = known
+    text = words.format(level=level, chance=chance.value, share=level / chance.value)
+    good = level < most * chance.value
+    return Fact(f"{text} ({chance.name})", State.VERIFIED if good else State.UNCHECKED)
 
 
 def _against_chance(trace: Trace) -> tuple[float, Chance] | None:

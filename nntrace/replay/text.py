@@ -14,7 +14,7 @@ from nntrace.rules.numerics.origin_advice import advice_on
 from nntrace.rules.numerics.origin_words import sentence
 from nntrace.rules.numerics.origins import Origin, origin_of
 from nntrace.schema import Role
-from nntrace.text import printable
+from nntrace.text import plural, printable
 from nntrace.text.values import size
 from nntrace.trace import Site, Trace
 
@@ -67,8 +67,7 @@ def table(capsules: list[Capsule]) -> "Table":
 def headline(run: Path, capsule: Capsule) -> str:
     """The capsule that is about to be replayed, in one line."""
     rank = f" of rank {capsule.rank}" if capsule.rank else ""
-    calls = len(capsule.calls)
-    held = f"{calls} call{'s' if calls != 1 else ''} of the model, {size(capsule.bytes)}"
+    held = f"{plural(len(capsule.calls), 'call')} of the model, {size(capsule.bytes)}"
     return (
         f"{run.name}: capsule {capsule.number}, step {capsule.step}{rank}: {_why(capsule)}; {held}."
     )

@@ -7,6 +7,7 @@ It may still hold markup: pass it on as plain text (`rich.text.Text`), never as 
 import re
 
 _PLACE = re.compile(r"\s*$|\s+File \"|\s+\[\[\{\{|Detected at ")  # places in TensorFlow's graphs
+_LONGEST_ERROR = 200
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -41,10 +42,12 @@ def gist(said: str) -> str:
     return f"{first} {rest[-1].strip()}" if first.endswith(":") and rest else first
 
 
-def in_short(error: BaseException, limit: int = 200) -> str:
-    """An error's type and the gist of its text, printable."""
+def in_short(error: BaseException) -> str:
+    """An error's type and the gist of its text, printable, in at most 200 characters."""
     said = gist(str(error))
-    return printable(f"{type(error).__name__}: {said}" if said else type(error).__name__, limit)
+    return printable(
+        f"{type(error).__name__}: {said}" if said else type(error).__name__, _LONGEST_ERROR
+    )
 
 
 def _escape(char: str) -> str:

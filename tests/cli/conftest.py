@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from cli.commands import Command, Result
-from run_folders import sites, small_run, stats, steps
+from run_folders import faulty_run, small_run
 
 from nntrace.cli import main
 
@@ -52,11 +52,4 @@ def healthy(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def faulty(tmp_path: Path) -> Path:
-    """A run whose only input never varies, which rule DAT01 calls an error."""
-    values = {"std": 0.0, "mean": 3.0, "min": 3.0, "max": 3.0, "example_std": 0.0}
-    return small_run(
-        tmp_path / "faulty",
-        sites=sites("input.0", role="input"),
-        steps=steps(6),
-        stats=stats(6, 0, **values),
-    )
+    return faulty_run(tmp_path / "faulty")

@@ -220,34 +220,28 @@ def test_the_same_batch_in_every_step_may_be_a_graph_whose_nodes_belong_together
     assert told(trace_here(lambda: train(Recurrent(batch_first=False), drawn(1) * 8))) == []
 
 
+class OfRows(nn.Module):
+    """Takes rows [N, 4], which its recurrent layer takes for the time steps of one example."""
+
+    def __init__(self):
+        super().__init__()
+        self.memory = nn.GRU(4, 8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, given):
+        return self.head(self.memory(given)[0])
+
+
 def test_an_episode_without_a_loader_is_no_batch(trace_here):
-    class Steps(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.memory = nn.GRU(4, 8)
-            self.head = nn.Linear(8, 3)
-
-        def forward(self, given):
-            return self.head(self.memory(given)[0])
-
     torch.manual_seed(0)
     episodes = [(torch.randn(9, 4), torch.arange(9) % 3) for _ in range(8)]
-    assert told(trace_here(lambda: train(Steps(), episodes))) == []
+    assert told(trace_here(lambda: train(OfRows(), episodes))) == []
 
 
 def test_the_rows_a_loader_delivers_are_examples(trace_here):
-    class Rows(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.memory = nn.GRU(4, 8)
-            self.head = nn.Linear(8, 3)
-
-        def forward(self, given):
-            return self.head(self.memory(given)[0])
-
     torch.manual_seed(0)
     rows = TensorDataset(torch.randn(72, 4), torch.arange(72) % 3)
-    answers = told(trace_here(lambda: train(Rows(), DataLoader(rows, batch_size=9))))
+    answers = told(trace_here(lambda: train(OfRows(), DataLoader(rows, batch_size=9))))
     assert [answer["layer"] for answer in answers] == ["GRU"]
 
 

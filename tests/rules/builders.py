@@ -28,6 +28,13 @@ def site(path: str, role: str, **values: Any) -> SiteRow:
     return {"path": path, "role": role, "dtype": "float32", "stats": stats, **values}
 
 
+def image(path: str = "input.0", **values: Any) -> SiteRow:
+    """A row of inputs with statistics that no rule on inputs objects to."""
+    healthy = {"mean": 0.0, "std": 1.0, "min": -2.0, "max": 3.0, "q99": 2.5, "zero_fraction": 0.0}
+    columns = {"shape": [32, 64], "numel": 2048}
+    return site(path, "input", **{**columns, **healthy, **values})
+
+
 def gradient(
     path: str,
     rms: Any,

@@ -22,14 +22,12 @@ _LOG_FROM_RATIO = 50.0
 _SHADES = " ░▒▓█"
 
 
-def sparkline(curve: Curve, width: int, *, logarithmic: bool | None = None) -> str:
+def sparkline(curve: Curve, width: int) -> str:
     """The curve in one line, with the largest value of each column; empty without values."""
     if not curve.values or width <= 0:
         return ""
     values = np.array(curve.values)
-    if logarithmic is None:
-        logarithmic = bool(values.min() > 0 and values.max() / values.min() > _LOG_FROM_RATIO)
-    if logarithmic:
+    if values.min() > 0 and values.max() / values.min() > _LOG_FROM_RATIO:
         values = np.log10(np.maximum(values, 1e-300))
     steps = np.array(curve.steps)
     span = steps[-1] - steps[0]

@@ -86,18 +86,13 @@ class FlatPlan(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def examples_plan(
-    shape: tuple[int | None, ...],
-    unit_axis: int,
-    limit: int = SAMPLE_LIMIT,
-    *,
-    staggered: bool = False,
+    shape: tuple[int | None, ...], unit_axis: int, *, staggered: bool = False
 ) -> ExamplesPlan:
     """The plan for a tensor [batch, …] of at least one axis.
 
     Args:
         shape: None for an axis whose size varies.
         unit_axis: the axis of channels or features; ignored for a one-dimensional tensor.
-        limit: the most elements to take.
         staggered: for gradients of sequences, which may be zero at all but one position, such as a
             class token's.
     """
@@ -106,21 +101,20 @@ def examples_plan(
     if len(shape) == 1 or unit_axis == 0 or width is None:
         axes, units, step, by_unit = tuple(range(len(shape))), 1, 1, None
     else:
-        units = min(width, MAX_UNITS, limit)
+        units = min(width, MAX_UNITS, SAMPLE_LIMIT)
         step, by_unit = width // units, unit_axis
         axes = tuple(axis for axis in range(len(shape)) if axis != unit_axis)
     sizes = tuple(shape[axis] for axis in axes)
-    counts = _counts(sizes, units, limit)
+    counts = _counts(sizes, units, SAMPLE_LIMIT)
     staggered = staggered and len(axes) == 2 and counts[0] > 1 and counts != sizes
     return ExamplesPlan(axes, counts, sizes, by_unit, units, step, staggered=staggered)
 
 
 @lru_cache(maxsize=4096)
-def flat_plan(shape: tuple[int, ...], limit: int = SAMPLE_LIMIT) -> FlatPlan:
+def flat_plan(shape: tuple[int, ...]) -> FlatPlan:
     """The plan for a parameter. Filters over images are read whole, as the report shows them."""
     numel = math.prod(shape)
-    if are_filters(shape):
-        limit = max(limit, FILTERS_LIMIT)
+    limit = max(SAMPLE_LIMIT, FILTERS_LIMIT) if are_filters(shape) else SAMPLE_LIMIT
     if numel <= limit:
         return FlatPlan(numel, 1)
     runs, step = fixed_runs(shape, limit)
@@ -135,9 +129,9 @@ def are_filters(shape: tuple[int | None, ...]) -> bool:
     return min(rows, columns) > 1 and channels <= _MAX_PLANES and math.prod(sizes) <= FILTERS_LIMIT
 
 
-def touched_rows_plan(limit: int = SAMPLE_LIMIT) -> ExamplesPlan:
+def touched_rows_plan() -> ExamplesPlan:
     """The plan for a flat tensor of unknown length without examples or units."""
-    return ExamplesPlan((0,), (limit,), (None,), None, 1, 1, per_unit=False)
+    return ExamplesPlan((0,), (SAMPLE_LIMIT,), (None,), None, 1, 1, per_unit=False)
 
 
 def phases(turn: int, axes: int) -> list[int]:

@@ -4,7 +4,7 @@ Every operation of a replay passes through it. An operation that would write to 
 did not allocate, or communicate with other ranks, ends the replay before it is executed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -27,17 +27,13 @@ class ReplayEndedError(ReplayRefusedError):
 
 
 class WriteGuard(TorchDispatchMode):
-    """Refuses writes to memory that is not the replay's own.
-
-    Args:
-        owned: tensors made for the replay, which it may write to.
-    """
+    """Refuses writes to memory that is not the replay's own."""
 
     supports_higher_order_operators = True
 
-    def __init__(self, owned: Iterable[torch.Tensor] = ()) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._own = {place for tensor in owned if (place := memory_of(tensor)) is not None}
+        self._own: set[int] = set()
 
     def own(self, tensor: torch.Tensor) -> None:
         """Let the replay write to this tensor's memory, too."""

@@ -14,6 +14,8 @@ from nntrace.rules.common.loss_course import falls_steadily, steps_at_full_rate
 from nntrace.rules.common.signals import median, window_medians
 from nntrace.trace import Trace
 
+_LEAST_LOSSES = 20
+_AT_CHANCE = 0.03  # relative distance, as in LOS11
 _WINDOWS = 20  # into which a course is divided
 _ABOUT = 1.1  # times a level: as near as a noisy loss comes to it
 _TIMES = 5  # at a level for this many times as long as it took to get there: it had its time
@@ -37,16 +39,16 @@ def has_just_learnt_frequencies(loss: BesideChance) -> bool:
     return bool(len(there) and len(windows) < (1 + _TIMES) * there[0])
 
 
-def is_no_better_than_chance(trace: Trace, *, least: int = 20, tolerance: float = 0.03) -> bool:
+def is_no_better_than_chance(trace: Trace) -> bool:
     """Whether the loss of the second half is that of a constant prediction, or higher.
 
     False if that is unknown. A loss that started far above chance may have fallen without anything
     having been learned yet.
     """
     loss = BesideChance(trace, training_batches(trace))
-    if loss.lowest is None or len(loss.series) < least:
+    if loss.lowest is None or len(loss.series) < _LEAST_LOSSES:
         return False
-    return median(loss.series.second_half.value) >= (1.0 - tolerance) * loss.lowest
+    return median(loss.series.second_half.value) >= (1.0 - _AT_CHANCE) * loss.lowest
 
 
 def is_on_its_way(trace: Trace) -> bool:
@@ -71,7 +73,7 @@ def has_seen_few_of_each(trace: Trace) -> bool:
     return False
 
 
-def goes_below_frequencies(trace: Trace, *, tolerance: float = 0.03) -> bool:
+def goes_below_frequencies(trace: Trace) -> bool:
     """Whether the loss falls steadily and is below the entropy of uneven labels, as words are.
 
     What is left of such a loss depends on the data, and may be nearly all of it: a share of the
@@ -80,7 +82,7 @@ def goes_below_frequencies(trace: Trace, *, tolerance: float = 0.03) -> bool:
     loss = BesideChance(trace, batches_of_last_phase(trace))
     if loss.lowest is None or not _is_uneven(loss) or not falls_steadily(trace):
         return False
-    return median(loss.series.second_half.value) < (1.0 - tolerance) * loss.lowest
+    return median(loss.series.second_half.value) < (1.0 - _AT_CHANCE) * loss.lowest
 
 
 def _is_uneven(loss: BesideChance) -> bool:

@@ -14,6 +14,7 @@ MAD_TO_STD = 1.4826  # of a Gaussian
 _MEDIAN_ERROR = 1.2533  # standard error of a median relative to that of a mean
 _TREND_POINTS = 200
 _MOST_DIGITS = 1e5  # from here on a factor is written with an exponent
+_BLOCKS = 10  # of a median of means
 _WINDOWS_AT_ONCE = 8192  # sorted together
 
 
@@ -114,15 +115,15 @@ def _neighbours(values: FloatArray, index: int, before: int, after: int) -> Floa
     )
 
 
-def median_of_means(values: FloatArray, blocks: int = 10) -> float:
+def median_of_means(values: FloatArray) -> float:
     """A mean that is robust to a few spikes: the median of the means of interleaved parts.
 
     Unlike a median it estimates the mean of a skewed distribution, such as the losses of small
-    batches. There are at most `blocks` parts, of five values or more. NaN for no values.
+    batches. There are at most ten parts, of five values or more. NaN for no values.
     """
     if not len(values):
         return float("nan")
-    count = max(1, min(blocks, len(values) // 5))
+    count = max(1, min(_BLOCKS, len(values) // 5))
     return float(np.median([values[start::count].mean() for start in range(count)]))
 
 

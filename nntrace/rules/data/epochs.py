@@ -8,6 +8,7 @@ import numpy as np
 
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.loaders import Pass, data_set_sizes, drawn_at, loader_passes
+from nntrace.rules.common.payloads import count
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
@@ -107,8 +108,8 @@ def first_batch_only(
     """
     training = [one for one in loader_passes(trace) if one.steps and one.examples is not None]
     sizes = data_set_sizes(trace)
-    world = [event.payload.get("world_size") for event in trace.events_of(EventKind.RANK_START)]
-    ranks = max((n for n in world if isinstance(n, int)), default=1)
+    starts = trace.events_of(EventKind.RANK_START)
+    ranks = max([1, *(count(event.payload, "world_size") for event in starts)])
     judged = [one for one in training if sizes.get(one.loader)]
     if len(judged) < passes:
         yield too_few(f"needs {passes} passes over data of known size, has {len(judged)}")

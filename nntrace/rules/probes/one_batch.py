@@ -64,7 +64,7 @@ def fit(trace: Trace) -> Fit | None:
     known = isinstance(floor, int | float)
     bottom = float(floor) if isinstance(floor, int | float) else 0.0
     start = float(finite[0])
-    last = float(median(finite[-_LAST:])) if np.isfinite(losses[-1]) else float("inf")
+    last = median(finite[-_LAST:]) if np.isfinite(losses[-1]) else float("inf")
     way = start - bottom
     share = (start - last) / way if way > 0 else float("nan")
     if share > 1 + _BENEATH:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import numpy as np
 
-from nntrace.rules.common.signals import median
+from nntrace.rules.common.signals import MAD_TO_STD, median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.probes.experiments import problem, told
 from nntrace.rules.probes.one_batch import fit
@@ -61,8 +61,8 @@ def sweep(trace: Trace) -> Sweep | None:
     rates, losses = rates[: limit_index + 1], losses[: limit_index + 1]
     smooth = _smoothed(losses[:limit_index])
     head = losses[: max(2 * _SMOOTHED, len(losses) // 6)]
-    start = float(median(head))
-    noise = float(median(np.abs(head - start))) * 1.4826
+    start = median(head)
+    noise = median(np.abs(head - start)) * MAD_TO_STD
     lowest = int(np.argmin(smooth))
     fall = start - float(smooth[lowest])
     if fall <= _NOISE * noise / np.sqrt(_SMOOTHED) or fall <= 0.02 * abs(start):

@@ -1,8 +1,10 @@
 """PRB03, PRB04, PRB05: what the replay of one training step showed."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
-from nntrace.rules.common.payloads import place
+from nntrace.rules.common.payloads import place, text
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.probes.experiments import told
 from nntrace.rules.rule import rule
@@ -68,17 +70,25 @@ def _answer(trace: Trace, name: str, found: str, noted: str) -> Iterator[Finding
     if not isinstance(answer, dict):
         yield Skipped("the step to be examined was not reached")
         return
-    text, state = str(answer.get("text", "")), answer.get("state")
-    if state in ("found", "noted"):
-        evidence = answer.get("evidence")
-        yield Finding(
-            (found if state == "found" else noted).format(text),
-            severity=None if state == "found" else Severity.INFO,
-            evidence=evidence if isinstance(evidence, dict) else {},
-            advice="" if state == "found" else "Nothing, if this is intended.",
-        )
-    elif state != "clean":
-        yield Skipped(text)
+    told_of = _finding(answer, found if answer.get("state") == "found" else noted)
+    if told_of is not None:
+        yield told_of
+    elif answer.get("state") != "clean":
+        yield Skipped(text(answer, "text"))
+
+
+def _finding(answer: dict[str, Any], message: str) -> Finding | None:
+    """The finding of an answer, whose text stands in the message; None if it found nothing."""
+    state, evidence = answer.get("state"), answer.get("evidence")
+    if state not in ("found", "noted"):
+        return None
+    return Finding(
+        message.format(text(answer, "text")),
+        severity=None if state == "found" else Severity.INFO,
+        evidence=evidence if isinstance(evidence, dict) else {},
+        location=place(answer),
+        advice="" if state == "found" else "Nothing, if this is intended.",
+    )
 
 
 @rule(
@@ -121,15 +131,7 @@ def wrong_backward(trace: Trace) -> Iterator[Finding | Skipped]:
     for name, answer in functions.items():
         if not isinstance(answer, dict):
             continue
-        state, text = answer.get("state"), str(answer.get("text", ""))
-        if state == "unknown":
-            yield Skipped(f"{name}: {text}")
-        elif state in ("found", "noted"):
-            evidence = answer.get("evidence")
-            yield Finding(
-                f"{name}: {text}.",
-                severity=None if state == "found" else Severity.INFO,
-                evidence=evidence if isinstance(evidence, dict) else {},
-                location=place(answer),
-                advice="" if state == "found" else "Nothing, if this is intended.",
-            )
+        if answer.get("state") == "unknown":
+            yield Skipped(f"{name}: {text(answer, 'text')}")
+        elif (finding := _finding(answer, "{}.")) is not None:
+            yield replace(finding, message=f"{name}: {finding.message}")

@@ -172,11 +172,7 @@ def gradients_not_synchronised(
     parameters = compare(ranks, Role.PARAM)
     if _meet_again(parameters.differs(1e-6)):
         return
-    drifted = {
-        site.path
-        for site, apart in zip(parameters.sites, parameters.differs(1e-6)[-1], strict=True)
-        if apart
-    }
+    drifted = {site.path for site in compress(parameters.sites, parameters.differs(1e-6)[-1])}
     differs = gradients.differs(tolerance)
     known = ~np.isnan(gradients.difference)
     never = differs.any(axis=0) & (differs | ~known).all(axis=0)

@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.loss_course import loss_series
-from nntrace.rules.common.payloads import text
+from nntrace.rules.common.payloads import count, text
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.ranks.replicas import ONE_RANK, described, spread_of
@@ -163,7 +163,7 @@ def rank_lost(trace: Trace) -> Iterator[Finding | Skipped]:
     ranks = trace.every_rank()
     events = [event for t in ranks for event in t.events_of(EventKind.RANK_START)]
     started = [event.payload for event in events]
-    world = max((n for p in started if isinstance(n := p.get("world_size"), int)), default=1)
+    world = max([1, *(count(payload, "world_size") for payload in started)])
     if len(ranks) < 2 and world < 2:
         yield Skipped(ONE_RANK)
         return
@@ -219,8 +219,7 @@ class _End:
     def of(cls, trace: Trace) -> "_End":
         stop = next(iter(trace.events_of(EventKind.RANK_STOP)), None)
         payload = stop.payload if stop is not None else {}
-        error = payload.get("error")
-        error = error if isinstance(error, str) else None
+        error = text(payload, "error") or None
         if stop is None:
             how = "running" if trace.is_alive else "silent"
         else:

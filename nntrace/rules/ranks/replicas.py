@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nntrace.rules.common.payloads import count
+from nntrace.rules.common.payloads import count, items, text, whole
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import BoolArray, FloatArray, IntArray
@@ -52,14 +52,12 @@ def spread_of(ranks: tuple[Trace, ...]) -> Spread | None:
     payload: dict[str, Any] | None = next((event.payload for event in events), None)
     if payload is None:
         return None
-    wrapper, size, world = (payload.get(k) for k in ("wrapper", "group_size", "world_size"))
-    hooks = payload.get("hooks")
     return Spread(
-        wrapper if isinstance(wrapper, str) else None,
+        text(payload, "wrapper") or None,
         payload.get("sharded") is True,
-        size if isinstance(size, int) else None,
-        world if isinstance(world, int) else 0,
-        isinstance(hooks, list) and any("localsgd" in str(hook).lower() for hook in hooks),
+        whole(payload, "group_size"),
+        count(payload, "world_size"),
+        any("localsgd" in str(hook).lower() for hook in items(payload, "hooks")),
     )
 
 

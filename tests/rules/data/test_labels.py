@@ -1,14 +1,8 @@
 import numpy as np
 import pytest
-from rules.builders import batch, batches, event, findings, site, skip_reasons, trace_of
+from rules.builders import batch, batches, event, findings, image, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
-
-
-def image(path="input.0", **values):
-    healthy = {"mean": 0.0, "std": 1.0, "min": -2.0, "max": 3.0, "q99": 2.5, "zero_fraction": 0.0}
-    columns = {"shape": [32, 64], "numel": 2048}
-    return site(path, "input", **{**columns, **healthy, **values})
 
 
 def labelled(rows, optimizer="SGD", **values):

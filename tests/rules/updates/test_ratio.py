@@ -180,15 +180,10 @@ def test_a_model_that_was_trained_before_needs_small_updates():
     assert findings("UPD02", trace(tiny, batches=rows))
 
 
-def test_a_warm_up_is_not_judged():
-    rates = [*[1e-6] * 20, *[1e-2] * 20]
-    update = [*[1e-7] * 20, *[1e-3] * 20]
-    assert not findings("UPD02", trace(parameter("a.weight", update=update), lr=rates))
-
-
-def test_a_rate_that_has_decayed_is_not_judged():
-    rates = [*[1e-2] * 20, *[1e-6] * 20]
-    update = [*[1e-3] * 20, *[1e-7] * 20]
+@pytest.mark.parametrize("order", [1, -1], ids=["warms up", "has decayed"])
+def test_a_rate_that_warms_up_or_has_decayed_is_not_judged(order):
+    rates = [*[1e-6] * 20, *[1e-2] * 20][::order]
+    update = [*[1e-7] * 20, *[1e-3] * 20][::order]
     assert not findings("UPD02", trace(parameter("a.weight", update=update), lr=rates))
 
 

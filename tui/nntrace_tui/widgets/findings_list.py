@@ -7,6 +7,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import OptionList
 
 from nntrace.rules import Finding, Severity, Skipped
+from nntrace.text import plural
 from nntrace_tui.literal import literal
 from nntrace_tui.themes import Palette, palette
 
@@ -63,11 +64,11 @@ def summary(finding: Finding, colours: Palette) -> Text:
 
 def _title(findings: tuple[Finding, ...], skipped: int) -> str:
     counts = [
-        f"{count} {severity.value}{'s' if count > 1 else ''}"
+        plural(count, severity.value)
         for severity in Severity
         if (count := sum(finding.level is severity for finding in findings))
     ]
     words = ["Findings", ", ".join(counts) or "none"]
     if skipped:
-        words.append(f"{skipped} rule{'s' if skipped > 1 else ''} could not judge")
+        words.append(f"{plural(skipped, 'rule')} could not judge")
     return " · ".join(words)

@@ -30,8 +30,8 @@ class LayersHeat(LineList):
         Binding("s", "sort", "Worst first"),
     ]
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  as Textual calls it
-        super().__init__(id=id)
+    def __init__(self) -> None:
+        super().__init__()
         self.border_title = "Layers"
         self._page: LayersPage | None = None
         self._folded: frozenset[str] | None = None

@@ -43,8 +43,8 @@ class LineList(ScrollView, can_focus=True):
             """The list that sent the message."""
             return self.widget
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  as Textual calls it
-        super().__init__(id=id)
+    def __init__(self) -> None:
+        super().__init__()
         self.cursor = 0
 
     @property
