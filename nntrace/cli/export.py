@@ -44,4 +44,4 @@ def command(run: str | None, form: str, target: Path | None) -> None:
     written = exporter(trace, folder)
     with output() as file:
         file.write(f"{folder}\n")
-    note(f"wrote {written} values. Next: {FORMS[form].format(folder)}")
+    note(f"wrote {written} values. {FORMS[form].format(folder)}")

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 # Writes a run into a folder, which it creates, and returns the number of values written.
 Export = Callable[["Trace", Path], int]
 
-# Each format and what to do with the result; `{}` is the folder that was written.
+# Each format and what to say of the result; `{}` is the folder that was written.
 FORMS: Final = {
-    "tensorboard": "tensorboard --logdir {}",
-    "parquet": "any reader of partitioned Parquet opens {}",
-    "csv": "the files are in {}",
-    "wandb": "wandb sync {}/wandb/offline-run-*",
+    "tensorboard": "Next: tensorboard --logdir {}",
+    "parquet": "Any reader of partitioned Parquet opens {}.",
+    "csv": "The files are in {}.",
+    "wandb": "Next: wandb sync {}/wandb/offline-run-*",
 }
 
 

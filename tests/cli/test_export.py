@@ -9,6 +9,7 @@ def test_an_export_names_its_folder_and_what_opens_it(nntrace: Command, healthy:
     result = nntrace("export", healthy, "--to", "csv")
     assert (result.code, result.out) == (0, "healthy-csv\n")
     assert Path("healthy-csv/steps.csv").exists()
+    assert result.err.endswith(" values. The files are in healthy-csv.\n")
 
 
 def test_a_missing_package_is_named(
