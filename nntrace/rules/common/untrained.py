@@ -20,13 +20,13 @@ _MANY = 1024  # elements whose spread is known well; for fewer, up to twice the 
 
 
 def share_as_initialised(
-    trace: Trace, sites: Sequence[Site], tolerance: float = 0.025
+    trace: Trace, sites: Sequence[Site], tolerance: float = 0.025, *, by_bias: bool = False
 ) -> tuple[list[Site], float]:
     """The weights that look freshly initialised, and their share of all judgeable elements.
 
     Their spread, within the relative tolerance, and their kurtosis are those that PyTorch's or
-    Keras' initialisers draw, which training does not preserve. The share is NaN if none can be
-    judged.
+    Keras' initialisers draw, or, with `by_bias`, the bias beside them is exactly zero: training
+    preserves neither. The share is NaN if none can be judged.
     """
     std, kurtosis, counts = (
         first_finite(columns(trace, Role.PARAM, stat, sites)) for stat in ("std", "kurtosis", "n")
@@ -40,6 +40,7 @@ def share_as_initialised(
         site
         for site, spread, tails, times in telling
         if _is_fresh(site, spread, tails, times * tolerance, times * _UNIFORM)
+        or (by_bias and has_bias_of_zero(trace, site))
     ]
     known = sum(site.numel for site, *_ in telling)
     return fresh, sum(site.numel for site in fresh) / known if known else float("nan")
@@ -69,7 +70,7 @@ def untrained_judges(trace: Trace, tolerance: float = 0.025) -> list[Site]:
         return []
     fresh = {site.path for site in share_as_initialised(trace, judges, tolerance)[0]}
     few = [site for site in judges if site.numel < _FEW]
-    fresh |= {site.path for site in few if _has_bias_of_zero(trace, site)}
+    fresh |= {site.path for site in few if has_bias_of_zero(trace, site)}
     return judges if all(site.path in fresh for site in judges) else []
 
 
@@ -78,7 +79,7 @@ def may_be_copies(sites: Iterable[Site], others: Iterable[Site]) -> bool:
     return not Counter(site.shape for site in sites) - Counter(site.shape for site in others)
 
 
-def _has_bias_of_zero(trace: Trace, weight: Site) -> bool:
+def has_bias_of_zero(trace: Trace, weight: Site) -> bool:
     """Whether the bias beside a weight is exactly zero, which no training leaves."""
     biases = [
         site

@@ -16,6 +16,7 @@ from nntrace.rules.common.chance import (
     loss_location,
     training_batches,
 )
+from nntrace.rules.common.loaders import drawn_at
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.data.class_weights import weights_of_frequent_classes
@@ -92,6 +93,7 @@ def unshuffled_labels(
                 "ratio": within / expected,
                 "batches": len(parts),
             },
+            location=drawn_at(trace),
         )
 
 

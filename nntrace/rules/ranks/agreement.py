@@ -12,6 +12,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.chance import training_batches
+from nntrace.rules.common.loaders import drawn_at
 from nntrace.rules.common.signals import span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.ranks.replicas import (
@@ -137,6 +138,7 @@ def same_data_on_ranks(
         site=next(iter(trace.sites_of(Role.INPUT)), None),
         steps=(steps[0], steps[-1]),
         evidence={"ranks": names, "equal_batches": count, "compared_steps": len(steps)},
+        location=drawn_at(trace),
     )
 
 

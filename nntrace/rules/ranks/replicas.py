@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nntrace.rules.common.loaders import loader_passes
 from nntrace.rules.common.payloads import count, items, text, whole
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
@@ -110,9 +111,8 @@ def shared_steps(ranks: tuple[Trace, ...]) -> IntArray:
 
 
 def _ends_of_passes(rank: Trace) -> list[int]:
-    """After how many steps each pass over a loader ended in which steps were made."""
-    ends = rank.events_of(EventKind.EPOCH)
-    return [event.step for event in ends if count(event.payload, "steps")]
+    """The step at which each pass over a loader ended in which steps were made."""
+    return [one.step for one in loader_passes(rank) if one.steps]
 
 
 def compare(ranks: tuple[Trace, ...], role: Role) -> Agreement:

@@ -10,7 +10,11 @@ from nntrace.rules.common.flags import flagged_in_vain
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import any_finite, columns, named, own_name, span, weights
 from nntrace.rules.common.payloads import text
-from nntrace.rules.common.untrained import share_as_initialised, untrained_judges
+from nntrace.rules.common.untrained import (
+    has_bias_of_zero,
+    share_as_initialised,
+    untrained_judges,
+)
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
@@ -56,12 +60,13 @@ def frozen_layer(
 
     The trained weights were never loaded, or were loaded under other names. A frozen weight counts
     as fresh if spread and shape of its values are exactly those that PyTorch's or Keras'
-    initialisers draw, which training does not preserve. Of weights that stand between everything
-    trained and the loss (a discriminator that was frozen for the generator's step and stayed
-    frozen) even a small part is reported. Not reported: layers that are trained later in the run,
-    and a frozen copy of a part that is trained (a target network, a teacher). Also reported are
-    layers that were frozen in vain: after Keras had built its training step, which goes on to train
-    them, or in PyTorch by `module.requires_grad = False` or a misspelled `requires_grad`.
+    initialisers draw, or if the bias beside it is exactly zero: training preserves neither. Of
+    weights that stand between everything trained and the loss (a discriminator that was frozen for
+    the generator's step and stayed frozen) even a small part is reported. Not reported: layers that
+    are trained later in the run, and a frozen copy of a part that is trained (a target network, a
+    teacher). Also reported are layers that were frozen in vain: after Keras had built its training
+    step, which goes on to train them, or in PyTorch by `module.requires_grad = False` or a
+    misspelled `requires_grad`.
     Source: "37 reasons", 19 (frozen layers).
     """
     what = "layers that were frozen are trained all the same"
@@ -81,10 +86,10 @@ def frozen_layer(
         return
     trained = {(own_name(site), site.shape) for site in own if site.requires_grad}
     alone = [site for site in frozen if (own_name(site), site.shape) not in trained]
-    told = [site for site in alone if site.fan_in]
+    told = [site for site in alone if site.fan_in or has_bias_of_zero(trace, site)]
     if not told:
         return
-    fresh, part = share_as_initialised(trace, told, tolerance)
+    fresh, part = share_as_initialised(trace, told, tolerance, by_bias=True)
     if np.isnan(part):
         yield Skipped("the values of frozen weights were not recorded, or are too few")
         return

@@ -19,7 +19,11 @@ def labelled(rows, optimizer="SGD", **values):
                 **values,
             )
         )
-    return trace_of(loss=np.ones(len(found)), batches=found, optimizer=optimizer)
+    drawn = [
+        event("loader", loader=0, file="train.py", line=9),
+        event("epoch", len(found), loader=0, steps=len(found)),
+    ]
+    return trace_of(loss=np.ones(len(found)), batches=found, optimizer=optimizer, events=drawn)
 
 
 @pytest.mark.parametrize("size", [1, 3, 16, 100])
@@ -29,6 +33,7 @@ def test_batches_in_the_order_of_the_labels_are_a_warning(size, classes):
     trace = labelled(np.array_split(labels, range(size, 400, size)))
     [finding] = findings("DAT09", trace)
     assert finding.evidence["ratio"] < 0.5
+    assert (finding.location.file, finding.location.line) == ("train.py", 9)
 
 
 @pytest.mark.parametrize("size", [1, 2, 8, 64])

@@ -154,6 +154,16 @@ def test_two_of_three_ranks_with_the_same_data_are_named():
     assert finding.evidence["ranks"] == [0, 2]
 
 
+def test_the_same_data_on_all_ranks_is_found_where_it_is_drawn():
+    drawn = [
+        event("loader", loader=0, file="train.py", line=9),
+        event("epoch", 10, loader=0, steps=10),
+    ]
+    trace = ranks(*(rank(n, prints=FRESH, steps=10, events=[DDP, *drawn]) for n in range(2)))
+    [finding] = findings("DST02", trace)
+    assert (finding.location.file, finding.location.line) == ("train.py", 9)
+
+
 def test_one_batch_for_ever_on_every_rank_is_another_matter():
     trace = ranks(*(rank(n, prints=[7] * 6) for n in range(2)))
     assert skip_reasons("DST02", trace) == ["every rank uses one single batch"]

@@ -55,6 +55,15 @@ def test_frozen_layers_of_unknown_fan_go_by_those_beside_them(numel, found):
     assert len(findings("UPD05", trace_of(steps=20, sites=sites))) == found
 
 
+@pytest.mark.parametrize(("bias", "found"), [(0.0, 1), (1e-4, 0), (None, 0)])
+def test_frozen_layers_whose_biases_are_zero_are_fresh_whatever_drew_their_weights(bias, found):
+    """As the layers of Hugging Face's models are, whose fan is not known."""
+    trunk = frozen(0.02, kurtosis=0.0) | {"fan_in": None}
+    beside = site("trunk.bias", "param", rms=bias, requires_grad=False, shape=[64], numel=64)
+    trace = trace_of(steps=20, sites=[trunk, *[beside] * (bias is not None), *head(640)])
+    assert len(findings("UPD05", trace)) == found
+
+
 def test_a_frozen_copy_of_a_trained_part_is_meant():
     sites = [frozen(FRESH, shape=(10, 64), path="teacher.weight"), *head(640)]
     assert findings("UPD05", trace_of(steps=20, sites=sites)) == []
