@@ -118,6 +118,7 @@ def test_a_positive_weight_is_announced(trace_here, weight):
     assert event.payload["pos_weight"] is event.payload["weighted"] is (weight is not None)
 
 
+@pytest.mark.filterwarnings("ignore:.*Profiler clears events:UserWarning")  # PyTorch 2.12's own
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_rows_of_dense_predictions_are_taken_without_copying_all_of_them(memory_format):
     predicted = torch.randn(4, 5, 64, 64).contiguous(memory_format=memory_format).movedim(1, -1)

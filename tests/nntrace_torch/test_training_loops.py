@@ -43,6 +43,7 @@ def bits(value):
 
 
 @pytest.mark.filterwarnings("ignore:.*prototype.*:UserWarning")  # nested tensors
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")  # PyTorch 2.12's own
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
 def test_a_real_program_is_traced_unchanged_and_found_healthy(tmp_path, monkeypatch, program):
     if program.stem == "ragged" and IS_2_4:
