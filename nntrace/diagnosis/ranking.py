@@ -34,8 +34,13 @@ def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, .
 
 
 def _causes(by_code: Mapping[str, Sequence[Finding]], rules: Iterable[Rule]) -> dict[str, set[str]]:
-    """For each code found, the codes found that explain it and began before it ended."""
+    """For each code found, the codes found that explain it and began before it ended.
+
+    What a finding says of this run counts more than what its rule says in general: an explanation
+    of a rule that would lead back to that finding is left out.
+    """
     causes: dict[str, set[str]] = {code: set() for code in by_code}
+    particular: list[tuple[str, str]] = []
     for rule in rules:
         cause, found = rule.code, by_code.get(rule.code, ())
         if not found or _is_excused(rule, found):
@@ -46,7 +51,23 @@ def _causes(by_code: Mapping[str, Sequence[Finding]], rules: Iterable[Rule]) -> 
                 continue
             if _start(found) <= max(finding.steps[1] for finding in by_code[symptom]):
                 causes[symptom].add(cause)
+                if any(symptom in finding.explains for finding in found):
+                    particular.append((cause, symptom))
+    for cause, symptom in particular:
+        for above in _above(cause, causes):
+            if symptom in causes[above] and (symptom, above) not in particular:
+                causes[above].discard(symptom)
     return causes
+
+
+def _above(code: str, causes: Mapping[str, set[str]]) -> set[str]:
+    """A code and all that explains it, directly or through others."""
+    found, waiting = {code}, [code]
+    while waiting:
+        fresh = causes[waiting.pop()] - found
+        found |= fresh
+        waiting += fresh
+    return found
 
 
 def _is_excused(rule: Rule, findings: Sequence[Finding]) -> bool:

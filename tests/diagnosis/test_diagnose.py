@@ -20,6 +20,7 @@ def found(
     *,
     steps: tuple[int, int] = (0, 9),
     explains: tuple[str, ...] = (),
+    says: tuple[str, ...] = (),
     sites: tuple[int, ...] = (),
     level: Severity | None = None,
 ) -> Rule:
@@ -29,7 +30,7 @@ def found(
     def check(trace: Trace) -> Iterator[Finding]:
         """Found."""
         for site in [Site(n, f"layer{n}", Role.ACTIVATION) for n in sites] or [None]:
-            yield Finding(f"{code} found", steps=steps, site=site, severity=level)
+            yield Finding(f"{code} found", steps=steps, site=site, severity=level, explains=says)
 
     return check
 
@@ -57,6 +58,14 @@ def test_a_cause_that_began_after_its_symptom_ended_explains_nothing() -> None:
 def test_rules_that_explain_each_other_still_have_a_root() -> None:
     pair = causes(found("A", explains=("B",)), found("B", explains=("A",)))
     assert {code for code, _ in pair} == {"A", "B"}
+
+
+def test_what_a_finding_says_of_its_run_counts_more_than_what_a_rule_says_in_general() -> None:
+    general = found("A", explains=("B", "D"))
+    assert dict(causes(general, found("B", says=("A",)))) == {"A": "B", "B": None}
+    around = [found("B", explains=("C",)), found("C", says=("A",)), found("D", Severity.ERROR)]
+    noise = found("E", Severity.INFO, explains=("D",))
+    assert dict(causes(general, *around, noise))["D"] == "B"
 
 
 def test_the_family_with_the_worst_consequence_comes_first() -> None:

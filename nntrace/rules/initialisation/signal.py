@@ -94,6 +94,8 @@ def signal_at_init(
         site=links[at].site,
         steps=(step, step),
         severity=None if stays_high and not has_recovered else Severity.INFO,
+        # Where next to nothing arrives, biases alone decide which units fire.
+        explains=("ACT04",) if change < 1 else (),
         evidence={
             "layers": [link.site.path for link in links],
             "signal": [float(value) for value in size],

@@ -57,6 +57,7 @@ def test_a_signal_that_changes_tenfold_with_depth_is_a_warning(scales, found):
     assert len(results) == found
     assert all(f.level is Severity.WARNING and f.site.path == "l3" for f in results)
     assert all(f.steps == (0, 0) for f in results)
+    assert all(f.explains == (("ACT04",) if scales[-1] < 1 else ()) for f in results)
 
 
 @pytest.mark.parametrize(("end", "level"), [(0.6, Severity.WARNING), (0.4, Severity.INFO)])
