@@ -6,7 +6,7 @@ the order in which the program first reached them.
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -232,3 +232,15 @@ def first_with_weight(trace: Trace) -> Site | None:
     """The first layer that has parameters of its own; None if there is none."""
     owners = {site.parent for site in trace.sites_of(Role.PARAM)}
     return next((site for site in trace.sites_of(Role.ACTIVATION) if site.path in owners), None)
+
+
+def is_used_by_its_owner(layer: str, called: Container[str], silent: Container[str]) -> bool:
+    """Whether the module around a layer may use its weights without a call, as attention does.
+
+    Args:
+        layer: path of the layer, which was not called.
+        called: paths of modules that were.
+        silent: those whose own parameters have no gradient either: else the layer's had one, too.
+    """
+    around = layer[: max(layer.rfind("."), layer.rfind("/"), 0)]
+    return bool(around) and around in called and around in silent

@@ -8,7 +8,14 @@ import numpy as np
 from nntrace.rules.common.alternatives import chosen_at_times
 from nntrace.rules.common.cut_graph import CUT, CUT_IN_KERAS
 from nntrace.rules.common.framework import speaks_keras
-from nntrace.rules.common.layers import by_design, columns, named, of_a_library, span
+from nntrace.rules.common.layers import (
+    by_design,
+    columns,
+    is_used_by_its_owner,
+    named,
+    of_a_library,
+    span,
+)
 from nntrace.rules.common.optimizers import backward_line
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -25,8 +32,10 @@ _LONG = 0.2  # of the run's steps without any gradient
     Severity.ERROR,
     needs=(Role.PARAM_GRAD, Role.UPDATE),
     explains=("GRD04", "LOS07", "LOS11", "LOS12", "LOS14"),
-    advice="Look for `.detach()`, `.item()`, `.numpy()`, `torch.no_grad()` or an argmax between "
-    "these parameters and the loss. If they are meant to stay fixed, set requires_grad to False.",
+    advice="Look between these parameters and the loss for `.detach()`, `.item()`, `.numpy()`, "
+    "`torch.no_grad()`, an argmax, an output that is not passed on, or a `checkpoint` with "
+    "`use_reentrant=True` of an input without a gradient. If they are meant to stay fixed, set "
+    "requires_grad to False.",
     in_keras="Look for `stop_gradient`, `.numpy()`, an argmax, a rounding or a cast to integers "
     "between these parameters and the loss. If they are meant to stay fixed, set `trainable = "
     "False`.",
@@ -67,6 +76,8 @@ def no_gradient(
         return
     called = _called_prefixes(trace)
     is_alternative = chosen_at_times(trace)
+    silent = {site.parent for site, never in zip(sites, missing, strict=True) if never}
+    called |= {path for path in silent if is_used_by_its_owner(path, called, silent)}
     for is_called in (True, False):
         blamed = [
             sites[index]

@@ -9,7 +9,7 @@ import numpy as np
 from nntrace.rules.common.alternatives import chosen_at_times
 from nntrace.rules.common.cut_graph import CUT, CUT_IN_KERAS
 from nntrace.rules.common.framework import speaks_keras
-from nntrace.rules.common.layers import columns, named, of_a_library
+from nntrace.rules.common.layers import columns, is_used_by_its_owner, named, of_a_library
 from nntrace.rules.common.layers import span as sampled_span
 from nntrace.rules.common.payloads import count, place, text
 from nntrace.rules.common.signals import finite, lasting, span
@@ -168,11 +168,11 @@ def unused_layer(
 
     Its parameters never get a gradient: a line of `forward` is missing, or the wrong layer is
     called twice. Not reported: a layer whose weight is used without calling it, since it gets
-    gradients; and a second model, or a part of the first, that is called by itself without
-    gradients (a target network). Only information if an installed library built the layers: its
-    model may hold some that this use does not need. Where each step calls some of several alike
-    layers (the experts of a mixture), those that were never chosen are information, a warning if
-    they are most of them.
+    gradients, or since the module around it, which uses it, gets none either; and a second model,
+    or a part of the first, that is called by itself without gradients (a target network). Only
+    information if an installed library built the layers: its model may hold some that this use does
+    not need. Where each step calls some of several alike layers (the experts of a mixture), those
+    that were never chosen are information, a warning if they are most of them.
     Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe, step 2 (visualize prior to net);
     Shazeer et al. 2017 (1701.06538), 4 (balancing expert utilization).
     """
@@ -197,10 +197,12 @@ def unused_layer(
     for site, column in zip(sites, looked.T, strict=True):
         seen = finite(column)
         by_layer[site.parent].append((site, len(seen) >= samples and not (seen > 0).any()))
+    silent = {layer for layer, members in by_layer.items() if all(never for _, never in members)}
     unused = {
         layer: members[0][0]
         for layer, members in by_layer.items()
-        if layer not in called and all(never for _, never in members)
+        if layer in silent and layer not in called
+        if not is_used_by_its_owner(layer, called, silent)
     }
     if len(unused) == len(by_layer):
         return

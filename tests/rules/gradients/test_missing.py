@@ -31,6 +31,15 @@ def test_an_expert_that_was_not_chosen_is_left_to_the_rule_on_unused_layers():
     assert findings("GRD03", trace(*rows, called("b"))) == []
 
 
+@pytest.mark.parametrize(("own_n", "level"), [(0, Severity.ERROR), (16, Severity.WARNING)])
+def test_the_weights_that_attention_uses_without_a_call_are_cut_off_with_it(own_n, level):
+    own = gradient("attn.in_proj_weight", 0.1 if own_n else None, n=own_n)
+    rows = [own, gradient("attn.out.weight", None, n=0), called("attn"), called("b")]
+    [finding] = findings("GRD03", trace(*rows, gradient("b.weight", 0.1)))
+    assert finding.level is level
+    assert "attn.out.weight" in finding.evidence["parameters"]
+
+
 @pytest.mark.parametrize(("rest", "level"), [((65, 64), Severity.INFO), ((63, 64), Severity.ERROR)])
 def test_a_lesser_part_of_a_librarys_model_may_be_called_for_nothing(rest, level):
     rows = [gradient("pooler.weight", None, n=0), gradient("layer.weight", 0.1, shape=rest)]

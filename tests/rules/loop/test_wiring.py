@@ -160,6 +160,16 @@ def test_most_experts_without_an_example_are_a_warning(never, steps, level):
     assert len(finding.evidence["layers"]) == never
 
 
+@pytest.mark.parametrize(("own_n", "found"), [(0, 0), (16, 1)])
+def test_attention_without_any_gradient_may_use_the_layer_within_it(own_n, found):
+    common = {"shape": [4, 4], "numel": 16, "file": "train.py"}
+    rows = [site(path, "activation", std=1.0) for path in ("fc", "attn")]
+    rows.append(site("fc.weight", "param_grad", n=16, parent="fc", **common))
+    rows.append(site("attn.in_proj_weight", "param_grad", n=own_n, parent="attn", **common))
+    rows.append(site("attn.out.weight", "param_grad", n=0, parent="attn.out", **common))
+    assert len(findings("RUN05", trace_of(steps=5, sites=rows))) == found
+
+
 def test_few_samples_say_nothing_about_unused_layers():
     assert skip_reasons("RUN05", model(samples=4))
 
