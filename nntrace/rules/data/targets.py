@@ -13,6 +13,7 @@ from nntrace.rules.common.chance import (
     label_totals,
     loss_location,
     loss_site,
+    targets_run_away,
     training_batches,
 )
 from nntrace.rules.common.loss_course import loss_series
@@ -212,7 +213,7 @@ def target_scale(
     mean, spread = median(means), float(np.sqrt(median(stds) ** 2 + means.var()))
     third = max(1, len(known) // 3)
     moved = abs(median(means[:third]) - median(means[-third:]))
-    if moved > max(0.5 * spread, 0.5 * abs(mean)):
+    if moved > max(0.5 * spread, 0.5 * abs(mean)) or targets_run_away(trace):
         yield Skipped("the targets change while the model learns")
         return
     size = float(np.hypot(mean, spread))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.chance import targets_run_away
+from nntrace.rules.common.chance import target_growth, targets_run_away
 from nntrace.rules.common.layers import columns, first_finite, named, span, weights
 from nntrace.rules.common.loss_course import falls_without_end, is_still_learning, remaining_loss
 from nntrace.rules.common.signals import in_times, lasting, median
@@ -16,6 +16,11 @@ from nntrace.schema import Role
 from nntrace.trace import Trace
 
 _NOT_LEARNT = 0.5  # share of the first loss that is left at the end
+_BOOTSTRAPPED = (
+    "Targets that are made of the model's own predictions must not grow with them: discount the "
+    "next state's value by less than 1, leave it out after a terminal state, and take it from a "
+    "target network that follows slowly."
+)
 _OF_TARGETS = ("LOS08", "GRD02", "GRD05")
 _AS_FAST = 1.0  # ratio of the loss's last fall to its first
 _STILL_GROWS = 1.1  # times, over the last third of the samples
@@ -73,17 +78,21 @@ def weight_divergence(
         return
     index, since, factor = max(found, key=lambda entry: entry[2])
     site = sites[index]
+    along = targets_run_away(trace)
     yield Finding(
         f"{site.path} grows without end: rms {first_finite(size)[index]:.2g} at the start, "
         f"{size[np.isfinite(size[:, index]), index][-1]:.3g} at the end, {in_times(factor)} times "
-        "what is usual for its fan.",
+        "what is usual for its fan"
+        + f"; the targets grow along, {in_times(target_growth(trace))} times." * along
+        + "." * (not along),
         site=site,
         steps=span(trace, since),
         evidence={
             "weights": [sites[i].path for i, _, _ in found],
             "growth": [factor for _, _, factor in found],
         },
-        explains=_OF_TARGETS if targets_run_away(trace) else (),
+        explains=_OF_TARGETS if along else (),
+        advice=_BOOTSTRAPPED if along else "",
     )
 
 

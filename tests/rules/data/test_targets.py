@@ -168,6 +168,12 @@ def test_returns_that_grow_while_the_model_learns_are_not_judged():
     assert skip_reasons("DAT13", regression(mean=20.0, std=12.0, drift=5.0))
 
 
+@pytest.mark.parametrize(("last", "found"), [(13.0, 0), (9.9, 1)])
+def test_targets_that_run_away_were_not_given_too_large(last, found):
+    run = regression(std=[1.0, *[12.0] * 7, last], first=0.5)
+    assert len(findings("DAT13", run) if found else skip_reasons("DAT13", run)) == 1
+
+
 @pytest.mark.parametrize(("shape", "skipped"), [([], 1), ([1], 1), ([2], 0)])
 def test_the_first_of_many_losses_for_one_example_each_does_not_stand_for_all(shape, skipped):
     events = [

@@ -35,6 +35,8 @@ def test_targets_that_run_away_with_the_weights_take_the_loss_along(last, explai
     rows = trace_of(steps=STEPS, loss=1.0, sites=[weight("a.weight", growth(5.0))], batches=data)
     [finding] = findings("PAR02", rows)
     assert finding.explains == explained
+    assert ("the targets grow along, 11 times" in finding.message) is bool(explained)
+    assert ("target network" in finding.advice) is bool(explained)
 
 
 @pytest.mark.parametrize(("end", "found"), [(0.9, 0), (1.1, 1)])
