@@ -8,7 +8,12 @@ import numpy as np
 
 from nntrace.rules.activations.variation import alike_from
 from nntrace.rules.common.beside_chance import BesideChance
-from nntrace.rules.common.chance import Chance, batches_of_last_phase, loss_location
+from nntrace.rules.common.chance import (
+    Chance,
+    batches_of_last_phase,
+    loss_location,
+    target_growth,
+)
 from nntrace.rules.common.frequencies import has_just_learnt_frequencies, has_seen_few_of_each
 from nntrace.rules.common.layers import update_ratios, weights
 from nntrace.rules.common.loss_course import (
@@ -30,6 +35,7 @@ from nntrace.rules.common.signals import (
     noise_scale,
     window_medians,
 )
+from nntrace.rules.common.smoothing import smoothed_floor
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loss.unseen import at_chance_on_unseen_data
 from nntrace.rules.rule import rule
@@ -39,6 +45,7 @@ from nntrace.trace.model import FloatArray
 
 _LEAST_LOSSES = 20
 _LEARNED = 0.8  # of a step's first loss
+_MOVED = 1.25  # times larger or smaller: targets in the last fifth of the run beside the first
 _TURNS_AROUND = -0.1  # cosine of successive gradients
 _TRAIN_ON = (
     "Train on: every language model first learns how frequent the labels are. If the loss stays "
@@ -83,11 +90,13 @@ def stuck_at_chance(
     if classes are uneven, as words are.
 
     If the loss was there from the start, the steps are not long and successive gradients do not
-    turn around, then steps above the usual size (UPD01) are not why nothing is learned.
+    turn around, then steps above the usual size (UPD01) are not why nothing is learned. Not judged:
+    a critic's loss beside that of its policy, whose returns change as it learns.
 
     Also a warning if the training loss fell and no evaluation on other examples was better than
     chance, nor its accuracy above guessing: labels that were shuffled apart from their inputs can
-    only be learned by heart, and classes that are not trained on cannot be known.
+    only be learned by heart, and classes that are not trained on cannot be known. And a warning in
+    place of an error if label smoothing lets the loss fall no lower than that.
     Source: Karpathy's Recipe, step 2 (input-independent baseline); "37 reasons", 2 and 3.
     """
     full_rate_steps = steps_at_full_rate(trace)
@@ -106,6 +115,9 @@ def stuck_at_chance(
     if not loss.chances:
         yield Skipped(f"too little is known of the targets of `{loss.function}`")
         return
+    if _is_a_critics(trace, loss.function):
+        yield Skipped("targets change with what another term of the loss teaches the model")
+        return
     half = loss.series.second_half.value
     level, error = median_of_means(half), median_error(noise_scale(half), len(half))
     chance = min(loss.chances, key=lambda c: abs(level - c.value))
@@ -121,11 +133,25 @@ def stuck_at_chance(
         yield from at_chance_on_unseen_data(trace, loss)
     elif not _others_come_down(trace, loss.function):
         since = _since_when(loss.series, chance, 2.0 * tolerance)
+        smoothed = smoothed_floor(trace, loss.function)
+        if smoothed is not None and smoothed[1] >= (1.0 - 2.0 * tolerance) * chance.value:
+            yield _smoothed_away(loss, chance, *smoothed)
+            return
         severity = Severity.ERROR if len(trace.steps) >= 2 * steps else Severity.WARNING
         found = _stuck(loss, chance, level, since, severity, ignored)
         if since == loss.series.span[0] and _goes_nowhere(trace, long_step):
             found = replace(found, explains=("UPD01",), not_explained_by=("UPD01",))
         yield found
+
+
+def _is_a_critics(trace: Trace, function: str) -> bool:
+    """Whether the loss has another term, and targets move as they do not in a data set: they are
+    returns of a policy that gets better, which a critic cannot foresee from the state alone.
+    """
+    objectives = [event.payload.get("terms") for event in trace.events_of(EventKind.OBJECTIVE)]
+    growth = target_growth(trace)
+    has_another = any(isinstance(terms, list) and set(terms) - {function} for terms in objectives)
+    return has_another and max(growth, 1.0 / growth) > _MOVED
 
 
 def _stuck(
@@ -152,6 +178,20 @@ def _stuck(
         advice=_TRAIN_ON if early else "",
         evidence={"level": level, "chance": chance.value, "chance_is": chance.name}
         | ({} if ignored is None else {"alike_from": ignored[0].path, "between": ignored[1]}),
+        location=loss_location(loss.trace, loss.function),
+    )
+
+
+def _smoothed_away(loss: BesideChance, chance: Chance, smoothing: float, floor: float) -> Finding:
+    """The finding on a loss that cannot leave chance, as the smoothed targets are next to even."""
+    return Finding(
+        f"`label_smoothing={smoothing:g}` leaves the loss between {floor:.4g}, its least, and "
+        f"{chance.value:.4g}, that of a model that ignores its input: the targets are next to the "
+        "same for all classes.",
+        steps=loss.series.span,
+        severity=Severity.WARNING,
+        advice="0.1 is usual: it gives a tenth of the target to all classes together.",
+        evidence={"label_smoothing": smoothing, "least_loss": floor, "chance": chance.value},
         location=loss_location(loss.trace, loss.function),
     )
 

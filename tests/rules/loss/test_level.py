@@ -218,3 +218,29 @@ def test_steps_that_are_not_long_and_turn_nowhere_are_not_why_a_loss_stays_at_ch
     [finding] = findings("LOS11", classified(loss, sites=steps, gradient_cosine=cosine))
     assert finding.not_explained_by == (("UPD01",) if unguided else ())
     assert finding.explains == (("UPD01",) if unguided else ())
+
+
+@pytest.mark.parametrize(("smoothing", "level"), [(0.85, Severity.WARNING), (0.7, Severity.ERROR)])
+def test_a_loss_that_label_smoothing_holds_at_chance_blames_the_smoothing(smoothing, level):
+    call = event("loss_call", 0, function="cross_entropy", classes=10, label_smoothing=smoothing)
+    [finding] = findings("LOS11", classified(noisy(np.full(400, LN10), 0.01), events=[call]))
+    assert finding.level is level
+    assert ("`label_smoothing=0.85`" in finding.message) is (level is Severity.WARNING)
+
+
+@pytest.mark.parametrize(
+    ("terms", "last", "found"),
+    [
+        (["other", "mse_loss"], 0.8, 0),
+        (["other", "mse_loss"], 0.4, 1),
+        (["mse_loss"], 0.8, 1),
+    ],
+)
+def test_returns_that_move_with_a_policy_are_not_foreseen_by_its_critic(terms, last, found):
+    mean = np.linspace(0.4, last, 400)
+    loss = noisy(np.full(400, 0.16 + mean.var()), 0.001)
+    columns = {"target_mean": mean, "target_std": np.full(400, 0.4), "loss_value": loss}
+    rows = batches(400, loss_function="mse_loss", batch_size=32, **columns)
+    objective = event("objective", 0, terms=terms)
+    run = trace_of(loss=loss, batches=rows, events=[objective])
+    assert len(findings("LOS11", run) if found else skip_reasons("LOS11", run)) == 1
