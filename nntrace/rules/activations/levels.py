@@ -279,7 +279,7 @@ def _one_sided(lowest: np.ndarray) -> bool:
 def _hidden(trace: Trace) -> list[Link]:
     """Layers with weights, without each model's head and those whose output a norm takes next."""
     links, flow = chain(trace), Flow(trace)
-    layers = {link.site.path for link in links if link.has_weight}
+    layers = {link.site.path for link in links if link.is_affine}
     affine = [index for index, link in enumerate(links) if link.is_affine]
     found = []
     for index, following in pairwise(affine):

@@ -126,7 +126,7 @@ def exploding_activations(
     Source: He 2015; "37 reasons", 30.
     """
     flow, every = Flow(trace), chain(trace)
-    layers = {link.site.path for link in every if link.has_weight}
+    layers = {link.site.path for link in every if link.is_affine}
     links = [
         link
         for link in before_head(after_last_norm(every))

@@ -137,6 +137,14 @@ def test_the_head_of_a_model_before_another_is_a_head(taker, skipped):
     assert [f.site.path for f in findings("ACT06", rows)] == ["d"] * (not skipped)
 
 
+def test_a_bias_of_a_module_of_its_own_leaves_a_head_a_head():
+    bias = [site("add.value", "param", parent="add", shape=[WIDTH], numel=WIDTH)]
+    added = module("add", "AddBias", mean=5.0, std=1.0)
+    flow = event("graph", vertices=["d", "add", ":mseloss"], edges=[[0, 1], [1, 2]])
+    rows = trace(layer("d", mean=5.0), bias, added, layer("g"), layer("h"), events=[flow])
+    assert not findings("ACT06", rows)
+
+
 @pytest.mark.parametrize(("taker", "found"), [(":mseloss", 0), ("g", 1)])
 def test_the_head_of_a_critic_beside_an_actor_may_grow_with_its_values(taker, found):
     flow = event("graph", vertices=["d", taker], edges=[[0, 1]])
