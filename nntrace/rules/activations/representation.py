@@ -10,7 +10,7 @@ from nntrace.rules.activations.drawn_codes import drowned_code
 from nntrace.rules.activations.units import has_died_out
 from nntrace.rules.common.depth import since_late
 from nntrace.rules.common.flow import Flow
-from nntrace.rules.common.frequencies import is_on_its_way
+from nntrace.rules.common.frequencies import has_seen_few_of_each, is_on_its_way
 from nntrace.rules.common.layers import Link, chain, first_finite, span
 from nntrace.rules.common.loss_course import is_still_learning, remaining_loss
 from nntrace.rules.common.signals import finite, lasting, median
@@ -59,14 +59,15 @@ def collapsed_representation(
     down to about the number of classes, so it counts only below two directions or a twentieth of
     what the sample can show, from one layer to the last before the head, and only for a model
     without targets (self-supervised training) or one whose loss does not fall. A loss that has only
-    just reached the level of the label frequencies needs one direction, and is a start. One number
-    to predict or two classes to separate need no more than a line, a few outputs without targets
-    are answers (quantiles) and no representation, and after a layer of three units or fewer there
-    are no more directions to use. The last layer of a model without targets is a representation,
-    too: it has collapsed into a point if examples differ by next to nothing of its outputs' size,
-    unless these are logarithms of scales. A code that is drawn around a mean, as in a variational
-    autoencoder, has collapsed if the means of examples lie within a tenth of the noise, and were
-    twice as far apart before.
+    just reached the level of the label frequencies needs one direction, and is a start; so it is as
+    long as each class was seldom a target, as the words of a vocabulary are. One number to predict
+    or two classes to separate need no more than a line, a few outputs without targets are answers
+    (quantiles) and no representation, and after a layer of three units or fewer there are no more
+    directions to use. The last layer of a model without targets is a representation, too: it has
+    collapsed into a point if examples differ by next to nothing of its outputs' size, unless these
+    are logarithms of scales. A code that is drawn around a mean, as in a variational autoencoder,
+    has collapsed if the means of examples lie within a tenth of the noise, and were twice as far
+    apart before.
     Source: Jing et al. 2022 (Dimensional collapse); Gao et al. 2017 (participation ratio);
     Bowman et al. 2016 (a code that is ignored).
     """
@@ -92,7 +93,8 @@ def collapsed_representation(
             f"needs {samples} samples of a hidden layer over 16 rows of {_LEAST_UNITS} units"
         )
         return
-    learns = remaining_loss(trace) <= learnt or is_still_learning(trace) or is_on_its_way(trace)
+    learns = remaining_loss(trace) <= learnt or is_still_learning(trace)
+    learns = learns or is_on_its_way(trace) or has_seen_few_of_each(trace)
     if _needs_few_directions(trace, links[affine[-1]].site.units, learns):
         return
     found = _collapsed(trace, judged, loss_of_rank, width)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from rules.activations.test_architecture import graph
-from rules.builders import batches, findings, site, skip_reasons, trace_of
+from rules.builders import batches, event, findings, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -100,6 +100,19 @@ def test_frequencies_of_labels_that_were_just_learnt_take_one_direction(way, fou
         **uneven,
     )
     assert len(findings("ACT13", trace(*rows, loss=falling, batches=labels))) == found
+
+
+@pytest.mark.parametrize(("targets", "found"), [(25, 1), (24, 0)])
+def test_a_vocabulary_of_which_few_words_were_seen_takes_one_direction(targets, found):
+    rows = [row for one in (layer("a", falling_to(1.1)), layer("head", 5.0)) for row in one]
+    rows.append(site("cross_entropy", "target", std=1.0))
+    words = {"label_values": (0, 1, 2, 3), "label_counts": (57, 1, 1, 1), "classes": 10}
+    chance = {"loss_function": "cross_entropy", "loss_value": 0.3, "batch_size": 60}
+    of_words = {"function": "cross_entropy", "classes": 10, "path": "cross_entropy"}
+    call = event("loss_call", shape=[targets, 10], target_shape=[targets], **of_words)
+    labels = batches(STEPS, **chance, **words)
+    results = findings("ACT13", trace(*rows, loss=0.3, batches=labels, events=[call]))
+    assert len(results) == found
 
 
 @pytest.mark.parametrize(("units", "found"), [(1, 0), (2, 0), (3, 1)])
