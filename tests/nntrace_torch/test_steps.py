@@ -237,6 +237,26 @@ def test_of_optimizers_in_turn_each_is_judged_by_its_own_steps(trace_here):
     assert (one[5::2] == 0).all()
 
 
+def test_gradients_that_the_program_sets_itself_are_cleared_by_it(trace_here):
+    weights, mixture = mlp(), torch.nn.Parameter(torch.ones(1))
+
+    def program():
+        inner = torch.optim.SGD(weights.parameters(), lr=0.1)
+        outer = torch.optim.SGD([mixture], lr=0.1)
+        for _ in range(5):
+            outer.zero_grad()
+            loss = loss_of(weights, torch.randn(6, 4) * mixture)
+            [mixture.grad] = torch.autograd.grad(loss, [mixture])
+            outer.step()
+            inner.zero_grad()
+            loss_of(weights, torch.randn(6, 4) * mixture).backward()  # adds to the other's, too
+            inner.step()
+
+    found = trace_here(program).steps.gradients_cleared
+    assert (found[np.isfinite(found)] == 1).all()
+    assert np.isfinite(found[4:]).all()
+
+
 def test_of_two_optimizers_after_one_backward_both_are_cleared(trace_here):
     model = mlp()
     first, *_, last = model.parameters()

@@ -3,7 +3,7 @@
 A gradient was not cleared if it has neither been replaced (`zero_grad`) nor written to (`zero_`)
 when the next backward begins. With several optimizers, the gradients of one rightly outlive the
 step of another: they count as uncleared if every backward finds them until the same optimizer steps
-again. Within a step, gradients that are gone when the backward of the next micro-batch begins were
+again, with them. Within a step, gradients that are gone when the backward of the next micro-batch begins were
 computed for nothing, unless the parameters were changed meanwhile (SAM) or the gradients are zero
 at the end of the step as well (units that never fire).
 """
@@ -151,6 +151,7 @@ class GradientClearing:
         """
         turn = self._turns.pop(id(optimizer), None)
         if turn is not None and turn.is_looked_at:
+            turn.look()  # the program may have set gradients without a backward
             return not turn.is_left
         if self._gone_at is not None:
             self._count_lost(self._gone_at)
