@@ -6,6 +6,8 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.samples.modules import Model
 
+_OF_BUILT = 0.5  # weight of the values that running statistics were built with
+
 
 class ModeObserver:
     """Records the modes whenever they differ from the last sampled step's."""
@@ -49,6 +51,14 @@ def modes_of(model: Model, module: nn.Module) -> dict[str, int | bool]:
 
 
 def _trained_norms(model: Model) -> int:
-    """The number of normalisation layers whose running statistics have seen batches before."""
-    counts = [getattr(layer, "num_batches_tracked", None) for layer in model.norms]
-    return sum(bool(count > 0) for count in counts if count is not None)
+    """The number of normalisation layers whose running statistics are those of earlier batches."""
+    return sum(_has_settled(layer) for layer in model.norms)
+
+
+def _has_settled(layer: nn.Module) -> bool:
+    """Whether batches, and not the values they were built with, make most of its statistics."""
+    batches = getattr(layer, "num_batches_tracked", None)
+    if batches is None:
+        return False
+    momentum = getattr(layer, "momentum", None)  # None: the mean of all batches
+    return bool(batches > 0 and (momentum is None or (1.0 - momentum) ** int(batches) < _OF_BUILT))
