@@ -246,6 +246,40 @@ def test_the_first_sample_of_a_batch_norm_is_by_the_statistics_it_came_with(tmp_
     assert trace.series("running_norm", "rms", site)[0] == pytest.approx(expected, rel=1e-3)
 
 
+class NormOfSteps(nn.BatchNorm2d):
+    """A norm of sequences of images, [steps, examples, channels, height, width]."""
+
+    def forward(self, x):
+        return super().forward(x.flatten(0, 1)).view(x.shape)
+
+
+class NormOfLast(nn.BatchNorm1d):
+    """A norm of features on the last axis."""
+
+    def forward(self, x):
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("norm", "shape"),
+    [
+        (NormOfSteps(6), (4, 3, 6, 2, 2)),
+        (NormOfSteps(6), (4, 6, 6, 2, 2)),
+        (NormOfLast(6), (4, 3, 6)),
+    ],
+)
+def test_the_input_of_a_norm_that_rearranges_it_is_not_held_against_its_statistics(
+    tmp_path, norm, shape
+):
+    optimizer = torch.optim.SGD(norm.parameters(), lr=0.1)
+    with tracing(tmp_path / "run", every=1):
+        norm(torch.randn(shape)).square().sum().backward()
+        optimizer.step()
+    trace = Trace.open(tmp_path / "run")
+    assert len(trace.steps) == 1
+    assert not trace.sites_of("running_norm")
+
+
 def test_a_huge_epsilon_does_not_look_like_wrong_running_statistics(tmp_path):
     torch.manual_seed(3)
     model = nn.Sequential(nn.BatchNorm1d(6, eps=0.8), nn.Linear(6, 1))

@@ -17,6 +17,7 @@ from nntrace_torch.program.sources import Sources
 from nntrace_torch.samples.plans import activation_plan
 from nntrace_torch.samples.step import StepSample
 
+_RANKS = {nn.BatchNorm1d: (2, 3), nn.BatchNorm2d: (4,), nn.BatchNorm3d: (5,)}
 _EVERY = 2  # of its samples: running statistics change slowly
 _LARGEST_EPSILON = 1e-3  # a larger one makes the output small in training and evaluation alike
 _LARGEST_PART = 0.5  # of the batch in them, of which what was before can still be told
@@ -39,7 +40,7 @@ class RunningNorms:
             return
         calls = self._calls[module] = self._calls.get(module, -1) + 1
         entered = args[0] if args else None
-        if calls % _EVERY or not can_sample(entered) or entered.dim() < 2:
+        if calls % _EVERY or not can_sample(entered) or not _is_taken_as_given(module, entered):
             return
         site = self._sites.get(path)
         if site is None:
@@ -59,6 +60,13 @@ class RunningNorms:
             chosen = slice(0, step * plan.layout.units, step)
             scale = (variance[chosen].float() + min(module.eps, _LARGEST_EPSILON)).rsqrt_()
             room.sub_(mean[chosen]).mul_(scale)
+
+
+def _is_taken_as_given(module: _BatchNorm, entered: torch.Tensor) -> bool:
+    """Whether an input has its channels on axis 1; a subclass may rearrange what it is given."""
+    ranks = next((_RANKS[kind] for kind in _RANKS if isinstance(module, kind)), None)
+    fits = entered.dim() >= 2 if ranks is None else entered.dim() in ranks
+    return fits and entered.shape[1] == module.num_features
 
 
 def _without(
