@@ -10,6 +10,7 @@ import numpy as np
 from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.layers import (
     Link,
+    any_finite,
     chain,
     columns,
     first_finite,
@@ -173,11 +174,13 @@ def init_scale(
     Compared with He, Glorot, LeCun, PyTorch's default and orthogonal matrices; a layer counts if it
     is outside [1/3, 3] of all of them. Not reported: small weights whose output a later norm, a
     residual sum or a factor rescales; small weights of the head; large weights directly before a
-    norm, or of a size that fits the nonzero part of a sparse input (one-hot rows).
+    norm, or of a size that fits the nonzero part of a sparse input (one-hot rows); layers that the
+    loss does not depend on.
     Source: He 2015; Glorot & Bengio 2010; "37 reasons", 23 (weight initialisation).
     """
     held = {site.path for site in trace.sites_of(Role.UPDATE)}
     called = {site.path for site in trace.sites_of(Role.ACTIVATION)}
+    unused = _without_gradient(trace)
     sites = [
         site
         for site in weights(trace)
@@ -185,6 +188,7 @@ def init_scale(
         and site.fan_out
         # A copy that averages weights is neither trained nor called in training.
         and (not held or site.path in held or site.parent in called)
+        and site.path not in unused
     ]
     if not sites:
         yield Skipped("no weight whose fan-in is known was recorded")
@@ -220,6 +224,15 @@ def init_scale(
         large[index] = not _norm_follows(trace, links, at[index], sites[index])
     if large.any():
         yield _out_of_scale(trace, sites, size, np.flatnonzero(large), high, "larger")
+
+
+def _without_gradient(trace: Trace) -> set[str]:
+    """The weights that never got a gradient, where others did: the loss does not depend on them."""
+    matrices = weights(trace)
+    known = any_finite(columns(trace, Role.PARAM_GRAD, "rms", matrices), axis=0)
+    if not known.any():
+        return set()
+    return {site.path for site, is_known in zip(matrices, known, strict=True) if not is_known}
 
 
 def _layers_without_fan(trace: Trace) -> int:

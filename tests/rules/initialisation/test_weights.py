@@ -188,6 +188,13 @@ def test_a_small_head_is_advice_not_a_fault():
     assert not findings("INI02", trace(weight("a.weight", 0.1), weight("head.weight", 1e-4)))
 
 
+@pytest.mark.parametrize(("gradient", "found"), [(0.01, 1), (None, 0)])
+def test_a_layer_that_the_loss_does_not_depend_on_may_be_of_any_scale(gradient, found):
+    small = weight("small.weight", 1e-3, grad=gradient)
+    layers = small, weight("a.weight", 0.1), weight("head.weight", 0.1)
+    assert len(findings("INI02", trace(*layers))) == found
+
+
 def test_one_small_layer_among_many_is_a_choice():
     layers = [weight(f"{name}.weight", 0.1) for name in "abc"]
     layers.insert(1, weight("policy.weight", 1e-3))
