@@ -56,7 +56,8 @@ def feature_scale_disparity(
     One learning rate cannot fit both: the wide feature decides the output and the narrow one is
     never used. The spread of a feature is the distance between its deciles, so that flags and rare
     values do not count; neither do features that are constant up to float32's rounding. Not judged
-    for a model that starts with a normalisation.
+    for a model that starts with a normalisation, nor where the widest feature may be the ids of a
+    lookup table: the model has one, no input holds integers, and the spread is within its rows.
     Source: "37 reasons", 14 (standardise the features); LeCun et al. 1998, Efficient BackProp, 4.3.
     """
     known = [
@@ -75,6 +76,8 @@ def feature_scale_disparity(
     if found <= ratio:
         return
     shown = known[int(np.argsort(ratios)[len(ratios) // 2])]
+    if _may_be_an_id(trace, shown.feature_spread_high or 0.0):
+        return
     idle = not_adapted(trace)
     yield Finding(
         f"feature {shown.feature_high} of the input spans {shown.feature_spread_high:.3g}, feature "
@@ -89,6 +92,14 @@ def feature_scale_disparity(
         },
         advice="" if idle is None else NEVER_ADAPTED.format(idle.path),
     )
+
+
+def _may_be_an_id(trace: Trace, spread: float) -> bool:
+    """Whether a feature may hold the ids of a lookup table, as only such a table takes integers."""
+    if any("int" in site.dtype for site in trace.sites_of(Role.INPUT)):
+        return False
+    tables = (site for site in trace.sites_of(Role.PARAM) if is_embedding(site) and site.shape)
+    return spread < max((site.shape[0] for site in tables), default=0)
 
 
 @rule(

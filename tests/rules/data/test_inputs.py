@@ -41,6 +41,15 @@ def test_a_model_that_normalises_first_may_be_given_any_scale():
     assert findings("DAT05", features(1e4, layers=[norm])) == []
 
 
+@pytest.mark.parametrize(
+    ("rows", "others", "found"), [(102, [], 0), (101, [], 1), (102, ["int64"], 1)]
+)
+def test_a_feature_that_may_be_the_ids_of_a_table_may_span_its_rows(rows, others, found):
+    lookup = site("names.weight", "param", module_type="Embedding", shape=[rows, 4])
+    given = [site(f"input.{n}", "input", dtype=name) for n, name in enumerate(others, 1)]
+    assert len(findings("DAT05", features(101.0, layers=[lookup, *given]))) == found
+
+
 def test_a_normalisation_that_was_never_adapted_is_where_features_of_all_scales_come_from():
     same = {"mean": 0.0, "min": -1.0, "max": 1.0, "shape": [32, 8]}
     given = site("input.0", "input", **same)
