@@ -3,9 +3,9 @@
 A gradient was not cleared if it has neither been replaced (`zero_grad`) nor written to (`zero_`)
 when the next backward begins. With several optimizers, the gradients of one rightly outlive the
 step of another: they count as uncleared if every backward finds them until the same optimizer steps
-again, with them. Within a step, gradients that are gone when the backward of the next micro-batch begins were
-computed for nothing, unless the parameters were changed meanwhile (SAM) or the gradients are zero
-at the end of the step as well (units that never fire).
+again, with them. Within a step, gradients that are gone when the backward of the next micro-batch
+begins were computed for nothing, unless the parameters were changed meanwhile (SAM) or the
+gradients are zero at the end of the step as well (units that never fire).
 """
 
 import weakref

@@ -1,15 +1,16 @@
 """Rules on the mode of evaluations: layers left in training mode, or a model worse outside it."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Annotated, Any
 
 import numpy as np
 
 from nntrace.rules.common.beside_chance import BesideChance
 from nntrace.rules.common.chance import training_batches
+from nntrace.rules.common.loaders import trained_loaders
 from nntrace.rules.common.loss_course import loss_series, unjudgeable
-from nntrace.rules.common.payloads import count, number, place, text
+from nntrace.rules.common.payloads import count, number, place, text, whole
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.loop.another_model import evaluates_another_model, evaluates_without_statistics
@@ -50,7 +51,9 @@ def eval_in_train_mode(
     optimizers take turns, passes without a loss draw samples, as from a GAN's generator, and are
     information. A model in evaluation mode whose code calls a dropout function without passing the
     mode is reported, too: `functional.dropout(x, 0.5)` never stops. Not if most calls repeat the
-    input of the call before: then predictions are drawn from the dropout on purpose.
+    input of the call before: then predictions are drawn from the dropout on purpose. Nor a pass
+    over the training data, without a loss, before an evaluation in the right mode: it gives the
+    batch norms the statistics of averaged weights.
     A model that runs in nearly every step on the inputs of the trained one, and whose weights stay
     as they are, is a teacher: it is reported if such layers are active in it. A teacher that
     follows the training, as a mean teacher does, may keep its noise.
@@ -64,15 +67,22 @@ def eval_in_train_mode(
         yield lasting
         return
     modes = trace.events_of(EventKind.MODE)
+    drawn = trained_loaders(trace)
+    evaluated = {event.step for event in events if event.payload.get("training") is False}
     groups: dict[tuple[str, int], list[Event]] = defaultdict(list)
     for event in events:
         groups[model_of(event), count(event.payload, "group")].append(event)
     found = []
     for (model, _), group in groups.items():
         active = [event for event in group if _is_active(event.payload)]
-        wrong = [event for event in active if not _draws_again(event.payload)]
-        whole = 1 + max(count(event.payload, "number") for event in group)
-        rare = whole <= max(1.0, rarity * max(1, len(trace.steps)))
+        wrong = [
+            event
+            for event in active
+            if not _draws_again(event.payload)
+            if not (event.step in evaluated and _counts_statistics(event.payload, drawn))
+        ]
+        made = 1 + max(count(event.payload, "number") for event in group)
+        rare = made <= max(1.0, rarity * max(1, len(trace.steps)))
         # A first pass before any training may be there to initialise, or to look.
         later = [event for event in wrong if event.step > 0]
         if len(later) >= passes and rare and is_trained(trace, model, modes):
@@ -98,6 +108,16 @@ def eval_in_train_mode(
         },
         location=place(values),
     )
+
+
+def _counts_statistics(values: dict[str, Any], drawn: Collection[int]) -> bool:
+    """Whether a pass gave batch norms their statistics anew: training data, and no loss asked for.
+
+    Args:
+        drawn: the loaders from which training draws.
+    """
+    is_asked = bool(text(values, "loss_function"))
+    return count(values, "norm_active") > 0 and not is_asked and whole(values, "loader") in drawn
 
 
 def _lasting_dropout(events: Sequence[Event]) -> Finding | None:

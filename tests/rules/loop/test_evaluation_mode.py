@@ -26,7 +26,6 @@ def evaluation(
         "evaluation",
         step,
         model="",
-        group=0,
         number=number,
         training=training,
         examples=examples,
@@ -35,7 +34,7 @@ def evaluation(
         reduction="mean",
         file="train.py",
         line=3,
-        **active,
+        **{"group": 0, **active},
     )
 
 
@@ -65,6 +64,28 @@ def test_evaluations_in_eval_mode_are_healthy():
 def test_training_mode_without_layers_that_mind_is_healthy():
     events = [evaluation(20 * n + 20, number=n, dropout_active=0) for n in range(4)]
     assert findings("RUN02", trace_of(steps=100, events=events)) == []
+
+
+@pytest.mark.parametrize(
+    ("loader", "function", "norms", "evaluated", "found"),
+    [
+        (0, None, 1, True, 0),
+        (1, None, 1, True, 1),
+        (0, "nll_loss", 1, True, 1),
+        (0, None, 0, True, 1),
+        (0, None, 1, False, 1),
+    ],
+    ids=["statistics", "other data", "a loss", "no norms", "no evaluation"],
+)
+def test_training_data_may_give_the_norms_of_averaged_weights_their_statistics(
+    loader, function, norms, evaluated, found
+):
+    events = [TRAINING, event("epoch", 10, loader=0, steps=10, batches=10)]
+    for step in (20, 40):
+        values = {"loader": loader, "function": function, "norm_active": norms}
+        events.append(evaluation(step, number=step // 20 - 1, **values))
+        events += [evaluation(step, training=False, group=1, loader=2)] * evaluated
+    assert len(findings("RUN02", trace_of(steps=100, events=events))) == found
 
 
 @pytest.mark.parametrize(("passes", "found"), [(20, 1), (21, 0)])
