@@ -83,7 +83,9 @@ def constant_weights(
     symmetric = _symmetric(matrices, Flow(trace), constant, value, first_finite(gradient))
     is_stepped = np.isfinite(update).any(axis=0)
     is_withheld = (gradient > 0).any(axis=0) & ~(update > 0).any(axis=0)
-    stuck = constant & ~varies.any(axis=0) & is_stepped & ~is_withheld
+    unused = _without_gradient(trace)
+    is_used = np.array([site.path not in unused for site in matrices])
+    stuck = constant & ~varies.any(axis=0) & is_stepped & is_used & ~is_withheld
     if stuck.any() and _steps_at_work(trace) < steps:
         stuck[:] = False
         if not symmetric.any():

@@ -127,6 +127,12 @@ def test_weights_that_no_optimizer_changes_are_not_this_rule():
     assert not findings("INI01", trace(weight("a.weight", 0.1), frozen))
 
 
+@pytest.mark.parametrize(("gradient", "found"), [(0.01, 1), (None, 0)])
+def test_constant_weights_that_the_loss_does_not_depend_on_need_not_move(gradient, found):
+    fixed = weight("affine.weight", 0.0, grad=gradient, update=1e-9)
+    assert len(findings("INI01", trace(fixed, weight("a.weight", 0.1)))) == found
+
+
 def test_constant_weights_cannot_be_judged_without_the_first_step():
     rows = trace_of(steps=20, sampled=[5, 10], sites=weight("a.weight", 0.0))
     assert skip_reasons("INI01", rows)
