@@ -8,6 +8,7 @@ import numpy as np
 
 from nntrace.dataflow import Vertex
 from nntrace.rules.activations.units import has_died_out
+from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.depth import SAMPLES, before_head, lasting_columns, of_links, signal_of
 from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.frequencies import is_no_better_than_chance
@@ -25,7 +26,7 @@ from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
-from nntrace.trace import Trace
+from nntrace.trace import Site, Trace
 from nntrace.trace.model import BoolArray, FloatArray
 
 _AMPLIFIED = 1e-4  # of unit scale: the size of rounding errors that a norm divides by √epsilon
@@ -201,14 +202,15 @@ def constant_activation(
     Nothing after it can tell the examples apart. The finding names the first such layer whose
     predecessor (or input) does differ between examples, by at least a thousandth; ACT02 reports a
     signal that fades from layer to layer. Information if the loss falls and later layers do differ,
-    because then it is only a branch. Layers without data to depend on, such as learnt queries, and
-    batches of one example are left out; so are lookup tables, which may hold positions, unless
-    nothing in the model varies at all. Dead units are named as the cause only if all units of an
-    earlier layer are dead. A norm, whose outputs have unit scale, already counts as constant if
-    less than a ten-thousandth of its output varies: it got single values to normalise.
+    because then it is only a branch. Layers without data to depend on, such as learnt queries,
+    those that run over steps of time on the first axis, and batches of one example are left out; so
+    are lookup tables, which may hold positions, unless nothing in the model varies at all. Dead
+    units are named as the cause only if all units of an earlier layer are dead. A norm, whose
+    outputs have unit scale, already counts as constant if less than a ten-thousandth of its output
+    varies: it got single values to normalise.
     Source: Karpathy's Recipe, step 2 (visualise prediction dynamics); "37 reasons", 25.
     """
-    links = before_head(chain(trace))
+    links = [link for link in before_head(chain(trace)) if not _time_comes_first(trace, link.site)]
     varies = of_links(trace.series(Role.ACTIVATION, "example_std"), links)
     size = of_links(trace.series(Role.ACTIVATION, "rms"), links)
     known = np.isfinite(varies)
@@ -244,6 +246,15 @@ def constant_activation(
             )
             return
         before = not is_constant and bool(tells_apart[seen, index].mean() > 0.5)
+
+
+def _time_comes_first(trace: Trace, site: Site) -> bool:
+    """Whether a layer that the model runs over steps of time has its examples on the second axis.
+
+    Spiking networks see each image at every step.
+    """
+    sizes = {batch.batch_size for batch in training_batches(trace)}
+    return len(site.shape) > 2 and site.shape[1] in sizes and site.shape[0] not in sizes
 
 
 def _comes_nearer(values: FloatArray, times: float) -> BoolArray:

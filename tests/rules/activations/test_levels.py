@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import event, findings, site, skip_reasons, trace_of
+from rules.builders import batches, event, findings, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -170,6 +170,17 @@ def test_so_is_one_where_the_loss_falls_steadily_towards_a_floor_that_is_not_zer
 
 
 # ACT07
+
+
+@pytest.mark.parametrize(
+    ("shape", "found"), [([4, 8, WIDTH], 0), ([8, 4, WIDTH], 1), ([8, 8, WIDTH], 1), ([4, 8], 1)]
+)
+def test_the_same_image_at_each_step_of_time_is_not_the_same_for_every_example(shape, found):
+    steps = layer("a", example_std=0.0)
+    steps[1]["shape"] = shape
+    given = batches(STEPS, batch_size=8)
+    rows = trace(INPUT, steps, layer("b"), layer("head"), batches=given)
+    assert len(findings("ACT07", rows)) == found
 
 
 def constant(share):
