@@ -29,19 +29,10 @@ class ModuleCall(NamedTuple):
     activation: str
 
 
-class Operation(NamedTuple):
-    """An operation, as an adapter describes it.
-
-    Attributes:
-        key: tells it from all others of the graph.
-        number: its place in the order in which they were made.
-        name: in lower case, as PyTorch calls it; empty if it only moves elements, so that what it
-            takes feeds what takes its result.
-    """
-
-    key: Hashable
-    number: int
-    name: str
+# An operation, as an adapter describes it: what tells it from all others of the graph; its place in
+# the order in which they were made; and its name in lower case, as PyTorch calls it, empty if it
+# only moves elements, so that what it takes feeds what takes its result.
+Operation = tuple[Hashable, int, str]
 
 
 class FlowGraph:
@@ -61,11 +52,6 @@ class FlowGraph:
         self._starts = [call.start for call in calls]
         self._numbers: dict[Hashable, int] = {}
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the graph is small enough to be walked to its end and recorded."""
-        return len(self.vertices) <= _MOST_VERTICES
-
     def walk(
         self,
         losses: Iterable[Any],
@@ -83,13 +69,14 @@ class FlowGraph:
         """
         waiting: list[tuple[Any, int | None]] = [(loss, None) for loss in losses]
         walked: set[Hashable] = set()  # those that are no vertex once for each of their takers
-        while waiting and len(walked) < most and self.is_whole:
+        while waiting and len(walked) < most and len(self.vertices) <= _MOST_VERTICES:
             found, taker = waiting.pop()
-            operation = describe(found)
-            own = self._ends(operation)
-            if own is not None and taker is not None and taker not in own:
+            key, number, name = describe(found)
+            own = self._ends(key, number, name)
+            if own is None:
+                key = (key, taker)
+            elif taker is not None and taker not in own:
                 self.edges[own[1], taker] = None
-            key = operation.key if own is not None else (operation.key, taker)
             if key not in walked:
                 walked.add(key)
                 taken_by = taker if own is None else own[0]
@@ -101,21 +88,21 @@ class FlowGraph:
             beside = self._numbered((path, "detached"), ":detach")
             self.edges[self._numbers[path], beside] = None
 
-    def _ends(self, operation: Operation) -> tuple[int, int] | None:
+    def _ends(self, key: Hashable, number: int, name: str) -> tuple[int, int] | None:
         """An operation's vertices as a taker and as a source; None if it only moves elements."""
-        place = bisect_right(self._starts, operation.number) - 1
+        place = bisect_right(self._starts, number) - 1
         call = self._calls[place] if place >= 0 else None
-        if call is not None and operation.number < call.end:
+        if call is not None and number < call.end:
             taker = self._numbered(call.path, call.path)
             if call.activation in ("", "linear"):
                 return taker, taker
             source = self._numbered((call.path, "activation"), f":{call.activation}")
             self.edges[taker, source] = None
             return taker, source
-        if not operation.name:
+        if not name:
             return None
-        number = self._numbered(operation.key, f":{operation.name}")
-        return number, number
+        own = self._numbered(key, f":{name}")
+        return own, own
 
     def _numbered(self, key: Hashable, name: str) -> int:
         """The number of a vertex, which is added if it is new."""
@@ -133,10 +120,10 @@ class NewGraphs:
         self._known: set[tuple[str, str]] = set()
 
     def add(self, graph: FlowGraph) -> None:
-        """Record a graph, if it is new and whole."""
+        """Record a graph, if it is new and was small enough to be walked to its end."""
         names = graph.vertices
         edges = {(names[one], names[two]) for one, two in graph.edges}
-        if edges - self._known and graph.is_whole:
+        if edges - self._known and len(names) <= _MOST_VERTICES:
             self._known |= edges
             pairs = [list(edge) for edge in graph.edges]
             self._recorder.add_event(EventKind.GRAPH, {"vertices": names, "edges": pairs})

@@ -62,7 +62,7 @@ class DataFlow:
         def operation(found: Any) -> Operation:
             word = found.type.lower()
             moves = found.type in _MOVES or depends.is_variable(found)
-            return Operation(found._id, found._id, "" if moves else _NAMES.get(word, word))
+            return found._id, found._id, "" if moves else _NAMES.get(word, word)
 
         def inputs(found: Any) -> list[Any]:
             return [tensor.op for tensor in depends.inputs(found)]

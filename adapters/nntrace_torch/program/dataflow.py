@@ -91,7 +91,7 @@ class DataFlow:
 def _operation(node: Any) -> Operation:
     word = _word(node)
     moves = word in _MOVES or word.endswith("accumulategrad")
-    return Operation(node, node._sequence_nr(), "" if moves else word)
+    return node, node._sequence_nr(), "" if moves else word
 
 
 def _inputs(node: Any) -> Iterator[Any]:
