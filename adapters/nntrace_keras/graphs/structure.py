@@ -11,11 +11,13 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.graphs.dataflow import DataFlow
 from nntrace_keras.graphs.dependence import Dependence
+from nntrace_keras.graphs.weights import over_another_axis
+from nntrace_keras.nonfinite.origins import line_of, span_of
 from nntrace_keras.program import objective
 from nntrace_keras.program.objective import Term
-from nntrace_keras.program.sources import caller
+from nntrace_keras.program.sources import Sources, caller
 from nntrace_keras.samples.capture import Capture
-from nntrace_keras.tape.under_tape import Gradient
+from nntrace_keras.tape.under_tape import Gradient, Span
 
 _MOST_OPERATIONS = 40_000
 
@@ -23,12 +25,14 @@ _MOST_OPERATIONS = 40_000
 class Structure:
     """Reads each graph once, where its optimizer is called, and records what is new."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, sources: Sources) -> None:
         self._recorder = recorder
+        self._sources = sources
         self._flow = DataFlow(recorder)
         self._announced: set[tuple[str, ...]] = set()
         self._reused: set[str] = set()
         self._told_broadcast = False
+        self._told_axes: set[tuple[str, str | None, int | None]] = set()
 
     def note_reuse(self, gradients: Sequence[Gradient]) -> None:
         """Record batch norms that were called several times within one forward."""
@@ -57,6 +61,7 @@ class Structure:
         depends = Dependence(graph, [s for g in gradients for s in g.sources])
         spans = [s for g in gradients for s in g.calls.spans if s.graph is graph]
         self._flow.read(depends, targets, sorted(set(spans), key=lambda span: span.start))
+        self._note_axes(depends, targets, spans)
         scalars = [target for target in targets if target.shape.rank == 0]
         if len(scalars) != 1:
             return None
@@ -67,6 +72,27 @@ class Structure:
         pairs = (shapes for term in found if (shapes := objective.broadcast(depends, term)))
         self._announce(found, is_clamped=bool(clamps), shapes=next(pairs, None))
         return found
+
+    def _note_axes(
+        self, depends: Dependence, targets: Sequence[Any], spans: Sequence[Span]
+    ) -> None:
+        """Record weights that a softmax made over another axis than they are summed over."""
+        for found in over_another_axis(depends, targets, _sizes_of_batches(depends.operations)):
+            line = line_of(found.operation, span_of(found.operation, spans), self._sources)
+            key = (found.what, line.get("file"), line.get("line"))
+            if key in self._told_axes:
+                continue
+            self._told_axes.add(key)
+            payload = {
+                "what": found.what,
+                "shape": [-1 if size is None else size for size in found.shape],
+                "axis": found.axis,
+                "right": found.right,
+                "result": [],
+                "file": line.get("file"),
+                "line": line.get("line"),
+            }
+            self._recorder.add_event(EventKind.AXES, payload, severity="warning")
 
     def _note_broadcast(self, gradients: Sequence[Gradient]) -> None:
         """Record that predictions are compared with all targets; needs no graph."""
@@ -102,3 +128,10 @@ class Structure:
             broadcast=shapes,
         )
         self._recorder.add_event(EventKind.OBJECTIVE, payload)
+
+
+def _sizes_of_batches(operations: Sequence[Any]) -> set[int | None]:
+    """The sizes of the first axes of what enters a graph; None stands for one that varies."""
+    entered = (o.outputs for o in operations if o.type in ("Placeholder", "IteratorGetNext"))
+    shapes = [tensor.shape for outputs in entered for tensor in outputs]
+    return {None, *(shape[0] for shape in shapes if shape.rank)}

@@ -58,7 +58,7 @@ class Observer:
         self._recorder = recorder
         self._names = names
         self._sources = sources
-        self._structure = Structure(recorder)
+        self._structure = Structure(recorder, sources)
         self._losses = LossReader(recorder)
         self._modes = Modes(recorder)
         self.unstepped = Unstepped()

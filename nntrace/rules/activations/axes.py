@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from nntrace.rules.common.chance import loss_location
+from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.payloads import count, items, place, text
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
@@ -36,6 +37,7 @@ def wrong_axis(trace: Trace) -> Iterator[Finding | Skipped]:
     of inputs whose first axis may be time or the nodes of a graph, and about places of models that
     keep something of each place from call to call. A warning, with PyTorch, for a recurrent layer
     that begins each batch of a shuffling loader with the state of the batch before.
+    Weights are read off the graph of a loss; TensorFlow has one in `fit` and in functions.
     Source: Karpathy's Recipe, step 2 ("use backprop to chart dependencies": `view` instead of
     `transpose`); Vaswani et al. 2017, Attention Is All You Need, 3.2.1.
     """
@@ -85,12 +87,12 @@ def _attention(trace: Trace, event: Event) -> Finding:
     shape = _shape(event, "shape")
     axis, right = count(event.payload, "axis"), count(event.payload, "right")
     return Finding(
-        f"attention weights of shape {shape} come from a softmax over axis {axis}, and the "
+        f"attention weights of shape {_named(shape)} come from a softmax over axis {axis}, and the "
         f"values are summed over axis {right}: the weights of one query do not add up to 1.",
         steps=(event.step, event.step),
         severity=Severity.WARNING,
         evidence={"shape": shape, "softmax_axis": axis, "summed_axis": right},
-        advice=f"Take the softmax over the keys, `dim={right - len(shape)}`.",
+        advice=f"Take the softmax over the keys, `{_word(trace)}={right - len(shape)}`.",
         location=place(event.payload),
     )
 
@@ -160,11 +162,12 @@ def _weights(trace: Trace, event: Event) -> Finding:
             "depend on the other examples."
         )
     return Finding(
-        f"weights of shape {shape} come from a softmax over axis {axis}, {fault}",
+        f"weights of shape {_named(shape)} come from a softmax over axis {axis}, {fault}",
         steps=(event.step, event.step),
         explains=("GRD04", "LOS21"),
         evidence={"shape": shape, "softmax_axis": axis, "summed_axis": right},
-        advice=f"Take the softmax over the axis that is summed: `dim={right - len(shape)}`.",
+        advice="Take the softmax over the axis that is summed: "
+        f"`{_word(trace)}={right - len(shape)}`.",
         location=place(event.payload) or place(trace.events_of(EventKind.OBJECTIVE)[0].payload),
     )
 
@@ -184,3 +187,13 @@ _KINDS: Final[dict[str, Callable[[Trace, Event], Finding]]] = {
 
 def _shape(event: Event, key: str) -> list[int]:
     return [size for size in items(event.payload, key) if isinstance(size, int)]
+
+
+def _named(shape: list[int]) -> str:
+    """A shape as Keras shows it, with None for a size that varies, which is recorded as -1."""
+    return f"[{', '.join('None' if size < 0 else str(size) for size in shape)}]"
+
+
+def _word(trace: Trace) -> str:
+    """What the framework calls the axis of a softmax."""
+    return "axis" if speaks_keras(trace) else "dim"

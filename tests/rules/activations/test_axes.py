@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from rules.builders import event, findings, skip_reasons, trace_of
 
@@ -38,6 +40,16 @@ def test_weights_of_another_axis_are_an_error_that_names_the_right_one(shape, ax
     assert ("each weight is 1" in finding.message) == (axis == 2)
     assert f"dim={1 - len(shape)}" in finding.advice
     assert finding.location.line == 7
+
+
+def test_a_keras_user_reads_axis_and_none():
+    events = [event("objective", 0, terms=[], **PLACE)]
+    events.append(event("axes", 0, what="weights", shape=[-1, 24, 24], axis=0, right=2, **PLACE))
+    trace = trace_of(steps=20, events=events)
+    trace.manifest = replace(trace.manifest, versions={"keras": "3"})
+    [finding] = findings("ACT14", trace)
+    assert "weights of shape [None, 24, 24]" in finding.message
+    assert "`axis=-1`" in finding.advice
 
 
 def test_mixed_examples_name_the_layer_that_takes_them_along_the_second_axis():
