@@ -74,6 +74,7 @@ class EventKind(StrEnum):
     CLIPPING = "clipping"
     KEPT_GRAPHS = "kept_graphs"
     TRAINABLE = "trainable"
+    TRAINED_ON = "trained_on"
     MONITOR = "monitor"
     ERROR = "error"
 

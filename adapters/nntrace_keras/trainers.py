@@ -44,6 +44,7 @@ class TrainerObserver:
         self._loaders: dict[Hashable, int] = {}  # numbers by the identity of the data set
         self._count = 0
         self._loader: int | None = None
+        self._evaluations.trained_loader = lambda: self._loader
         self._steps = 0
         self._iterator: Any = None
         self._passes = 0

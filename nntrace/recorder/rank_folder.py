@@ -30,6 +30,7 @@ from nntrace.recorder.sample import KeptTensor, Sample
 from nntrace.recorder.statistics import batched_statistics
 from nntrace.recorder.streams import StreamWriter
 from nntrace.recorder.successive import SuccessiveSteps
+from nntrace.recorder.trained_on import TrainedOn
 from nntrace.recorder.unrest import SiteLevels
 from nntrace.rows import Site
 from nntrace.schema import RANK_FOLDER, STATISTICS, STREAMS, EventKind, Role
@@ -87,6 +88,7 @@ class RankFolder:
         self._gradient_elements = np.zeros(0)  # by site
         self._layers = LayerFacts()
         self._seen = SeenExamples()
+        self._trained_on = TrainedOn()
         self._workspace = Workspace()
         self._nonfinite_sites: set[int] = set()
         self._successive = SuccessiveSteps()
@@ -112,7 +114,8 @@ class RankFolder:
         for event in events:
             if event.kind is EventKind.GRAPH:
                 self._layers.learn_graph(json.loads(event.payload))
-        found: list[EventRecord] = []
+        batches = [sample.batch for sample in samples if sample.batch is not None]
+        found = self._trained_on.look(batches, events)
         if samples:
             norms = self._write_samples(samples, found)
             for sample in samples:
@@ -123,13 +126,7 @@ class RankFolder:
         if steps:  # a sample may have been written before its step was queued
             facts = [self._found.pop(step.step, {}) for step in steps]
             self._streams["steps"].append_columns(step_columns(steps, facts), nan_is_null=False)
-        self._streams["data"].append_rows(
-            [
-                summarise(sample.batch, self._seen).row()
-                for sample in samples
-                if sample.batch is not None
-            ]
-        )
+        self._streams["data"].append_rows([summarise(batch, self._seen).row() for batch in batches])
         self._streams["losses"].append_rows(
             [
                 summarise(loss, self._seen).row()

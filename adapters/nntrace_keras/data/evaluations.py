@@ -42,6 +42,10 @@ class Entered(Protocol):
         """Moments of what has entered since then, as fields of an `evaluation` event."""
         ...
 
+    def hashes(self, model: Any, values: Any = None) -> list[int]:
+        """Hashes of some examples of an array, by default of those that have entered."""
+        ...
+
 
 class EvaluationObserver:
     """Follows the callbacks of `evaluate` and `predict`.
@@ -50,6 +54,9 @@ class EvaluationObserver:
         path_of: gives the name of a model in the trace; empty for the first one.
         passes: numbers the passes.
         entered: sees what enters the model in graphs; None on other backends.
+
+    Attributes:
+        trained_loader: gives the number of the data set that is trained on.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class EvaluationObserver:
         self._passes = passes
         self._entered = entered
         self._open: list[_Pass] = []
+        self.trained_loader: Callable[[], int | None] = lambda: None
 
     @property
     def is_open(self) -> bool:
@@ -126,7 +134,16 @@ class EvaluationObserver:
             "file": found.source.file,
             "line": found.source.line,
         }
+        if number == 0 and self._entered is not None and self._is_held_out(callbacks.model, found):
+            hashes = self._entered.hashes(callbacks.model, first_array(found.data))
+            payload["example_hashes"] = hashes
         self._recorder.add_event(EventKind.EVALUATION, payload)
+
+    def _is_held_out(self, model: Any, found: _Pass) -> bool:
+        """Whether a pass is over a running `fit`'s `validation_data`, meant to be other data."""
+        validation = getattr(model, "_eval_epoch_iterator", None)
+        is_validation = validation is not None and validation.data_adapter is found.data
+        return is_validation and found.loader != self.trained_loader()
 
     def _moments(self, model: Any) -> dict[str, Any]:
         """Moments of what has entered a model, for passes without an array of the program's."""

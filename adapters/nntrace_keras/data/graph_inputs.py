@@ -1,4 +1,5 @@
-"""Sums over what enters a model in the graphs with which Keras evaluates it, read after each pass.
+"""Sums over what enters a model in the graphs with which Keras evaluates it, read after each pass,
+and hashes of some of its examples.
 
 The batches of a pipeline are visible nowhere else; drawing from it would change what it delivers.
 """
@@ -10,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import record
 from tensorflow.python.framework import ops
 from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 
 from nntrace_keras.data.passes import ELEMENTS
 from nntrace_keras.graphs.on_graph import is_compiled
+from nntrace_keras.samples.gather import example_hashes, joined
 
+_HASHED = 64  # examples of a pass
 _NONE = (0, 0)
 _NOTHING = (0.0, 0.0, 0.0, np.inf, -np.inf)  # number, sum, squares, least and largest
 
@@ -26,12 +30,14 @@ class _Sums:
 
     Attributes:
         counts: the numbers of calls and of examples.
+        hashes: two numbers for each of some examples of the first batch, else zeros.
         shape: of a batch; zero where its size varies.
     """
 
     model: Callable[[], Any]
     counts: Any
     sums: Any
+    hashes: Any
     shape: tuple[int, ...]
 
 
@@ -49,6 +55,7 @@ class GraphInputs:
         if (known := self._of(model)) is not None:
             known.counts.assign(_NONE)
             known.sums.assign(_NOTHING)
+            known.hashes.assign(np.zeros((_HASHED, 2)))
 
     def called(self, layer: Any, entered: Any) -> None:
         """In a graph being built: count the input of an outermost layer if it is the model."""
@@ -64,7 +71,8 @@ class GraphInputs:
             with tf.init_scope():
                 shape = tuple(int(size or 0) for size in entered.shape)
                 counts, sums = _variable(_NONE, tf.int64), _variable(_NOTHING, tf.float64)
-                known = _Sums(weakref.ref(model), counts, sums, shape)
+                hashes = _variable(np.zeros((_HASHED, 2)), tf.int64)
+                known = _Sums(weakref.ref(model), counts, sums, hashes, shape)
                 self._known.append(known)
         with tf.name_scope("nntrace"):
             _count(known, entered)
@@ -86,6 +94,20 @@ class GraphInputs:
             "input_min": least,
             "input_max": largest,
         }
+
+    def hashes(self, model: Any, values: Any = None) -> list[int]:
+        """Hashes of some examples of the pass: of an array's, or of what has entered the graph.
+
+        They are those of a sampled batch of the same examples, if that is the model's only input.
+        """
+        if len(getattr(model, "inputs", None) or ()) > 1:
+            return []
+        if values is not None:
+            with record.stop_recording():
+                return joined(example_hashes(values[:: -(-len(values) // _HASHED)]).numpy())
+        known = self._of(model)
+        found = [] if known is None else joined(known.hashes.numpy())
+        return [one for one in found if one]
 
     def _of(self, model: Any) -> _Sums | None:
         return next((known for known in self._known if known.model() is model), None)
@@ -110,7 +132,13 @@ def _count(known: _Sums, entered: Any) -> None:
         known.sums.assign(tf.stack([*added, *ends]))
         return tf.constant(0)
 
+    def hash_first() -> Any:
+        found = example_hashes(entered[:_HASHED])
+        known.hashes.assign(tf.pad(found, [[0, _HASHED - tf.shape(found)[0]], [0, 0]]))
+        return tf.constant(0)
+
     tf.cond(is_due, add, lambda: tf.constant(0))
+    tf.cond(tf.equal(calls, 1), hash_first, lambda: tf.constant(0))
 
 
 def _variable(value: Any, dtype: Any) -> Any:

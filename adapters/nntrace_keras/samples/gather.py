@@ -188,6 +188,11 @@ def example_hashes(batch: Any) -> Any:
     return tf.bitwise.bitwise_and(parts, shared_constant((1 << 24) - 1, tf.int64))
 
 
+def joined(parts: Any) -> list[int]:
+    """The hashes of 48 bits that were kept as low and high 24 bits [N, 2]."""
+    return [int(low) | int(high) << 24 for low, high in parts]
+
+
 def _weights(bits: Any) -> tuple[Any, Any]:
     """For each feature its number, from 1, and an odd weight, both int64 [features]."""
     if bits.shape[1] is None:

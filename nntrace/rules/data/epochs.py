@@ -9,10 +9,11 @@ import numpy as np
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.loaders import Pass, data_set_sizes, drawn_at, loader_passes
 from nntrace.rules.common.payloads import count
+from nntrace.rules.data.held_out import trained_on
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
-from nntrace.trace import Batch, Trace
+from nntrace.trace import Batch, Site, Trace
 
 _FEW_FEATURES = 64  # of whole numbers: with so few, examples may well be equal
 _LEAST_REPEATED = 5
@@ -40,9 +41,17 @@ def duplicate_examples(
     sampler draws with replacement, nor if one of the program's own makes batches that hold no
     copies, as private training does. Only information if an example is a few whole numbers
     (categories, a board), which are naturally equal now and then.
+    Also found, where Keras' `fit` validates a model of a single input on TensorFlow: examples of
+    the `validation_data` that are trained on in the same `fit`, as where the split is drawn anew in
+    each epoch. Not judged if the validation is given the very arrays of the training.
     Source: Karpathy's Recipe, step 1 (look for duplicates).
     """
+    site = next(iter(trace.sites_of(Role.INPUT)), None)
     batches = [b for b in training_batches(trace) if b.epoch is not None and b.batch_size]
+    may_be_equal = _is_a_few_numbers(site, batches)
+    if not may_be_equal and (found := next(trained_on(trace), None)):
+        yield found
+        return
     loaders = _training_loaders(trace)
     if any(loader.get("replacement") is True for loader in loaders):
         yield Skipped("the sampler draws with replacement: copies are expected")
@@ -67,15 +76,12 @@ def duplicate_examples(
     estimate = copies / expected if expected else 0.0
     if copies < _LEAST_REPEATED or estimate <= share:
         return
-    site = next(iter(trace.sites_of(Role.INPUT)), None)
-    features = int(np.prod(site.shape[1:])) if site is not None else 0
-    integers = all(batch.input_integer_valued for batch in batches)
     yield Finding(
         f"about {min(estimate, 1.0):.0%} of the examples of an epoch are exact copies of others: "
         f"{copies} were met among {seen} sampled ones.",
         site=site,
         steps=(batches[0].step, batches[-1].step),
-        severity=Severity.INFO if integers and features <= _FEW_FEATURES else None,
+        severity=Severity.INFO if may_be_equal else None,
         evidence={
             "share": min(estimate, 1.0),
             "copies": copies,
@@ -129,6 +135,12 @@ def first_batch_only(
                 location=drawn_at(trace),
             )
             return
+
+
+def _is_a_few_numbers(site: Site | None, batches: list[Batch]) -> bool:
+    """Whether an example is a few whole numbers, so that two may well be equal."""
+    features = int(np.prod(site.shape[1:])) if site is not None else 0
+    return features <= _FEW_FEATURES and all(batch.input_integer_valued for batch in batches)
 
 
 def _training_loaders(trace: Trace) -> list[dict[str, Any]]:

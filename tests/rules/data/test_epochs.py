@@ -98,6 +98,35 @@ def test_equal_rows_of_a_few_whole_numbers_are_natural(features, level):
 # DAT20
 
 
+@pytest.mark.parametrize(("seen", "found"), [(12, 0), (13, 1)])
+def test_validation_examples_that_are_trained_on_are_a_warning_at_the_line_of_fit(seen, found):
+    place = {"file": "train.py", "line": 9}
+    events = [event("trained_on", 10, group=0, examples=60, seen=seen, **place), loader()]
+    given = findings("DAT08", trace_of(steps=20, batches=epoch_of(0), events=events))
+    assert [(one.level, one.location.line) for one in given] == [(Severity.WARNING, 9)] * found
+
+
+def test_fewer_than_eight_may_be_copies_in_the_data():
+    events = [event("trained_on", 10, group=0, examples=16, seen=7), loader()]
+    assert findings("DAT08", trace_of(steps=20, batches=epoch_of(0), events=events)) == []
+
+
+def test_the_latest_count_of_a_validation_is_the_one_that_is_judged():
+    events = [event("trained_on", n, group=0, examples=64, seen=n) for n in (10, 64)]
+    [finding] = findings(
+        "DAT08", trace_of(steps=70, batches=epoch_of(0), events=[*events, loader()])
+    )
+    assert finding.evidence["trained_on"] == 64
+
+
+def test_validation_on_the_same_few_whole_numbers_is_natural():
+    columns = {"input_integer_valued": True}
+    sites = [site("input.0", "input", shape=(32, 9))]
+    events = [event("trained_on", 10, group=0, examples=64, seen=64), loader()]
+    trace = trace_of(steps=10, batches=epoch_of(0, **columns), events=events, sites=sites)
+    assert findings("DAT08", trace) == []
+
+
 @pytest.mark.parametrize(("examples", "found"), [(159, 1), (160, 0)])
 def test_passes_that_end_before_half_of_the_data_are_a_fact(examples, found):
     events = [loader(), *passes(1, 2, complete=False, examples=examples)]

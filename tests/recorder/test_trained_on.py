@@ -1,0 +1,64 @@
+"""Examples of a validation that training goes on to see."""
+
+import json
+
+import numpy as np
+
+from nntrace.recorder.records import EventRecord
+from nntrace.recorder.sample import BatchSample
+from nntrace.recorder.trained_on import TrainedOn
+from nntrace.schema import EventKind
+
+PLACE = {"file": "train.py", "line": 3}
+
+
+def evaluated(step, group=1, hashes=None):
+    payload = {"group": group, "number": 0, **PLACE}
+    if hashes is not None:
+        payload["example_hashes"] = hashes
+    return EventRecord(step, 0, EventKind.EVALUATION, "info", None, json.dumps(payload))
+
+
+def batch(step, *hashes):
+    return BatchSample(step, "train", example_hashes=np.array(hashes, np.int64))
+
+
+def told(found):
+    return [(event.step, json.loads(event.payload)) for event in found]
+
+
+def test_what_training_has_seen_is_told_when_the_data_is_evaluated_again():
+    watch = TrainedOn()
+    assert watch.look([], [evaluated(2, hashes=[10, 11, 12])]) == []
+    assert watch.look([batch(2, 10, 7), batch(3, 12, 8)], []) == []
+    [(step, payload)] = told(watch.look([], [evaluated(4)]))
+    assert step == 4
+    assert payload == {"group": 1, "examples": 3, "seen": 2, **PLACE}
+
+
+def test_the_same_count_is_told_once():
+    watch = TrainedOn()
+    watch.look([batch(2, 10)], [evaluated(2, hashes=[10, 11])])
+    assert len(watch.look([], [evaluated(4)])) == 1
+    assert watch.look([batch(4, 10)], [evaluated(6)]) == []
+    assert len(watch.look([batch(6, 11)], [evaluated(8)])) == 1
+
+
+def test_batches_and_evaluations_that_come_together_are_put_in_order():
+    watch = TrainedOn()
+    events = [evaluated(2, hashes=[10, 11]), evaluated(4)]
+    assert watch.look([batch(0, 10), batch(1, 11), batch(4, 10), batch(5, 11)], events) == []
+    assert told(watch.look([], [evaluated(6)]))[0][1]["seen"] == 2
+
+
+def test_what_another_fold_trains_on_is_not_held_against_the_last_one():
+    watch = TrainedOn()
+    watch.look([], [evaluated(2, group=1, hashes=[10, 11])])
+    watch.look([batch(2, 10, 11)], [])
+    assert watch.look([], [evaluated(4, group=2, hashes=[20])]) == []
+
+
+def test_other_examples_are_never_told():
+    watch = TrainedOn()
+    watch.look([], [evaluated(2, hashes=[10, 11])])
+    assert watch.look([batch(2, 1, 2, 3)], [evaluated(4)]) == []
