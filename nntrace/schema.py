@@ -72,6 +72,7 @@ class EventKind(StrEnum):
     CAUSALITY = "causality"
     AXES = "axes"
     CLIPPING = "clipping"
+    CROSSED = "crossed"
     KEPT_GRAPHS = "kept_graphs"
     TRAINABLE = "trainable"
     TRAINED_ON = "trained_on"

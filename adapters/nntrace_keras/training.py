@@ -34,6 +34,7 @@ from nntrace_keras.samples.calls import Applied, EagerCall, GraphCall
 from nntrace_keras.samples.observation import Observer
 from nntrace_keras.tape.by_hand import UpdatesByHand
 from nntrace_keras.tape.clipping import watch_clipping
+from nntrace_keras.tape.crossed import CrossedPairs
 from nntrace_keras.tape.idling import IdleWatch
 from nntrace_keras.tape.tapes import Tapes
 
@@ -58,7 +59,8 @@ class Training:
         self.own_passes = OwnPasses(recorder, self.observer.trained_prefix_of, self.passes)
         self._idle = idle = IdleWatch(recorder)
         self._compiled = CompiledLosses(recorder)
-        self.flags = FlagWatch(recorder, lambda variable: names.variable(variable, "", 0)[0])
+        self.flags = FlagWatch(recorder, names.path)
+        self._crossed = CrossedPairs(recorder, names.path)
         self.tapes = Tapes(
             recorder.guard,
             names.layer,
@@ -166,6 +168,7 @@ class Training:
             if tf.executing_eagerly():
                 eager = EagerCall(self.observer, call, self._steps.eager_turn)
                 self._origins.look(eager.loss, gradients)
+                self._crossed.look(pairs, gradients)
                 return eager
             if not getattr(ops.get_default_graph(), "building_function", False):
                 return None
@@ -177,6 +180,7 @@ class Training:
                     self.observer, board, steps.count, call, is_repeated=is_repeated
                 )
             steps.add(in_graph.step)
+            self._crossed.look(pairs, gradients)
             return in_graph
 
     def _ends(self, begun: EagerCall | GraphCall) -> None:

@@ -63,6 +63,10 @@ class Names:
         owner = known[3]() if known[3] is not None else None
         return known[1], known[2], owner
 
+    def path(self, variable: Any) -> str:
+        """Return the path of a trainable variable that an optimizer may not hold."""
+        return self.variable(variable, "", 0)[0]
+
     def _own(self, variable: Any, layer: Any) -> None:
         known = self._variables.get(id(variable))
         if known is not None and known[0]() is variable:

@@ -16,6 +16,7 @@ from nntrace.rules.common.signals import finite
 from nntrace.rules.common.untrained import may_be_copies, share_as_initialised, untrained_judges
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
+from nntrace.rules.updates.crossed import gradients_of_others
 from nntrace.rules.updates.replaced import replaced_after_the_optimizer
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Site, Trace
@@ -63,12 +64,16 @@ def parameter_not_in_optimizer(
     if more weights than these were frozen by hand: then these were left to learn (an adapter,
     LoRA), if they were unfrozen after Keras had built its training step, which leaves them out, if
     the optimizer holds as many parameters that no model uses any more, and if a module of PyTorch
-    has plain tensors that want gradients, as `parameters()` leaves them out.
+    has plain tensors that want gradients, as `parameters()` leaves them out. And an error, in Keras
+    on TensorFlow, if an optimizer is given gradients beside other variables than their own.
     Parameters that change without an optimizer are left out.
     Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
     """
     if loose := trace.events_of(EventKind.LOOSE):
         yield _no_parameters(loose[0])
+        return
+    if crossed := trace.events_of(EventKind.CROSSED):
+        yield gradients_of_others(crossed[0])
         return
     sites = trace.sites_of(Role.PARAM_GRAD)
     received = np.nan_to_num(columns(trace, Role.PARAM_GRAD, "n", sites)) > 0
