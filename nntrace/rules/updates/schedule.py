@@ -14,6 +14,9 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, RunStatus
 from nntrace.trace import Event, Trace
 
+_AS_MANY = (0.95, 1.15)  # times the examples of a run; a warm-up may come on top
+_BATCH = 4  # examples: with smaller batches, their number is near that of the examples
+_SEVERAL_EPOCHS = 2
 _ONE_EPOCH = 1.1  # epochs of a run that is meant to be one: a few batches are read ahead
 _COUNTS_BATCHES = (
     "A Keras schedule counts batches: make it as many times longer as an epoch has batches."
@@ -52,7 +55,9 @@ def scheduler_unit_mistaken(
     counts optimizer steps: if its length is a number of epochs, it is over too soon. If a training
     loop does not show its epochs, a decay that is over within the first part of the run and leaves
     next to no rate for the rest is taken for one in epochs, too. So is one without an end (a factor
-    every few steps) that leaves half of the run a thousandth of the rate.
+    every few steps) that leaves half of the run a thousandth of the rate. A schedule that is as
+    long as a run of several epochs has examples was made with the size of the data set in place of
+    its number of batches: it stays near its beginning.
     Source: Karpathy's Recipe, step 3 (a decay meant for another number of epochs).
     """
     last = _last_counts(trace)
@@ -77,9 +82,16 @@ def scheduler_unit_mistaken(
         elif not an_epoch and 0 < horizon < part * total and after_each:
             finding = _over_soon(trace, kind, horizon, decay)
         is_shorter = horizon < (an_epoch or part * total)  # also true if the horizon is unknown (0)
+        if finding is None and after_each:
+            finding = _counts_examples(trace, kind, horizon)
         if finding is None and after_each and is_shorter:
             finding = _decays_away(trace, kind, gone, rest)
-        elif horizon and calls <= 0.2 * total and trace.status is not RunStatus.RUNNING:
+        elif (
+            finding is None
+            and horizon
+            and calls <= 0.2 * total
+            and trace.status is not RunStatus.RUNNING
+        ):
             finding = _too_seldom(kind, calls, horizon, total)
         if finding is not None:
             yield replace(
@@ -172,6 +184,27 @@ def _over_soon(trace: Trace, kind: str, horizon: int, decay: float) -> Finding |
         if speaks_keras(trace)
         else "Move `scheduler.step()` out of the loop over batches, or give the scheduler its "
         "length in batches.",
+    )
+
+
+def _counts_examples(trace: Trace, kind: str, horizon: int) -> Finding | None:
+    """A finding on a finished run of several epochs whose examples a schedule counts."""
+    sizes = finite(trace.steps.batch_size)
+    epochs = sum(bool(count(e.payload, "steps")) for e in trace.events_of(EventKind.EPOCH))
+    if not len(sizes) or trace.status is RunStatus.RUNNING or epochs < _SEVERAL_EPOCHS:
+        return None
+    total, examples = len(trace.steps), float(sizes.sum())
+    least, most = _AS_MANY
+    if median(sizes) < _BATCH or not least * examples <= horizon <= most * examples:
+        return None
+    rates = finite(trace.steps.lr)
+    now = f" The rate was {rates[-1]:.2g} at the end." if len(rates) else ""
+    return Finding(
+        f"{kind} is made for {horizon} steps, about as many as the run has examples, and the run "
+        f"has {total} steps: it counts batches, and is only {total / horizon:.0%} through.{now}",
+        evidence={"horizon": horizon, "examples": int(examples)},
+        advice="Make its length, and that of its warm-up, the number of batches: epochs times "
+        "`len(x_train) // batch_size`.",
     )
 
 

@@ -85,6 +85,24 @@ def test_a_schedule_as_long_as_the_run_in_batches_and_stepped_per_epoch(horizon,
     assert len(findings("UPD10", trace_of(steps=200, lr=0.1, events=events))) == found
 
 
+@pytest.mark.parametrize(
+    ("horizon", "found"), [(6079, 0), (6080, 1), (7359, 1), (7361, 0), (200, 0)]
+)
+def test_a_schedule_as_long_as_the_run_has_examples_counts_the_wrong_thing(horizon, found):
+    rates = np.linspace(1e-6, 1e-5, 200)
+    events = [scheduler(200, horizon, "CosineDecay"), *epochs(40, 5)]
+    results = findings("UPD10", trace_of(steps=200, lr=rates, batch_size=32, events=events))
+    assert len(results) == found
+    assert all("counts batches" in one.message for one in results)
+
+
+@pytest.mark.parametrize(("size", "count"), [(3, 5), (32, 1)])
+def test_small_batches_and_a_single_epoch_leave_open_what_a_schedule_counts(size, count):
+    events = [scheduler(200, 200 * size), *epochs(200 // count, count)]
+    trace = trace_of(steps=200, lr=0.1, batch_size=size, events=events)
+    assert findings("UPD10", trace) == []
+
+
 def test_without_a_scheduler_nothing_can_be_said_of_its_unit():
     assert skip_reasons("UPD10", trace_of(steps=200))
     assert skip_reasons("UPD17", trace_of(steps=200))
