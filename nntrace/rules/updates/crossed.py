@@ -20,7 +20,7 @@ def gradients_of_others(event: Event) -> Finding:
         f"{example}.",
         steps=(event.step, event.step),
         explains=_LEADS_TO,
-        evidence={"pairs": named, "parameters": variables},
+        evidence={"crossed": crossed, "parameters": variables},
         advice="Compute the gradients of the very list that is zipped with them, in its order: "
         "`variables = a.trainable_variables + b.trainable_variables`, `grads = "
         "tape.gradient(loss, variables)`, `optimizer.apply_gradients(zip(grads, variables))`.",
