@@ -53,6 +53,7 @@ class EventKind(StrEnum):
     SIGNS = "signs"
     FLIPS = "flips"
     OPTIMIZER = "optimizer"
+    LEFT_OUT = "left_out"
     MODE = "mode"
     EVALUATION = "evaluation"
     SCHEDULER = "scheduler"

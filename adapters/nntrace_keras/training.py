@@ -26,6 +26,7 @@ from nntrace_keras.patching import Undo, after, wrap
 from nntrace_keras.program.compiled import CompiledLosses
 from nntrace_keras.program.devices import DeviceObserver
 from nntrace_keras.program.flags import FlagWatch
+from nntrace_keras.program.left_out import LeftOutLayers
 from nntrace_keras.program.names import Names
 from nntrace_keras.program.optimizers import Optimizers
 from nntrace_keras.program.sources import Sources
@@ -61,6 +62,7 @@ class Training:
         self._compiled = CompiledLosses(recorder)
         self.flags = FlagWatch(recorder, names.path)
         self._crossed = CrossedPairs(recorder, names.path)
+        self._left_out = LeftOutLayers(recorder, self.sources, names.layer)
         self.tapes = Tapes(
             recorder.guard,
             names.layer,
@@ -100,6 +102,7 @@ class Training:
         scale_optimizer = keras.optimizers.LossScaleOptimizer
         return [
             *self.sources.install(),
+            *self._left_out.install(),
             self._compiled.install(),
             *self.tapes.install(),
             wrap(keras.optimizers.Optimizer, "apply", self._around_apply),
@@ -159,6 +162,8 @@ class Training:
         if self.own_passes.is_open:
             self.own_passes.training_goes_on()
         self._recorder.open()  # what tracing adds to building the graph belongs to the run
+        for root in (root.layer for gradient in gradients for root in gradient.calls.roots):
+            self._left_out.look(root)
         pairs = list(zip(grads, variables, strict=False))
         name = self._optimizers.name(optimizer, [variable for _, variable in pairs])
         is_first = not self._steps.have_batch

@@ -14,6 +14,7 @@ from nntrace.rules.common.layers import span as sampled_span
 from nntrace.rules.common.payloads import count, place, text
 from nntrace.rules.common.signals import finite, lasting, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
+from nntrace.rules.loop.left_out import left_out_layers
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
@@ -172,10 +173,16 @@ def unused_layer(
     or a part of the first, that is called by itself without gradients (a target network). Only
     information if an installed library built the layers: its model may hold some that this use does
     not need. Where each step calls some of several alike layers (the experts of a mixture), those
-    that were never chosen are information, a warning if they are most of them.
+    that were never chosen are information, a warning if they are most of them. In Keras on
+    TensorFlow, also layers that were applied to what comes from a functional model's inputs and
+    lead to none of its outputs, as where the next layer was given another tensor, nor are part of
+    another model.
     Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe, step 2 (visualize prior to net);
     Shazeer et al. 2017 (1701.06538), 4 (balancing expert utilization).
     """
+    if left_out := left_out_layers(trace):
+        yield left_out
+        return
     if trace.events_of(EventKind.UNSEEN):
         yield Skipped("some layers of this model cannot be seen: its `unseen` events name them")
         return
