@@ -68,6 +68,7 @@ class EventKind(StrEnum):
     REUSED = "reused"
     TOKENS = "tokens"
     DEVICE = "device"
+    UNSCALED = "unscaled"
     UNSEEN = "unseen"
     EXPERIMENT = "experiment"
     CAUSALITY = "causality"

@@ -27,6 +27,7 @@ from nntrace_keras.program.compiled import CompiledLosses
 from nntrace_keras.program.devices import DeviceObserver
 from nntrace_keras.program.flags import FlagWatch
 from nntrace_keras.program.left_out import LeftOutLayers
+from nntrace_keras.program.loss_scales import LossScales
 from nntrace_keras.program.names import Names
 from nntrace_keras.program.optimizers import Optimizers
 from nntrace_keras.program.sources import Sources
@@ -62,6 +63,7 @@ class Training:
         self._compiled = CompiledLosses(recorder)
         self.flags = FlagWatch(recorder, names.path)
         self._crossed = CrossedPairs(recorder, names.path)
+        self._loss_scales = LossScales(recorder)
         self._left_out = LeftOutLayers(recorder, self.sources, names.layer)
         self.tapes = Tapes(
             recorder.guard,
@@ -125,6 +127,7 @@ class Training:
 
     def _scaled(self, scaled: Any, optimizer: Any, loss: Any) -> None:
         if scaled is not loss:
+            self._loss_scales.scaled()
             self.tapes.note_scaled(scaled, loss)
 
     # Optimizer calls.
@@ -164,6 +167,7 @@ class Training:
         self._recorder.open()  # what tracing adds to building the graph belongs to the run
         for root in (root.layer for gradient in gradients for root in gradient.calls.roots):
             self._left_out.look(root)
+        self._loss_scales.look(optimizer, gradients)
         pairs = list(zip(grads, variables, strict=False))
         name = self._optimizers.name(optimizer, [variable for _, variable in pairs])
         is_first = not self._steps.have_batch

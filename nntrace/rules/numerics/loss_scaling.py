@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from nntrace.rules.common.payloads import number, place
 from nntrace.rules.common.signals import finite
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
-from nntrace.schema import Role
-from nntrace.trace import Site, Trace
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Event, Site, Trace
 
 _SMALLEST = 2.0**-24  # the smallest float16 number above 0
 _MIN_NONZERO = 16
@@ -28,7 +29,7 @@ Shares = npt.NDArray[np.float64]
     "NUM06",
     "gradient-underflow",
     Severity.WARNING,
-    explains=("GRD01", "GRD03", "GRD04", "UPD02", "UPD06", "LOS07", "LOS11"),
+    explains=("GRD01", "GRD03", "GRD04", "UPD02", "UPD06", "UPD08", "LOS07", "LOS11", "LOS14"),
     advice="Scale the loss (`torch.amp.GradScaler`, in a loop or `train_step` on Keras "
     "`optimizer.scale_loss`), or train in bfloat16, which has the range of float32.",
     in_keras="Scale the loss: compile with a `mixed_float16` policy, which does it, or wrap the "
@@ -52,10 +53,15 @@ def gradient_underflow(
     just above the smallest number of the type, the missing ones lay below it; if nearly all of them
     do, the rest is rounded to a few values, and fewer zeros are enough. Judged by the histograms of
     float16 gradients (of activations also under autocast). Each histogram stands for the steps up
-    to the next one; half of the run must be so.
+    to the next one; half of the run must be so. Found without histograms, in Keras on TensorFlow:
+    a `LossScaleOptimizer`, which divides gradients by its scale, that is given those of a loss that
+    was never multiplied by it.
     Source: Micikevicius et al., "Mixed precision training", 2018, section 3.2: gradients of a
     detector were lost to zero without a scale. The smallest float16 number is 2^-24.
     """
+    if unscaled := trace.events_of(EventKind.UNSCALED):
+        yield _never_scaled(unscaled[0])
+        return
     found: list[tuple[float, Site, int]] = []
     first, last = None, 0
     for site in _half_gradients(trace):
@@ -82,6 +88,19 @@ def gradient_underflow(
         site=site,
         steps=(first, last),
         evidence={"zero_fraction": share, "sites": len(found), "histograms": seen},
+    )
+
+
+def _never_scaled(event: Event) -> Finding:
+    scale = number(event.payload, "scale") or 1.0
+    return Finding(
+        f"the optimizer divides gradients by its loss scale ({scale:.6g} at first), but the loss "
+        "was never multiplied by it: each step is that much too small.",
+        steps=(event.step, event.step),
+        evidence={"loss_scale": scale},
+        advice="Differentiate `optimizer.scale_loss(loss)` in place of the loss, within the tape: "
+        "`scaled = optimizer.scale_loss(loss)`, `tape.gradient(scaled, variables)`.",
+        location=place(event.payload),
     )
 
 
