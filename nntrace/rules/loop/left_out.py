@@ -1,7 +1,7 @@
 """Layers of Keras that were applied to a model's inputs and lead to none of its outputs."""
 
 from nntrace.rules.common.layers import named
-from nntrace.rules.common.payloads import place
+from nntrace.rules.common.payloads import items, place
 from nntrace.rules.finding import Finding
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
@@ -11,8 +11,7 @@ def left_out_layers(trace: Trace) -> Finding | None:
     """The finding on them, if they are not trained in another way."""
     trained = {site.parent for site in trace.sites_of(Role.PARAM_GRAD)}
     for event in trace.events_of(EventKind.LEFT_OUT):
-        layers = event.payload.get("layers")
-        paths = [one for one in layers if isinstance(one, str)] if isinstance(layers, list) else []
+        paths = [one for one in items(event.payload, "layers") if isinstance(one, str)]
         if not paths or not trained.isdisjoint(paths):
             continue
         return Finding(

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from nntrace.rules.common.payloads import count, place
+from nntrace.rules.common.payloads import count, items, place
 from nntrace.rules.finding import Finding
 from nntrace.trace import Event
 
@@ -11,10 +11,9 @@ _LEADS_TO: Final = ("ACT03", "GRD02", "LOS07", "LOS08", "LOS09", "LOS10", "PAR02
 
 def gradients_of_others(event: Event) -> Finding:
     """The finding on a call of an optimizer whose pairs are crossed."""
-    pairs = event.payload.get("pairs")
-    named = [pair for pair in pairs if len(pair) == 2] if isinstance(pairs, list) else []
+    pairs = items(event.payload, "pairs")
     crossed, variables = count(event.payload, "crossed"), count(event.payload, "variables")
-    example = f": that of `{named[0][0]}` is applied to `{named[0][1]}`" if named else ""
+    example = f": that of `{pairs[0][0]}` is applied to `{pairs[0][1]}`" if pairs else ""
     return Finding(
         f"{crossed} of {variables} gradients are applied to other parameters than their own"
         f"{example}.",
