@@ -1,4 +1,4 @@
-"""An attribute that was set False to freeze, and freezes nothing, is noticed."""
+"""`part.requires_grad = False` and `p.require_grad = False` freeze nothing, and are noticed."""
 
 import copy
 from pathlib import Path

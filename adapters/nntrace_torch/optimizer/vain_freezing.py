@@ -95,12 +95,13 @@ def _is_misspelled(name: str) -> bool:
 
 def _statement(path: str, attribute: str, near: Sequence[Source]) -> Source | None:
     """The only line of these files that sets the attribute, or the only one that names the part."""
-    pattern = re.compile(rf"(\w+)\.{attribute}\s*=(?!=)")
+    # No quote or `#` before it: a string or a comment may speak of it.
+    pattern = re.compile(rf"^[^\"'#]*?(\w+)\.{attribute}\s*=(?!=)")
     for file in dict.fromkeys(source.file for source in near if source.file):
         found = {
             number: match[1]
             for number, line in enumerate(linecache.getlines(file), 1)
-            if (match := pattern.search(line.partition("#")[0]))
+            if (match := pattern.search(line))
         }
         named = [number for number, name in found.items() if name == path.rpartition(".")[2]]
         for numbers in (named, list(found)):
