@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.alternatives import chosen_at_times
 from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.layers import (
     any_finite,
@@ -256,19 +257,25 @@ def gradient_depth_imbalance(
     No single learning rate fits both. The measure is the root mean square of a weight's gradient
     times that of the weight: what a relative change of the layer does to the loss, however its
     scale is split between weights and inputs. The rule leaves out lookup tables, gradients that are
-    exactly zero, the first layer after the head of another model (an actor beside a critic), and
-    two layers with a batch norm between them: the norm removes the part of the gradient that all
-    examples share, which before a last layer is most of it. Information for a model that has fitted
-    its data (attention that is sure of its keys, say, leaves next to no gradient to what made it
-    so), unless the updates of the layer with the small gradient are lost to float32's rounding
-    (2⁻²⁴ of the weights): that layer has learned nothing.
+    exactly zero, the experts of a mixture, which get as much as they get examples, the first layer
+    after the head of another model (an actor beside a critic), and two layers with a batch norm
+    between them: the norm removes the part of the gradient that all examples share, which before a
+    last layer is most of it. Information for a model that has fitted its data (attention that is
+    sure of its keys, say, leaves next to no gradient to what made it so), unless the updates of the
+    layer with the small gradient are lost to float32's rounding (2⁻²⁴ of the weights): that layer
+    has learned nothing.
     Source: Glorot & Bengio 2010; You et al. 2017 (LARS, ratios of layers).
     """
     sites = weights(trace, Role.PARAM_GRAD)
     gradient = columns(trace, Role.PARAM_GRAD, "rms", sites)
     size = columns(trace, Role.PARAM, "rms", sites)
     effect = np.where((gradient > 0) & (size > 0), gradient * size, np.nan)
-    usable = [i for i in range(len(sites)) if np.isfinite(effect[:, i]).sum() >= samples]
+    is_alternative = chosen_at_times(trace)
+    usable = [
+        place
+        for place in np.flatnonzero(np.isfinite(effect).sum(axis=0) >= samples).tolist()
+        if not is_alternative(sites[place].parent)
+    ]
     if len(usable) < 2:
         yield too_few(f"needs {samples} samples with gradients of two layers")
         return

@@ -99,6 +99,7 @@ def _shares_of_decay(trace: Trace, sites: list[Site]) -> tuple[FloatArray, set[s
     size = columns(trace, Role.PARAM, "rms", sites)[late]
     change = columns(trace, Role.UPDATE, "rms", sites)[late]
     gradient = columns(trace, Role.PARAM_GRAD, "rms", sites)[late]
+    idle = (gradient == 0) | (change == 0)  # an expert that got no example
     rate = np.interp(trace.sampled_steps, trace.steps.step, np.nan_to_num(trace.steps.lr))[late]
     shares = np.full(len(sites), np.nan)
     for index, site in enumerate(sites):
@@ -106,7 +107,7 @@ def _shares_of_decay(trace: Trace, sites: list[Site]) -> tuple[FloatArray, set[s
         if site.optimizer in decoupled:
             part = rate * decay
             rest = np.sqrt(np.maximum(change[:, index] ** 2 - part**2, 1e-60))
-            values = np.where(rate > 0, part / rest, np.nan)
+            values = np.where((rate > 0) & ~idle[:, index], part / rest, np.nan)
         else:
             given = gradient[:, index]
             values = np.divide(decay, given, out=np.full_like(decay, np.nan), where=given > 0)

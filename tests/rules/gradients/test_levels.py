@@ -195,6 +195,13 @@ def test_neighbours_a_thousandfold_apart_are_a_warning(first, found):
     assert all(f.level is Severity.WARNING and f.site.path == "a.weight" for f in results)
 
 
+@pytest.mark.parametrize(("calls", "found"), [([64, None] * 10, 0), ([64, 64] * 10, 1)])
+def test_an_expert_that_gets_few_examples_is_no_neighbour(calls, found):
+    outputs = [site("b", "activation", std=1.0), site("experts.3", "activation", n=calls)]
+    layers = [parameter("b.weight", 1.0), parameter("experts.7.weight", 0.9e-3)]
+    assert len(findings("GRD10", trace(outputs, *layers))) == found
+
+
 @pytest.mark.parametrize(("end", "severity"), [(0.06, Severity.WARNING), (0.04, Severity.INFO)])
 def test_an_imbalance_of_a_model_that_has_fitted_its_data_is_a_note(end, severity):
     loss = [1.0] * 10 + [end] * 10

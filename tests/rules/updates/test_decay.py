@@ -1,8 +1,8 @@
 import pytest
-from rules.builders import findings, site, skip_reasons, trace_of
+from rules.builders import findings, run_rule, site, skip_reasons, trace_of
 from rules.updates.parameter_rows import optimizer
 
-from nntrace.rules import Severity
+from nntrace.rules import Finding, Severity
 
 FLAT = [2.0 - 0.002 * n for n in range(100)]
 
@@ -25,6 +25,14 @@ def test_decay_larger_than_the_gradient_dominates(gradient, found):
 @pytest.mark.parametrize(("update", "found"), [(0.0141, 1), (0.0145, 0)])
 def test_decoupled_decay_is_held_against_the_rest_of_the_update(update, found):
     assert len(findings("UPD12", decayed(1.0, update=update, decoupled=True))) == found
+
+
+@pytest.mark.parametrize(
+    ("gradient", "update", "found"), [(None, 0.0, 0), (0.0, 0.01, 0), (None, 0.01, 1)]
+)
+def test_steps_in_which_a_weight_got_no_example_say_nothing_of_decay(gradient, update, found):
+    trace = decayed(gradient, update=update, decoupled=True)
+    assert len([r for r in run_rule("UPD12", trace) if isinstance(r, Finding)]) == found
 
 
 @pytest.mark.parametrize(("end", "found"), [(1.2, 1), (0.8, 0)])
