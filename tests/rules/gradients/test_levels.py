@@ -198,7 +198,8 @@ def test_neighbours_a_thousandfold_apart_are_a_warning(first, found):
 @pytest.mark.parametrize(("calls", "found"), [([64, None] * 10, 0), ([64, 64] * 10, 1)])
 def test_an_expert_that_gets_few_examples_is_no_neighbour(calls, found):
     outputs = [site("b", "activation", std=1.0), site("experts.3", "activation", n=calls)]
-    layers = [parameter("b.weight", 1.0), parameter("experts.7.weight", 0.9e-3)]
+    paths = {"b.weight": 1.0, "experts.7.weight": 0.9e-3, "c.weight": 1.0}
+    layers = [parameter(path, gradient) for path, gradient in paths.items()]
     assert len(findings("GRD10", trace(outputs, *layers))) == found
 
 
