@@ -66,6 +66,21 @@ def test_a_pass_that_is_broken_off_ends_when_the_next_begins(trace_here):
     assert [(one["complete"], one["batches"]) for one in passes(trace)] == [(False, 1)] * 2
 
 
+def test_a_pass_that_is_not_asked_for_more_batches_than_there_are_is_complete(trace_here):
+    def program():
+        loader, model = DataLoader(DATA, batch_size=8), mlp()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            batches = iter(loader)
+            for _ in range(len(loader)):  # as Lightning draws them
+                (batch,) = next(batches)
+                functional.cross_entropy(model(batch), torch.arange(len(batch)) % 3).backward()
+                optimizer.step()
+
+    trace = trace_here(program)
+    assert [(one["complete"], one["batches"]) for one in passes(trace)] == [(True, 3)] * 2
+
+
 @pytest.mark.parametrize(
     ("sampler", "name", "replacement"),
     [

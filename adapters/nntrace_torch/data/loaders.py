@@ -168,12 +168,16 @@ class LoaderObserver:
         return wrapper
 
     def _begins(self, loader: Any) -> None:
-        """A pass begins; an earlier one that the program broke off is recorded as incomplete."""
+        """A pass begins; an earlier one that was not asked for its end is recorded.
+
+        Lightning knows how many batches there are and asks for no more: such a pass is complete.
+        """
         known = next((one for one in self._loaders if one.reference() is loader), None)
         if known is None:
             known = self._announce(loader)
         if known.current is not None:
-            self._record(known.current, complete=False)
+            whole = known.current.batches == known.facts.get("batches")
+            self._record(known.current, complete=whole)
         known.current = _Pass(self._passes, known.number, known.passes, self._recorder.steps_made())
         known.passes += 1
         self._passes += 1
