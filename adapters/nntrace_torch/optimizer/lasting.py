@@ -8,7 +8,10 @@ _LOOKS = 6  # sampled steps at which it is looked
 
 
 class Lasting:
-    """Keeps what was found alike at all of the last sampled steps at which it was looked."""
+    """Keeps what was found alike at all of the last sampled steps at which it was looked.
+
+    While there is nothing it is looked rarely, as in nearly every program there never is.
+    """
 
     def __init__(self) -> None:
         self._steps = self._looks = 0
@@ -22,11 +25,15 @@ class Lasting:
                 and what tells it from another.
         """
         self._steps += 1
-        # The step after a landmark, too: those of two optimizers in turn are even and odd.
-        is_due = is_landmark(self._steps) or is_landmark(self._steps - 1)
-        if self._looks == _LOOKS or not is_due:
+        # The step after each, too: those of two optimizers in turn are even and odd.
+        is_due = is_landmark if self._marks else _is_power_of_two
+        if self._looks == _LOOKS or not (is_due(self._steps) or is_due(self._steps - 1)):
             return set()
         now = marks_now()
         still = {path: mark for path, mark in now.items() if self._marks.get(path) == mark}
         self._looks, self._marks = (self._looks + 1, still) if still else (bool(now), now)
         return set(still) if self._looks == _LOOKS else set()
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number & (number - 1) == 0
