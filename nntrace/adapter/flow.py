@@ -82,6 +82,11 @@ class FlowGraph:
                 taken_by = taker if own is None else own[0]
                 waiting += [(source, taken_by) for source in inputs(found)]
 
+    def call_of(self, number: int) -> ModuleCall | None:
+        """The call during which an operation was made; None if it was made outside of all."""
+        place = bisect_right(self._starts, number) - 1
+        return self._calls[place] if place >= 0 and number < self._calls[place].end else None
+
     def detach(self, path: str) -> None:
         """Note that a module's output is used beside the graph, too, if the module is in it."""
         if path in self._numbers:
@@ -90,9 +95,8 @@ class FlowGraph:
 
     def _ends(self, key: Hashable, number: int, name: str) -> tuple[int, int] | None:
         """An operation's vertices as a taker and as a source; None if it only moves elements."""
-        place = bisect_right(self._starts, number) - 1
-        call = self._calls[place] if place >= 0 else None
-        if call is not None and number < call.end:
+        call = self.call_of(number)
+        if call is not None:
             taker = self._numbered(call.path, call.path)
             if call.activation in ("", "linear"):
                 return taker, taker

@@ -218,3 +218,34 @@ def test_rows_of_an_embedding_that_are_touched_several_times_are_added_up_in_the
     model.compile("sgd", "mse", run_eagerly=not graph, jit_compile=False)
     trace = trace_keras(lambda: model.fit(words, targets, batch_size=2, verbose=0))
     assert trace.steps.grad_norm[0] == pytest.approx(float(norm), rel=1e-5)
+
+
+class TwoViews(keras.Model):
+    """Predicts the projection of one view from that of another, whose gradient is stopped."""
+
+    def __init__(self):
+        super().__init__()
+        self.project = layers.Dense(8, name="project")
+        self.predict_other = layers.Dense(8, name="predict")
+
+    def train_step(self, data):
+        views, _ = data
+        with tf.GradientTape() as tape:
+            one, two = self.project(views), self.project(-views)
+            target = tf.identity(two)
+            loss = tf.reduce_mean(tf.square(self.predict_other(one) - tf.stop_gradient(target)))
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return {"loss": loss}
+
+
+def test_an_output_whose_gradient_is_stopped_is_used_as_well(tmp_path):
+    inputs = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
+    with tracing(tmp_path / "run", framework="keras") as recorder:
+        program = TwoViews()
+        program.compile(keras.optimizers.SGD(0.01), jit_compile=False)
+        program.fit(inputs, inputs, batch_size=16, verbose=0)
+    assert recorder.failure is None
+    flow = Flow(Trace.open(tmp_path / "run"))
+    taken = {vertex.name for vertex in flow.takers[Vertex("project")]}
+    assert taken == {"predict", ":detach"}

@@ -69,7 +69,23 @@ class DataFlow:
 
         graph = FlowGraph(calls)
         graph.walk((target.op for target in targets if target in depends), operation, inputs)
+        for path in _stopped(depends.operations, graph):
+            graph.detach(path)
         self._graphs.add(graph)
+
+
+def _stopped(operations: Sequence[Any], graph: FlowGraph) -> set[str]:
+    """The layers whose output the program uses without its gradient, outside of layers."""
+    found = set()
+    for operation in operations:
+        if operation.type != "StopGradient" or graph.call_of(operation._id) is not None:
+            continue
+        source = operation.inputs[0].op
+        while source.type in _MOVES and source.inputs:
+            source = source.inputs[0].op
+        if (call := graph.call_of(source._id)) is not None:
+            found.add(call.path)
+    return found
 
 
 def place() -> tuple[Any, int]:
