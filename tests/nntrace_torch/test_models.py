@@ -1,7 +1,7 @@
 import gc
 import inspect
+import subprocess
 import sys
-import threading
 import weakref
 
 import pytest
@@ -238,30 +238,40 @@ def test_a_module_that_stands_for_another_is_no_part_of_its_path(trace_here, nam
     assert activations(trace_here(lambda: classify(model, torch.randn(6, 4)))) == ["0", "1", "2"]
 
 
-def test_tuples_that_other_threads_are_filling_are_not_held_while_objects_are_searched():
-    failures, stops = [], threading.Event()
-    many = [[number] for number in range(400_000)]  # a search of some time
+FILLING = """
+import sys, threading
+from nntrace_torch.program.living import living
+from torch import nn
 
-    def fill():
-        while not stops.is_set():
-            try:
-                tuple(sum(range(200)) + number for number in range(40))
-            except SystemError as error:
-                failures.append(error)
+if "audited" in sys.argv:
+    sys.addaudithook(lambda event, arguments: None)  # cannot be taken off again
+failures, stops = [], threading.Event()
+many = [[number] for number in range(400_000)]  # a search of some time
 
-    threads = [threading.Thread(target=fill) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    before, model = sys.getswitchinterval(), mlp()
-    sys.setswitchinterval(1e-5)
-    found = [model in living(nn.Module) for _ in range(20)]
-    sys.setswitchinterval(before)
-    stops.set()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert all(found)
-    del many
+def fill():
+    while not stops.is_set():
+        try:
+            tuple(sum(range(200)) + number for number in range(40))
+        except SystemError as error:
+            failures.append(error)
+
+threads = [threading.Thread(target=fill) for _ in range(2)]
+for thread in threads:
+    thread.start()
+sys.setswitchinterval(1e-5)
+model = nn.Linear(2, 2)
+found = [model in living(nn.Module) for _ in range(20)]
+stops.set()
+for thread in threads:
+    thread.join()
+print(len(failures), all(found))
+"""
+
+
+@pytest.mark.parametrize("hooks", [[], ["audited"]], ids=["alone", "audited"])
+def test_tuples_that_other_threads_are_filling_are_not_held_while_objects_are_searched(hooks):
+    words = [sys.executable, "-c", FILLING, *hooks]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "0 True\n"
 
 
 def test_a_search_for_living_objects_keeps_none_of_them_alive():

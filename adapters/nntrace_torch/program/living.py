@@ -3,7 +3,7 @@
 No other thread may run while a list of these is held: CPython raises SystemError in a thread that
 fills a tuple from a generator if anybody else holds a reference to that tuple. So the list is made,
 searched and freed within one call of a function written in C, during which Python cannot change
-threads.
+threads. Neither may what it calls raise an audit event, as `id` does: its hooks are Python code.
 """
 
 import gc
@@ -14,16 +14,18 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_identity = object.__hash__  # the address, also of a class whose metaclass defines another hash
+
 
 def living(kind: type[T]) -> list[T]:
     """Every instance of a class; takes some 10 ms."""
-    kinds = {id(one) for one in _with_subclasses(kind)}
+    kinds = {_identity(one) for one in _with_subclasses(kind)}
     # Nothing here is called before the `list` below, which draws from one iterator the same list of
     # all objects twice: to choose from, and to look at.
     once = islice(iter(gc.get_objects, None), 1)
     twice: Iterator[Any] = chain.from_iterable(map(repeat, once, (2,)))
     # By type and not by isinstance(): a lazy proxy's __class__ may run user code.
-    identities = map(partial(map, id), map(partial(map, type), twice))
+    identities = map(partial(map, _identity), map(partial(map, type), twice))
     are_wanted = map(partial(map, kinds.__contains__), identities)
     found: Iterator[Any] = chain.from_iterable(map(compress, twice, are_wanted))
     collects = gc.isenabled()
