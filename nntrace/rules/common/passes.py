@@ -3,6 +3,7 @@
 `evaluation` events hold those of PyTorch; Keras' `fit` reports its own as metrics of an epoch.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from nntrace.trace import Trace
 
 DISTANCES = ("mse_loss", "smooth_l1_loss", "huber_loss", "l1_loss")
 _EARLY_PASSES = 20
+_STEPS_PER_ACT = 4
 _OF_A_LAYER = 2  # parameters: a weight and a bias
 
 
@@ -73,16 +75,24 @@ def evaluations(trace: Trace) -> tuple[Evaluation, ...]:
 def makes_targets(trace: Trace) -> bool:
     """Whether a network makes the targets of a regression: Q-learning, self-distillation.
 
-    That is so if a pass without gradients precedes every step, or if a copy of the model that no
-    optimizer holds is called; the distance may then be written by hand.
+    That is so if a pass without gradients precedes every step, or one of a single example many of
+    them (an agent acts, at times at random), or if a copy of the model that no optimizer holds is
+    called; the distance may then be written by hand.
     """
     functions = {event.payload.get("function") for event in trace.events_of(EventKind.LOSS_CALL)}
     if functions <= set(DISTANCES) and _has_target_network(trace):
         return True
     if functions.isdisjoint(DISTANCES):
         return False
-    at = sorted({event.step for event in trace.events_of(EventKind.EVALUATION)})[:_EARLY_PASSES]
-    return len(at) == _EARLY_PASSES and at[-1] - at[0] == _EARLY_PASSES - 1
+    passes = trace.events_of(EventKind.EVALUATION)
+    of_one = {event.step for event in passes if count(event.payload, "examples") == 1}
+    return _are_close({event.step for event in passes}, 1) or _are_close(of_one, _STEPS_PER_ACT)
+
+
+def _are_close(steps: Set[int], apart: int) -> bool:
+    """Whether the first passes lie at most so many steps apart on average."""
+    at = sorted(steps)[:_EARLY_PASSES]
+    return len(at) == _EARLY_PASSES and at[-1] - at[0] <= apart * (_EARLY_PASSES - 1)
 
 
 def _has_target_network(trace: Trace) -> bool:

@@ -51,7 +51,7 @@ def loss_spike(
 
     Steps of that size undo learning, and in the end one of them does not recover. A single high
     value is a hard batch, not a spike, and a rise by less than half of the loss at the start does
-    not count. Not judged if a network makes the targets of every step, because the loss jumps
+    not count. Not judged if a network makes the targets of the steps, because the loss jumps
     whenever that network is renewed.
     Source: Zhai et al. 2023 (2303.06296) and PaLM (2204.02311), 5.1, on loss spikes; "37 reasons",
     31 and 33.
@@ -61,7 +61,7 @@ def loss_spike(
         yield skipped
         return
     if makes_targets(trace):
-        yield Skipped("a network makes the targets of every step, and they jump when it is updated")
+        yield Skipped("a network makes the targets of the steps, and they jump when it is updated")
         return
     values = series.value
     start = float(np.median(values[: min(10, _SETTLING)]))

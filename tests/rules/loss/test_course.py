@@ -50,6 +50,15 @@ def test_a_network_that_makes_the_targets_of_every_step_may_be_renewed(function,
     assert len(skip_reasons("LOS09", trace)) == skipped
 
 
+@pytest.mark.parametrize(
+    ("examples", "every", "skipped"), [(1, 4, 1), (1, 5, 0), (2, 4, 0), (None, 4, 0)]
+)
+def test_an_agent_that_acts_between_steps_may_have_made_their_targets(examples, every, skipped):
+    acts = [event("evaluation", step, examples=examples) for step in range(0, 120, every)]
+    trace = course(FALLING + NOISE, events=[event("loss_call", function="huber_loss"), *acts])
+    assert len(skip_reasons("LOS09", trace)) == skipped
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_losses_of_small_batches_are_no_spikes(seed):
     rng = np.random.default_rng(seed)
