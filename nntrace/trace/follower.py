@@ -9,7 +9,7 @@ next.
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -17,15 +17,15 @@ from typing import BinaryIO, Final
 import numpy as np
 import pyarrow as pa
 
-from nntrace.errors import DamagedTraceError, SchemaVersionError
-from nntrace.schema import SCHEMA_VERSION, SEGMENT
+from nntrace.errors import DamagedTraceError
+from nntrace.schema import SEGMENT
 from nntrace.trace.messages import PREFIX_BYTES, FramingError, message_length
 from nntrace.trace.model import BoolArray, IntArray
 from nntrace.trace.segments import (
     BYTES_AT_ONCE,
     DECODE_ERRORS,
-    KEYS,
     Place,
+    check_schema,
     damaged,
     decode,
     heads,
@@ -38,8 +38,18 @@ Choice = Callable[[IntArray, IntArray], BoolArray]
 
 
 @dataclass(slots=True)
+class _Position:
+    """Where reading goes on: in a segment, its schema message once read, and whether it ended."""
+
+    segment: int = 0
+    offset: int = 0
+    schema: bytes = b""
+    has_ended: bool = False
+
+
+@dataclass(slots=True)
 class StreamFollower:
-    """The read position in one stream of one rank folder.
+    """Reads one stream of one rank folder as it grows.
 
     Attributes:
         torn: whether the last record seen is incomplete.
@@ -47,11 +57,8 @@ class StreamFollower:
 
     folder: Path
     stream: str
-    _segment: int = 0
-    _offset: int = 0
-    _schema: bytes = b""
-    _ended: bool = False
     torn: bool = field(default=False, init=False)
+    _position: _Position = field(default_factory=_Position, init=False)
 
     def read(self, most_rows: int | None = None) -> list[pa.RecordBatch]:
         """All rows completed since the last call, in today's schema; about `most_rows` if given.
@@ -63,14 +70,14 @@ class StreamFollower:
         rows: list[pa.RecordBatch] = []
         count = 0
         while most_rows is None or count < most_rows:
-            begun = self._segment, self._offset, self._schema, self._ended
+            begun = replace(self._position)
             batches, schemas = self._fresh_batches(BYTES_AT_ONCE)
             if not batches:
                 break
             try:
                 fresh = self._decoded(batches, schemas)
             except DamagedTraceError:  # go back, so that the next call fails again
-                self._segment, self._offset, self._schema, self._ended = begun
+                self._position = begun
                 raise
             rows += fresh
             count += sum(batch.num_rows for batch in fresh)
@@ -97,7 +104,7 @@ class StreamFollower:
         Of the other batches only the steps are decoded. Batches written later come with the next
         `read`.
         """
-        assert not self._offset, "a stream that was not read yet"
+        assert not self._position.offset, "the stream has been read before"
         places, schemas = self._fresh_batches()
         known = [
             head
@@ -136,14 +143,15 @@ class StreamFollower:
         self, most_bytes: int | None = None
     ) -> tuple[list[Place], dict[Path, bytes]]:
         """The places of unread batches, up to about `most_bytes`, and the schemas by segment."""
-        schemas = {self._path: self._schema}
+        schemas = {self._path: self._position.schema}
         batches: list[Place] = []
         size = 0
         for place, file in self._fresh_messages():
             if most_bytes is not None and size >= most_bytes:
                 break  # this message stays unread: the position has not moved past it
             if place.begins_segment:
-                schemas[place.path] = self._schema = self._checked_schema(place, file)
+                schema = self._position.schema = self._checked_schema(place, file)
+                schemas[place.path] = schema
             else:
                 batches.append(place)
                 size += place.length
@@ -152,25 +160,20 @@ class StreamFollower:
     def _fresh_messages(self) -> Iterator[tuple[Place, BinaryIO]]:
         """Each complete message not yet read, and its open file."""
         last = max(self._segment_numbers(), default=-1)
-        while self._segment <= last:
-            if not self._ended:
+        while self._position.segment <= last:
+            if not self._position.has_ended:
                 yield from self._segment_messages()
-            if self._segment == last:
+            position = self._position
+            if position.segment == last:
                 return
-            if not self._ended:
-                raise damaged(
-                    self._path, self._offset, "it ends within a record, yet another follows"
-                )
-            self._segment, self._offset, self._schema, self._ended = (
-                self._segment + 1,
-                0,
-                b"",
-                False,
-            )
+            if not position.has_ended:
+                reason = "it ends within a record, yet another follows"
+                raise damaged(self._path, position.offset, reason)
+            self._position = _Position(position.segment + 1)
 
     @property
     def _path(self) -> Path:
-        return self.folder / SEGMENT.format(self.stream, self._segment)
+        return self.folder / SEGMENT.format(self.stream, self._position.segment)
 
     def _segment_numbers(self) -> list[int]:
         pattern = re.compile(rf"{re.escape(self.stream)}-([0-9]{{5}})\.arrows")
@@ -182,11 +185,11 @@ class StreamFollower:
 
     def _segment_messages(self) -> Iterator[tuple[Place, BinaryIO]]:
         self.torn = False
-        path = self._path
-        with self._opened(path, self._offset) as file:
+        path, position = self._path, self._position
+        with self._opened(path, position.offset) as file:
             size = os.fstat(file.fileno()).st_size
-            while self._offset < size:
-                start = self._offset
+            while position.offset < size:
+                start = position.offset
                 file.seek(start)
                 try:
                     length = message_length(file, size - start)
@@ -196,12 +199,12 @@ class StreamFollower:
                     self.torn = True
                     return
                 if length == 0:
-                    self._ended = True
+                    position.has_ended = True
                     if size > start + PREFIX_BYTES:
                         raise damaged(path, start, "bytes follow the end of the stream")
                     return
                 yield Place(path, start, length), file
-                self._offset += length  # only now, so that a message that fails here fails again
+                position.offset += length  # only now, so that a message that fails here fails again
 
     def _opened(self, path: Path, position: int) -> BinaryIO:
         try:
@@ -214,15 +217,7 @@ class StreamFollower:
         try:
             data = place.read(file)
             schema = pa.ipc.read_schema(pa.py_buffer(data))
-            version = (schema.metadata or {}).get(b"nntrace.schema", b"1")
-            if version.isdigit() and int(version) > SCHEMA_VERSION:
-                raise SchemaVersionError(
-                    f"{place.path} was written in trace format {int(version)}, this nntrace reads "
-                    f"up to {SCHEMA_VERSION}. Upgrade nntrace: pip install --upgrade nntrace."
-                )
-            missing = [key for key in KEYS[self.stream] if key not in schema.names]
-            if missing:
-                raise ValueError(f"no column {missing[0]}")
+            check_schema(schema, place.path, self.stream)
         except DECODE_ERRORS as error:
             raise undecodable(place) from error
         return data

@@ -7,18 +7,15 @@ interrupted), the file counts: it is renamed into place only when it is whole.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
 from nntrace.arrow import conform
-from nntrace.errors import DamagedTraceError, SchemaVersionError
-from nntrace.schema import PACKED, SCHEMA_VERSION
+from nntrace.errors import DamagedTraceError
+from nntrace.schema import PACKED
 from nntrace.trace.follower import Choice, StreamFollower
-from nntrace.trace.segments import DECODE_ERRORS, KEYS, with_keys
-
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
+from nntrace.trace.segments import DECODE_ERRORS, check_schema, with_keys
 
 _LARGEST_FILE = 1 << 36
 _PACKED_BY_SITE = ("stats", "histograms")  # reading restores the recorder's order, by step
@@ -83,8 +80,10 @@ class PackedStream:
         import pyarrow.parquet as pq  # a large module, and most runs are not packed
 
         try:
+            if self.path.stat().st_size > _LARGEST_FILE:
+                raise ValueError("a file of impossible size")
             with pq.ParquetFile(self.path) as file:
-                self._check(file)
+                check_schema(file.schema_arrow, self.path, self.stream)
                 table = file.read()
             if self.stream in _PACKED_BY_SITE:
                 table = table.sort_by([("step", "ascending"), ("site", "ascending")])
@@ -107,15 +106,3 @@ class PackedStream:
     def read_some(self, most: int, columns: Sequence[str] | None = None) -> list[pa.RecordBatch]:
         """All rows: a packed file is small."""
         return self.read()
-
-    def _check(self, file: "pq.ParquetFile") -> None:
-        schema = file.schema_arrow
-        version = (schema.metadata or {}).get(b"nntrace.schema", b"1")
-        if version.isdigit() and int(version) > SCHEMA_VERSION:
-            raise SchemaVersionError(
-                f"{self.path} was written in trace format {int(version)}, this nntrace reads up "
-                f"to {SCHEMA_VERSION}. Upgrade nntrace: pip install --upgrade nntrace."
-            )
-        missing = [key for key in KEYS[self.stream] if key not in schema.names]
-        if missing or self.path.stat().st_size > _LARGEST_FILE:
-            raise ValueError(f"no column {missing}")

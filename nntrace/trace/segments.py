@@ -13,7 +13,8 @@ from typing import BinaryIO, Final
 import pyarrow as pa
 
 from nntrace.arrow import Rows, conform
-from nntrace.errors import DamagedTraceError
+from nntrace.errors import DamagedTraceError, SchemaVersionError
+from nntrace.schema import SCHEMA_VERSION
 
 # The columns that a row needs: a stream without one is not a stream of nntrace, and a row in which
 # one is null is dropped.
@@ -161,6 +162,24 @@ def _numbers_of(columns: Collection[str], schema: bytes) -> list[int]:
     """The positions of these columns in a segment's schema."""
     names = pa.ipc.read_schema(pa.py_buffer(schema)).names
     return [number for number, name in enumerate(names) if name in columns]
+
+
+def check_schema(schema: pa.Schema, path: Path, stream: str) -> None:
+    """Check the format's version and the key columns in the schema of a stream's file.
+
+    Raises:
+        SchemaVersionError: the file was written in a newer, incompatible format.
+        ValueError: it lacks a key column.
+    """
+    version = (schema.metadata or {}).get(b"nntrace.schema", b"1")
+    if version.isdigit() and int(version) > SCHEMA_VERSION:
+        raise SchemaVersionError(
+            f"{path} was written in trace format {int(version)}, this nntrace reads up to "
+            f"{SCHEMA_VERSION}. Upgrade nntrace: pip install --upgrade nntrace."
+        )
+    for key in KEYS[stream]:
+        if key not in schema.names:
+            raise ValueError(f"no column {key}")
 
 
 def undecodable(place: Place) -> DamagedTraceError:

@@ -304,27 +304,27 @@ class Trace(Contents):
         extremes = None if self._source is None else self._source.extremes
         if extremes is None:
             return self
-        tables = {**self._tables, "stats": extremes}
-        return Trace(tables, self.manifest, path=self.path, rank=self.rank)
+        return self._with({**self._tables, "stats": extremes})
 
     def frozen(self, others: "Iterable[Trace]" = ()) -> "Trace":
         """A trace of the same rows that no `refresh` changes, for use in another thread.
 
         `others` are other ranks to include. No rows are copied.
         """
-        part = self._copy()
-        part._peers |= {other.rank: other._copy() for other in others}
+        part = self._with(self._tables)
+        part._peers |= {other.rank: other._with(other._tables) for other in others}
         return part
 
-    def _copy(self) -> "Trace":
-        return Trace(self._tables, self.manifest, path=self.path, rank=self.rank)
+    def _with(self, tables: Mapping[str, pa.Table]) -> "Trace":
+        """A trace of these rows, otherwise like this one."""
+        return Trace(tables, self.manifest, path=self.path, rank=self.rank)
 
     def _of_steps(self, wanted: "pc.Expression", cut: Callable[["Trace"], "Trace"]) -> "Trace":
         tables = {
             name: table if name == "sites" else table.filter(wanted)
             for name, table in self._tables.items()
         }
-        part = Trace(tables, self.manifest, path=self.path, rank=self.rank)
+        part = self._with(tables)
         part._whole = self, cut
         return part
 
