@@ -69,7 +69,7 @@ def full_text(rule: Rule) -> RenderableType:
 
 def as_json(rules: Sequence[Rule]) -> str:
     """The rules' declarations as a JSON list."""
-    return json_text([_declaration(rule) for rule in rules]) + "\n"
+    return json_text([_declaration(rule) for rule in rules])
 
 
 def markdown(rules: Sequence[Rule]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from nntrace.cli.options import format_option, output_option
-from nntrace.cli.output import console, note
+from nntrace.cli.output import console, note, write_text
 from nntrace.text import printable
 
 _ESCAPES = {
@@ -35,17 +35,27 @@ _SHOWN = 3  # names of each kind
 )
 @click.option("--skip", multiple=True, metavar="PROBES", help="Leave out these probes.")
 @click.option(
-    "--steps", type=click.IntRange(min=20), default=200, show_default=True, metavar="N",
+    "--steps",
+    type=click.IntRange(min=20),
+    default=200,
+    show_default=True,
+    metavar="N",
     help="Optimizer steps in each experiment.",
-)  # fmt: skip
+)
 @click.option(
-    "--time-limit", type=click.FloatRange(min=1), default=300, show_default=True, metavar="SECONDS",
+    "--time-limit",
+    type=click.FloatRange(min=1),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
     help="Time limit of the whole check, in seconds.",
-)  # fmt: skip
+)
 @click.option(
-    "--jobs", type=click.IntRange(min=1), metavar="N",
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
     help="Experiments to run at the same time.  [default: 2; 1 with a GPU or a single core]",
-)  # fmt: skip
+)
 @format_option("text", "json", "sarif", "markdown")
 @output_option()
 @click.option(
@@ -96,7 +106,6 @@ def command(
     from nntrace.check.output import render, render_text
     from nntrace.check.progress import progress
     from nntrace.check.select import chosen_rules
-    from nntrace.cli.output import output
     from nntrace.config import load_config
     from nntrace.diagnosis.text import write
     from nntrace.launch.command import prepare_run, resolve, script_name, warn_if_disabled
@@ -116,7 +125,7 @@ def command(
         shown=verbose,
         stdin=_stdin(),
     )
-    before = signal.signal(signal.SIGTERM, _ended)
+    before = signal.signal(signal.SIGTERM, _exit_at)
     try:
         with progress(shown=not verbose) as watch:
             checked = Check(
@@ -134,8 +143,7 @@ def command(
         with console(target) as screen:
             write(screen, render_text(checked, verbose=verbose))
     else:
-        with output(target) as file:
-            file.write(render(checked, form) + "\n")
+        write_text(render(checked, form), target)
     return int(checked.has_failed)
 
 
@@ -150,7 +158,7 @@ def _tell(what: str, names: Sequence[str], *, verbose: bool) -> None:
         note(f"{what}: {', '.join(map(printable, names[:_SHOWN]))}{rest}")
 
 
-def _ended(number: int, frame: object) -> None:
+def _exit_at(number: int, frame: object) -> None:
     """Turn SIGTERM into an exit, so that no experiment is left running."""
     raise SystemExit(128 + number)
 

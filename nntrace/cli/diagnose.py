@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nntrace.cli import BAD_INPUT
 from nntrace.cli.options import format_option, output_option
-from nntrace.cli.output import console, note, output
+from nntrace.cli.output import console, note, write_text
 from nntrace.config import FAIL_ON, load_config
 from nntrace.errors import NntraceError
+from nntrace.text import plural
 
 if TYPE_CHECKING:
     from nntrace.diagnosis.baseline import Baseline
@@ -27,7 +29,10 @@ def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 @click.command(name="diagnose")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @format_option(
-    *("text", "json", "sarif", "markdown"),
+    "text",
+    "json",
+    "sarif",
+    "markdown",
     what="The output format: text for people, json for programs, sarif for code hosts and "
     "editors, markdown for a pull request.",
 )
@@ -106,10 +111,9 @@ def command(
     if reports and form == "text":
         _write_text(reports, target, verbose=verbose, headings=len(runs) > 1)
     elif reports:
-        with output(target) as file:
-            file.write(_rendered(reports, form) + "\n")
+        write_text(_rendered(reports, form), target)
     if unreadable:
-        return 2
+        return BAD_INPUT
     if write_baseline is not None:
         _write_baseline(reports, known, write_baseline)
         return 0
@@ -158,9 +162,8 @@ def _write_baseline(reports: Sequence[Report], known: Baseline | None, target: P
     found += [finding for finding in hidden if known is not None and known.knows(finding)]
     listed = Baseline.of(target, found)
     listed.write()
-    count = len(listed.identities)
     note(
-        f"{count} {'finding' if count == 1 else 'findings'} written to {target}. With `--baseline "
+        f"{plural(len(listed.identities), 'finding')} written to {target}. With `--baseline "
         f"{target}` only others are reported."
     )
 

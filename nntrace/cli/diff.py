@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nntrace.cli.options import format_option, output_option
-from nntrace.cli.output import console, note, output
+from nntrace.cli.output import console, note, output, write_text
 
 
 @click.command(name="diff")
@@ -81,8 +81,7 @@ def command(
         with output(target) as file:
             file.write(render_difference(comparison))
     elif form == "json":
-        with output(target) as file:
-            file.write(as_json(comparison) + "\n")
+        write_text(as_json(comparison), target)
     else:
         from nntrace.diagnosis.text import write
 

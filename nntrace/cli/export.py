@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from nntrace.cli.output import note, output
+from nntrace.cli.output import note, write_text
 from nntrace.export import FORMS, load
 
 
@@ -42,6 +42,5 @@ def command(run: str | None, form: str, target: Path | None) -> None:
     trace = Trace.open(path)
     folder = target or Path(f"{path.name}-{form}")
     written = exporter(trace, folder)
-    with output() as file:
-        file.write(f"{folder}\n")
+    write_text(str(folder))
     note(f"wrote {written} values. {FORMS[form].format(folder)}")

@@ -16,8 +16,7 @@ from nntrace.text.narrow import narrow_errors
 if TYPE_CHECKING:
     from rich.console import Console
 
-
-_UNWRAPPED: Final = 1000
+_UNWRAPPED: Final = 1000  # columns
 
 
 def note(message: str) -> None:
@@ -36,6 +35,12 @@ def output(path: Path | None = None) -> Iterator[TextIO]:
     else:
         with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
             yield file
+
+
+def write_text(text: str, path: Path | None = None) -> None:
+    """Write a text to stdout or a file, and end its last line."""
+    with output(path) as file:
+        file.write(text if text.endswith("\n") else f"{text}\n")
 
 
 @contextmanager

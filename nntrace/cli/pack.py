@@ -2,7 +2,7 @@
 
 import click
 
-from nntrace.cli.output import note, output
+from nntrace.cli.output import note, write_text
 
 
 @click.command(name="pack")
@@ -31,8 +31,7 @@ def command(runs: tuple[str, ...], lossless: bool) -> None:
     for run in runs:
         path = find_run(run)
         packed = pack(path, lossless=lossless)
-        with output() as file:
-            file.write(f"{printable(str(path))}\n")
+        write_text(printable(str(path)))
         sizes = f"{size(packed.rows_before)} → {size(packed.rows_after)}"
         kept = packed.parts_after.get(KEPT_STEPS, 0)
         others = f"; {size(kept)} of kept steps (capsules) stay as they are" if kept else ""

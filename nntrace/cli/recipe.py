@@ -3,7 +3,7 @@
 import click
 
 from nntrace.cli.options import format_option
-from nntrace.cli.output import console, note, output
+from nntrace.cli.output import console, note, write_text
 
 
 @click.command(name="recipe")
@@ -38,8 +38,7 @@ def command(run: str | None, form: str, verbose: bool, list_steps: bool) -> None
             click.get_current_context(),
         )
     if list_steps:
-        with output() as file:
-            file.writelines(f"{line}\n" for line in catalogue(STEPS))
+        write_text("\n".join(catalogue(STEPS)))
         return
 
     from nntrace.config import load_config
@@ -68,9 +67,7 @@ def command(run: str | None, form: str, verbose: bool, list_steps: bool) -> None
     if form == "text":
         with console() as screen:
             write(screen, render_text(card, name, verbose=verbose))
-        return
-    with output() as file:
-        if form == "json":
-            file.write(as_json(card, name, run_facts(report)) + "\n")
-        else:
-            file.writelines(f"{line}\n" for line in as_markdown(card, name))
+    elif form == "json":
+        write_text(as_json(card, name, run_facts(report)))
+    else:
+        write_text("\n".join(as_markdown(card, name)))

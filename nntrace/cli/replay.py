@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from nntrace.cli.options import format_option
+from nntrace.cli.output import console, note, write_text
+from nntrace.errors import NntraceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,8 +71,6 @@ def command(
     """
     import os
 
-    from nntrace.cli.output import note
-    from nntrace.errors import NntraceError
     from nntrace.manifest import Manifest
     from nntrace.replay import changed_sources, choose, play
     from nntrace.replay.text import headline
@@ -111,12 +111,12 @@ def command(
 
 def _list(folder: Path, form: str) -> None:
     """Print the capsules of the run."""
-    from nntrace.cli.output import console
     from nntrace.replay import list_capsules
     from nntrace.replay.text import list_content, table
+    from nntrace.text.json import json_text
 
     if form == "json":
-        _write(list_content(list_capsules(folder)))
+        write_text(json_text(list_content(list_capsules(folder))))
         return
     with console() as screen:
         screen.print(table(list_capsules(folder)))
@@ -126,23 +126,15 @@ def _tell(
     folder: Path, capsule: "Capsule", outcome: "Outcome", changed: "Sequence[str]", form: str
 ) -> bool:
     """Print the outcome of the replay and return whether the step broke in the same way again."""
-    from nntrace.cli.output import console
     from nntrace.replay.text import outcome_content, outcome_text
     from nntrace.replay.verdict import judge
+    from nntrace.text.json import json_text
 
     if form == "json":
-        _write(outcome_content(folder, capsule, outcome, changed))
+        write_text(json_text(outcome_content(folder, capsule, outcome, changed)))
         return judge(capsule, outcome).reproduced
     with console() as screen:
         return outcome_text(screen, folder, capsule, outcome)
-
-
-def _write(content: object) -> None:
-    from nntrace.cli.output import output
-    from nntrace.text.json import json_text
-
-    with output() as file:
-        file.write(json_text(content) + "\n")
 
 
 def _model(capsule: "Capsule") -> str:
@@ -159,7 +151,6 @@ def _ask(words: tuple[str, ...], where: Path) -> None:
     import shlex
     import sys
 
-    from nntrace.errors import NntraceError
     from nntrace.text import printable
 
     shown = printable(shlex.join(words))

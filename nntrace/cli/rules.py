@@ -3,7 +3,7 @@
 import click
 
 from nntrace.cli.options import format_option
-from nntrace.cli.output import console, output
+from nntrace.cli.output import console, write_text
 
 
 @click.command(name="rules")
@@ -32,12 +32,10 @@ def command(code: str | None, form: str) -> None:
     else:
         chosen = (get_rule(code),)
     if form == "json":
-        with output() as file:
-            file.write(catalogue.as_json(chosen))
+        write_text(catalogue.as_json(chosen))
     elif form == "markdown":
-        with output() as file:
-            file.write(catalogue.markdown(chosen))
+        write_text(catalogue.markdown(chosen))
     else:
+        is_one = code is not None and len(chosen) == 1
         with console() as screen:
-            one = code is not None and len(chosen) == 1
-            screen.print(catalogue.full_text(chosen[0]) if one else catalogue.list_text(chosen))
+            screen.print(catalogue.full_text(chosen[0]) if is_one else catalogue.list_text(chosen))

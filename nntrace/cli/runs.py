@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nntrace.cli.options import format_option
-from nntrace.cli.output import console, note, output
+from nntrace.cli.output import console, note, write_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,8 +36,7 @@ def command(folder: Path | None, form: str) -> None:
         note(message)
     rows = [_row(run) for run in runs]
     if form == "json":
-        with output() as file:
-            file.write(json_text(rows) + "\n")
+        write_text(json_text(rows))
     elif rows:
         with console() as screen:
             screen.print(_table(rows))

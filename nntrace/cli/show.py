@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nntrace.cli.options import format_option
-from nntrace.cli.output import console, note, output
+from nntrace.cli.output import console, note, write_text
 
 if TYPE_CHECKING:
     from nntrace.trace import Trace
@@ -38,8 +38,7 @@ def command(run: str | None, form: str) -> None:
         note(f"{trace.path}: the last record of {', '.join(trace.torn_streams)} is cut off.")
     content = describe(trace)
     if form == "json":
-        with output() as file:
-            file.write(json_text(content) + "\n")
+        write_text(json_text(content))
     else:
         from nntrace.cli.show_text import lines, sites_table
 
@@ -57,6 +56,7 @@ def describe(trace: "Trace") -> dict[str, Any]:
     from dataclasses import asdict
 
     from nntrace.keep import bytes_on_disk
+    from nntrace.schema import STREAMS
 
     steps = trace.steps
     folder = trace.path
@@ -72,16 +72,10 @@ def describe(trace: "Trace") -> dict[str, Any]:
         "last_step": int(steps.step[-1]) if len(steps) else None,
         "last_loss": trace.last_loss,
         "sampled_steps": len(trace.sampled_steps),
-        "rows": {name: trace.table(name).num_rows for name in _streams()},
+        "rows": {name: trace.table(name).num_rows for name in STREAMS},
         "events": dict(Counter(event.kind for event in trace.events)),
         "sites": _sites(trace),
     }
-
-
-def _streams() -> tuple[str, ...]:
-    from nntrace.schema import STREAMS
-
-    return tuple(STREAMS)
 
 
 def _sites(trace: "Trace") -> list[dict[str, Any]]:

@@ -35,14 +35,14 @@ def command(run: str | None, no_follow: bool, resume: bool) -> None:
 
     if sys.stdout.isatty():
         raise NntraceError("the stream is binary, and stdout is a terminal: pipe it to a program.")
-    have: dict[str, int] = {}
+    already_read: dict[str, int] = {}
     if resume:
         try:
-            said = json.loads(sys.stdin.buffer.readline(_LARGEST_LINE))
-            have = {str(name): max(0, int(size)) for name, size in said.items()}
+            sizes = json.loads(sys.stdin.buffer.readline(_LARGEST_LINE))
+            already_read = {str(name): max(0, int(size)) for name, size in sizes.items()}
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise NntraceError("--resume needs a line of JSON on stdin: {file: bytes}.") from error
-    for frame in frames(_find(run), have, follow=not no_follow):
+    for frame in frames(_find(run), already_read, follow=not no_follow):
         write_frame(frame, sys.stdout.buffer)
         sys.stdout.buffer.flush()
 
