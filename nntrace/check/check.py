@@ -88,8 +88,8 @@ class Checked:
 
     def escapes(self, kind: str) -> tuple[str, ...]:
         """All that escaped the sandbox, of one kind: places written to, hosts or programs."""
-        found = (name for one in self.experiments for its, name in one.escapes if its == kind)
-        return tuple(dict.fromkeys(found))
+        escapes = (escape for one in self.experiments for escape in one.escapes)
+        return tuple(dict.fromkeys(name for of, name in escapes if of == kind))
 
 
 Watcher = Callable[[Sequence[Child]], None]

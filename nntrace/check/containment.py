@@ -20,6 +20,7 @@ from nntrace.experiment import Experiment
 
 _MOST_NOTES: Final = 1000
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
+# By audit event: which of its arguments are paths that are changed.
 _CHANGES: Final = {
     "os.mkdir": (0,),
     "os.rename": (0, 1),
@@ -33,22 +34,27 @@ _CHANGES: Final = {
 _HARMLESS: Final = ("/dev/", "/proc/", "/sys/")
 # Programs that frameworks start to query the machine; they write nothing.
 _ONLY_READ: Final = frozenset(
-    (
-        *("uname", "lscpu", "sysctl", "getconf", "hostname", "nvidia-smi", "stty", "tput"),
-        *(
-            "ldconfig",
-            "gcc",
-            "cc",
-            "c++",
-            "g++",
-            "ld",
-            "objdump",
-            "file",
-            "which",
-            "fc-list",
-            "git",
-        ),
-    )
+    {
+        "uname",
+        "lscpu",
+        "sysctl",
+        "getconf",
+        "hostname",
+        "nvidia-smi",
+        "stty",
+        "tput",
+        "ldconfig",
+        "gcc",
+        "cc",
+        "c++",
+        "g++",
+        "ld",
+        "objdump",
+        "file",
+        "which",
+        "fc-list",
+        "git",
+    }
 )
 _LOOPBACK: Final = ("127.", "::1", "localhost", "0.0.0.0", "::")
 WRITTEN: Final = "written"
@@ -139,9 +145,9 @@ class Containment:
         if not isinstance(host, str) or not host or host.startswith(_LOOPBACK):
             return
         is_address = ":" in host or host.replace(".", "").isdecimal()
-        names = any(kind == ASKED for kind, _ in self._noted)
+        has_name = any(kind == ASKED for kind, _ in self._noted)
         # An address after a noted name is taken to be that name's.
-        if host != platform.node() and not (is_address and names):
+        if host != platform.node() and not (is_address and has_name):
             self._note(ASKED, host)
 
     def _started(self, program: Any) -> None:

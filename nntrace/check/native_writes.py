@@ -56,9 +56,10 @@ def _of_sound(
 
 
 _TF_FILES: Final = "tensorflow.python.lib.io._pywrap_file_io"
+_TF_RECORDS: Final = "tensorflow.python.lib.io._pywrap_record_io"
+_TF_CHECKPOINTS: Final = "tensorflow.python.checkpoint.checkpoint"
+_TF_SUMMARIES: Final = "tensorflow.python.ops.gen_summary_ops"
 _POLARS: Final = ("csv", "ipc", "ndjson", "parquet")
-
-
 # By the module whose import makes them available.
 _WRITERS: Final = {
     "torch": (
@@ -92,15 +93,9 @@ _WRITERS: Final = {
         _Writer(_TF_FILES, "DeleteRecursively", 0, "dirname", event="os.rmdir"),
         _Writer(_TF_FILES, "RecursivelyCreateDir", 0, "dirname", event="os.mkdir"),
         _Writer("tensorflow", "io.write_file", 0, "filename"),
-        _Writer(
-            *("tensorflow.python.lib.io._pywrap_record_io", "RecordWriter.__init__", 1, "filename")
-        ),
-        _Writer(
-            *("tensorflow.python.checkpoint.checkpoint", "TrackableSaver.save", 1, "file_prefix")
-        ),
-        _Writer(
-            *("tensorflow.python.ops.gen_summary_ops", "create_summary_file_writer", 1, "logdir")
-        ),
+        _Writer(_TF_RECORDS, "RecordWriter.__init__", 1, "filename"),
+        _Writer(_TF_CHECKPOINTS, "TrackableSaver.save", 1, "file_prefix"),
+        _Writer(_TF_SUMMARIES, "create_summary_file_writer", 1, "logdir"),
     ),
 }
 

@@ -5,6 +5,7 @@ The text has a line for each probe, the curve of learning rates, and the finding
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -126,15 +127,13 @@ def _line(one: Verdict, width: int) -> Line:
     text = Text.assemble(
         (mark, style), f" {one.probe.code} ", (one.probe.name.ljust(width), "bold"), "  "
     )
-    return Line(text.append(printable(one.evidence), "dim" if mark == "–" else ""))
+    is_dim = one.outcome is Outcome.NOT_JUDGED
+    return Line(text.append(printable(one.evidence), "dim" if is_dim else ""))
 
 
 def _summary(checked: Checked, verdicts: tuple[Verdict, ...]) -> str:
-    counts = {
-        outcome: sum(one.outcome is outcome for one in verdicts)
-        for outcome in (Outcome.PASSED, Outcome.NOTED, Outcome.FAILED, Outcome.NOT_JUDGED)
-    }
-    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+    counts = Counter(one.outcome for one in verdicts)
+    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if outcome in counts)
     return (
         f"{plural(len(verdicts), 'probe')} in {checked.seconds:.0f} s: {told}. "
         f"The runs are in {_shown(checked.folder)}"

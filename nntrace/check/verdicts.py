@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -57,8 +57,7 @@ def _one_batch(trace: Trace) -> str:
 
 def _against(name: str, what: str) -> Callable[[Trace], str]:
     def describe(trace: Trace) -> str:
-        other = trace.under(name)
-        found = None if other is None else advantage(trace, other)
+        found = _measured(trace, name, lambda other: advantage(trace, other))
         if found is None:
             return ""
         return f"loss {found.baseline:.3g}, {what} {found.other:.3g}"
@@ -84,22 +83,26 @@ def _repeated(trace: Trace) -> str:
 
 def _dependencies(key: str) -> Callable[[Trace], str]:
     def describe(trace: Trace) -> str:
-        other = trace.under("repeat")
-        answer = None if other is None else told(other).get(key)
+        answer = _facts_of_repeat(trace).get(key)
         return str(answer.get("text", "")) if isinstance(answer, dict) else ""
 
     return describe
 
 
 def _functions(trace: Trace) -> str:
-    other = trace.under("repeat")
-    facts = {} if other is None else told(other)
+    facts = _facts_of_repeat(trace)
     answers = [facts.get(key) for key in ("functions", "layers")]
     names = ", ".join(name for found in answers if isinstance(found, dict) for name in found)
     return f"{names}: each gradient is the derivative of the forward"
 
 
+def _facts_of_repeat(trace: Trace) -> dict[str, Any]:
+    """What the experiment `repeat` found out about the program's functions."""
+    return _measured(trace, "repeat", told) or {}
+
+
 def _measured(trace: Trace, name: str, measure: Callable[[Trace], T | None]) -> T | None:
+    """What is measured in the run of another experiment; None where there is no such run."""
     run = trace.under(name)
     return None if run is None else measure(run)
 
