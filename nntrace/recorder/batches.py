@@ -8,8 +8,8 @@ import numpy as np
 from nntrace.recorder.sample import BatchSample, Float32Array
 from nntrace.rows import Batch
 
-_MAX_SEEN = 1 << 18
-_ROWS_OF_FEATURES = 10  # deciles of fewer rows mean nothing
+_MAX_SEEN = 1 << 18  # examples of one epoch
+_FEWEST_ROWS = 10  # deciles of fewer rows mean nothing
 _ROUNDING = 8 * np.finfo(np.float32).eps
 _MAX_LABELS = 4096  # distinct label values kept of one batch
 
@@ -102,7 +102,7 @@ def _feature_spreads(rows: Float32Array) -> dict[str, float | int]:
     Features that have one value in most rows (flags, borders of images), or would have it but for
     rounding (the sine of multiples of π), have no spread and are left out.
     """
-    if len(rows) < _ROWS_OF_FEATURES or rows.shape[1] < 2 or not np.isfinite(rows).all():
+    if len(rows) < _FEWEST_ROWS or rows.shape[1] < 2 or not np.isfinite(rows).all():
         return {}
     # No interpolation between two values: one held by a tenth of the rows would count in part.
     low = np.quantile(rows, 0.1, axis=0, method="higher")
@@ -135,6 +135,7 @@ def _is_delivered(
 
 
 def _moments(name: str, values: Float32Array) -> dict[str, float]:
+    """Mean, spread and range of the finite values, as columns whose names begin with `name`."""
     finite = values[np.isfinite(values)].astype(np.float64)
     if not len(finite):
         return {}

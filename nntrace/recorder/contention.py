@@ -32,8 +32,8 @@ class Contention:
 
     def share(self) -> float | None:
         """The share of elapsed time in which other work had the processor; None if unknown."""
-        began, before = self._before_ns
-        now = self._starved()
-        if now is None or before is None:
+        began_ns, before_ns = self._before_ns
+        starved = self._starved()
+        if starved is None or before_ns is None:
             return None
-        return min(1.0, (now - before) / max(1, self._clock() - began))
+        return min(1.0, (starved - before_ns) / max(1, self._clock() - began_ns))

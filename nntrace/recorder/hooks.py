@@ -39,10 +39,10 @@ class Hooks:
     def __init__(self) -> None:
         self.are_on = self.in_foreign_loss = False
         self._undos: list[Callable[[], None]] = []
-        self._looks: list[Callable[[BaseException], object]] = []
-        self._ends: list[Callable[[], object]] = []
-        self._latecomers: list[Callable[[], object]] = []
-        self._listeners: list[Callable[[ForeignLoss], object]] = []
+        self._error_listeners: list[Callable[[BaseException], object]] = []
+        self._end_listeners: list[Callable[[], object]] = []
+        self._postponed: list[Callable[[], object]] = []
+        self._loss_listeners: list[Callable[[ForeignLoss], object]] = []
         self._origin_listeners: list[Callable[[dict[str, Any], int], object]] = []
 
     def add(self, undo: Callable[[], None]) -> None:
@@ -61,18 +61,24 @@ class Hooks:
 
     def forget(self) -> None:
         """Release everything registered: the hooks are off for good."""
-        for registered in (self._undos, self._looks, self._ends, self._latecomers):
-            registered.clear()
-        self._listeners.clear()
-        self._origin_listeners.clear()
+        registered: tuple[list[Any], ...] = (
+            self._undos,
+            self._error_listeners,
+            self._end_listeners,
+            self._postponed,
+            self._loss_listeners,
+            self._origin_listeners,
+        )
+        for functions in registered:
+            functions.clear()
 
     def on_error(self, look: Callable[[BaseException], object]) -> None:
         """Call `look` with the error that ends the program, before the hooks come off."""
-        self._looks.append(look)
+        self._error_listeners.append(look)
 
     def on_end(self, finish: Callable[[], object]) -> None:
         """Call `finish` at the end of the program, before the hooks come off."""
-        self._ends.append(finish)
+        self._end_listeners.append(finish)
 
     def on_origin(self, hear: Callable[[dict[str, Any], int], object]) -> None:
         """Call `hear` with payload and step whenever an origin of a non-finite value is found."""
@@ -85,30 +91,30 @@ class Hooks:
 
     def on_loss(self, hear: Callable[[ForeignLoss], object]) -> None:
         """Call `hear` at each loss call of a framework that is built on the adapter's own."""
-        self._listeners.append(hear)
+        self._loss_listeners.append(hear)
 
     def loss_called(self, loss: ForeignLoss) -> None:
         """Report a call of a loss function whose tensors belong to the framework below."""
-        for hear in self._listeners:
+        for hear in self._loss_listeners:
             hear(loss)
 
     def on_catching_up(self, record: Callable[[], object]) -> None:
         """Call `record`, which records what an adapter has postponed, before other records."""
-        self._latecomers.append(record)
+        self._postponed.append(record)
 
     def catch_up(self) -> None:
         """Record what was postponed: the recorder's `steps` is then up to date."""
-        for record in self._latecomers:
+        for record in self._postponed:
             record()
 
     def ended_by(self, error: BaseException) -> None:
         """Report that the program has ended with an error."""
         self.catch_up()
-        for look in self._looks:
+        for look in self._error_listeners:
             look(error)
 
     def ended(self) -> None:
         """Report that the program is over, however it ended."""
         self.catch_up()
-        for finish in self._ends:
+        for finish in self._end_listeners:
             finish()

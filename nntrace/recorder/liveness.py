@@ -29,7 +29,7 @@ class Liveness:
     def update(
         self,
         site: int,
-        row: Float32Array,
+        values: Float32Array,
         layout: Layout,
         *,
         is_rectified_later: bool = False,
@@ -41,7 +41,7 @@ class Liveness:
 
         Args:
             site: the site's id.
-            row: its sampled values, rows × units by `layout`.
+            values: its sampled values, rows × units by `layout`.
             layout: their layout.
             is_rectified_later: whether the program rectifies the module's output itself.
             all_fire: whether every value is known to fire.
@@ -54,8 +54,8 @@ class Liveness:
         if all_fire:
             silent.fill(0)
         else:
-            zero = row <= 0 if is_rectified_later else row == 0
-            silent = np.where(zero.reshape(rows, layout.units).all(axis=0), silent + rows, 0)
+            is_silent = values <= 0 if is_rectified_later else values == 0
+            silent = np.where(is_silent.reshape(rows, layout.units).all(axis=0), silent + rows, 0)
         self._silent_rows[site] = silent
         self._seen_rows[site] += rows
         if self._seen_rows[site] < WINDOW_ROWS:

@@ -20,8 +20,9 @@ class ResidentMemory:
         self._is_closed = False
 
     def read(self) -> int | None:
-        """Resident memory of the process in bytes; None where the system does not say it cheaply
-        (all but Linux), and once closed.
+        """The resident memory of the process in bytes; None once closed.
+
+        None, too, where the system does not tell it cheaply: everywhere but on Linux.
         """
         if self._is_closed:
             return None

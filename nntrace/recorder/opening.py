@@ -1,6 +1,6 @@
 """Opens the folder of one rank, and imports what writes it, pyarrow with it.
 
-Who only imports a framework, as the launcher of ranks and the workers of a loader do, needs none of
+A process that only imports a framework (a launcher of ranks, a worker of a loader) needs none of
 that.
 """
 
@@ -34,7 +34,10 @@ def open_folder(
     sampling: Sampling,
     cadence: Cadence,
 ) -> "tuple[Path, RankFolder]":
-    """Claim the folder of a rank and write the run's manifest; the run's path, which may be new.
+    """Claim the folder of a rank and write the run's manifest.
+
+    Returns:
+        The path of the run, which may be a new one beside `run`, and the rank's folder.
 
     Raises:
         OSError: the folder cannot be written to.

@@ -19,12 +19,7 @@ from nntrace.recorder.columns import lists
 from nntrace.recorder.digits import shorten
 from nntrace.recorder.histograms import BinCounts
 from nntrace.recorder.layers import LayerFacts
-from nntrace.recorder.records import (
-    EventRecord,
-    ScalarRecord,
-    StepRecord,
-    step_columns,
-)
+from nntrace.recorder.records import EventRecord, ScalarRecord, StepRecord, step_columns
 from nntrace.recorder.rows import Rows
 from nntrace.recorder.sample import KeptTensor, Sample
 from nntrace.recorder.statistics import batched_statistics

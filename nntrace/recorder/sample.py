@@ -31,17 +31,18 @@ class Layout(NamedTuple):
 
 
 RUN: Final = 8  # neighbours of a parameter that are sampled together: half a line of a cache
-_MET_EVENLY: Final = (1, 2, 3, 4, RUN)  # by a run of so many neighbours
+_MET_EVENLY: Final = (1, 2, 3, 4, RUN)  # periods whose places one run meets about equally often
 
 
 def fixed_runs(shape: tuple[int, ...], limit: int) -> tuple[int, int]:
     """How a parameter too large to take whole is sampled: the number of runs, and their distance.
 
     A run is `RUN` neighbours in memory, and lies in one line of a cache if the tensor begins with
-    one: what a sample costs is the number of lines it touches. What the distance has in common with
-    an axis, or with a kernel's places, is so little that a run meets it all, so that no row or
-    column is favoured; and it is rather too large than too small, so that the runs go to the end.
-    Of as many elements as it gives it gives the same.
+    one: what a sample costs is the number of lines it touches. The common factor of the distance
+    and the length of an axis, or the number of a kernel's places, is so small that a single run
+    covers it, so that no row or column is favoured. The distance is rounded up, never down, so that
+    the runs reach the tensor's end. With the number of elements that it chose as `limit` it chooses
+    the same ones.
 
     Args:
         shape: of more than `limit` elements.
@@ -145,9 +146,9 @@ class Sample:
     """One sampled step: float32 `values` [n] on the host and which part belongs to which site.
 
     Attributes:
-        further_losses: what other loss functions of the step were given; nothing of the input.
-        squares: the sums of squares of gradients whose samples do not stand for all elements, by
-            site: of a sparse one the rows that were touched are sampled.
+        further_losses: what the other loss functions of the step were given, without the input.
+        squares: by site, the sums of squares of gradients whose samples do not stand for all
+            elements: of a sparse gradient only the rows that were touched are sampled.
     """
 
     step: int

@@ -31,7 +31,7 @@ class Turns:
         return self._seen[site] % _EVERY == 1
 
 
-def effective_rank(row: Float32Array, layout: Layout) -> float | None:
+def effective_rank(values: Float32Array, layout: Layout) -> float | None:
     """The participation ratio (Σλ)² / Σλ² of the units' covariance over examples and positions.
 
     It is 1 when all examples lie on a line, and at most the smaller of rows − 1 and units. None
@@ -40,7 +40,7 @@ def effective_rank(row: Float32Array, layout: Layout) -> float | None:
     rows, units = layout.examples * layout.positions, layout.units
     if rows < _FEWEST_ROWS or not _FEWEST_UNITS <= units <= _MOST_UNITS:
         return None
-    matrix = row.reshape(rows, units)
+    matrix = values.reshape(rows, units)
     centred = matrix - np.add.reduce(matrix, axis=0) / np.float32(rows)
     largest = max(float(centred.max()), -float(centred.min()))
     if not np.isfinite(largest) or largest <= 0:
@@ -74,7 +74,7 @@ class Filters:
         self._owners: dict[int, _Owners] = {}
 
     def dead_fraction(
-        self, site: int, shape: tuple[int, ...], axis: int, row: Float32Array
+        self, site: int, shape: tuple[int, ...], axis: int, values: Float32Array
     ) -> float | None:
         """The fraction of filters whose sampled weights are all close to zero.
 
@@ -85,17 +85,17 @@ class Filters:
             site: the site's id.
             shape: the shape of the weight.
             axis: the axis along which its filters lie.
-            row: its sampled elements, those of `fixed_runs`.
+            values: its sampled elements, those of `fixed_runs`.
         """
         if len(shape) < 2 or not 0 <= axis < len(shape) or shape[axis] < _FEWEST_UNITS:
             return None
         known = self._owners.get(site)
-        if known is None or known.sampled != len(row):
-            owner = _filters_of(shape, axis, len(row))
-            known = self._owners[site] = _owners(owner, len(row))
-        if len(known.owner) != len(row):  # not the elements of `fixed_runs`
+        if known is None or known.sampled != len(values):
+            owner = _filters_of(shape, axis, len(values))
+            known = self._owners[site] = _owners(owner, len(values))
+        if len(known.owner) != len(values):  # not the elements of `fixed_runs`
             return None
-        power = np.bincount(known.owner, weights=np.multiply(row, row, dtype=np.float64))
+        power = np.bincount(known.owner, weights=np.multiply(values, values, dtype=np.float64))
         size = np.sqrt(power[known.seen] / known.elements)
         mean = float(np.add.reduce(size)) / len(size)
         if not math.isfinite(mean):
@@ -119,6 +119,7 @@ def _median(values: npt.NDArray[np.float64]) -> float:
 
 
 def _filters_of(shape: tuple[int, ...], axis: int, count: int) -> npt.NDArray[np.int64]:
+    """The filter of each of `count` sampled elements."""
     numel = math.prod(shape)
     if count >= numel:
         places = np.arange(count)

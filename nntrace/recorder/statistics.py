@@ -24,8 +24,9 @@ FloatArray = npt.NDArray[np.floating]
 Float64Array = npt.NDArray[np.float64]
 
 _MAX_RUNNING_SUM = 1 << 13  # beyond it the rounding of a running float32 sum shows
-_FOURTH_POWERS = (2.0**-25, 2.0**24)  # the largest of a row, for which float32 has them and sums
-_FEW = 64  # values, of which a rounding may be all that their mean is
+# Between these values of a row's largest element its fourth powers and their sum fit float32.
+_FOURTH_POWERS = (2.0**-25, 2.0**24)
+_FEW = 64  # so few values are summed in float64: their mean may be smaller than float32's rounding
 _NO_VARIATION = 1e-4  # of the variance: so much may be left of a difference of rounded sums
 _RAIL = 0.03  # within 3 % of the range counts as at the end of it
 
@@ -66,7 +67,7 @@ def batched_statistics(
 
     Standard deviation, skew and excess kurtosis are the population ones; quantiles are linearly
     interpolated as `numpy.quantile` does. Columns that are not about the values themselves are
-    there, with NaN. The rows that `bins` wants are counted there, as they are put in order here.
+    there, with NaN. The rows that `bins` wants are counted on the way, as they are sorted here.
     """
     table = np.full((_TABLE_ROWS, count), np.nan)
     by_size: defaultdict[int, list[Layout]] = defaultdict(list)

@@ -198,10 +198,10 @@ def _table(name: str, value: Any) -> _Table | None:
         return _of_dictionary(name, value)
     if type(value) in (list, tuple, str):
         return _of_list(name, value) if _OF_WORDS.search(name) else None
+    of = type(value)
     for package, kind, vocabulary in _TOKENIZERS:
-        of = type(value)
-        known = [base.__name__ for base in of.__mro__ if base.__module__.startswith(package)]
-        if any(re.fullmatch(kind, base) for base in known):
+        bases = [base.__name__ for base in of.__mro__ if base.__module__.startswith(package)]
+        if any(re.fullmatch(kind, base) for base in bases):
             content = vocabulary(value)
             made = _of_list if isinstance(content, list) else _of_dictionary
             return made(name or of.__name__, content)

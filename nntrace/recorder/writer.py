@@ -40,7 +40,8 @@ class Writer:
 
     Attributes:
         started: whether the thread was started.
-        samples_written: how many samples, and in `first_samples` how many of them at first.
+        samples_written: the number of samples written so far.
+        first_samples: how many of them were written first, together.
         put: queues a record; never blocks.
     """
 
