@@ -1,7 +1,7 @@
 """Notices the state of a recurrent layer that goes on from one shuffled batch to the next.
 
 The sequences of such batches have nothing to do with each other. A state that goes on within a
-batch of a loader, as a long recording is read piece by piece, is as it should be.
+batch of a loader, where a long recording is read piece by piece, is as it should be.
 """
 
 from typing import Any

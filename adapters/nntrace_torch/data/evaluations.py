@@ -7,7 +7,7 @@ ends when training goes on.
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ class _Pass:
     """The calls of one model since training paused; `modes` and `source` are the first call's.
 
     Passes over the same data have the same `group`, as far as loader and lines tell. Of a model
-    with active layers `unchanged` counts the passes since its weights were others, and `is_beside`
+    with active layers `unchanged` counts the passes since its weights last changed, and `is_beside`
     says whether a model that is trained was given the same input in that step.
     """
 
@@ -239,7 +239,7 @@ def _are_fresh(module: nn.Module) -> bool:
     )
 
 
-def _sample(found: _Pass, inputs: Any) -> None:
+def _sample(found: _Pass, inputs: Iterable[torch.Tensor]) -> None:
     """Keep a part of the first floating-point input of a call."""
     for tensor in inputs:
         part = sampled_part(tensor) if tensor.is_floating_point() else None
@@ -253,7 +253,7 @@ def _sample(found: _Pass, inputs: Any) -> None:
 
 
 def _moments(inputs: list[torch.Tensor]) -> dict[str, float]:
-    """Of the finite elements that were kept."""
+    """Mean, spread and range of the finite elements that were kept."""
     if not inputs:
         return {}
     values = torch.cat(inputs).cpu().numpy().astype(np.float64)

@@ -1,4 +1,4 @@
-"""Finds dropout that a model in evaluation mode still applies, by functions without the mode.
+"""Finds dropout that a model in evaluation mode still applies, by functions that ignore the mode.
 
 `functional.dropout(x, 0.5)` is in training mode unless it is given `training=self.training`, and
 `scaled_dot_product_attention` has no mode at all. The functions are patched only while single
@@ -48,9 +48,9 @@ class LastingDropout:
     def _observer(self, name: str) -> Callable[..., None]:
         def observe(result: Any, *args: Any, **kwargs: Any) -> None:
             # An explicit mode is intended: dropout that estimates how certain a model is.
-            is_said = len(args) > _MODE_AT or "training" in kwargs
+            is_explicit = len(args) > _MODE_AT or "training" in kwargs
             rate = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
-            if not is_said and rate > 0:
+            if not is_explicit and rate > 0:
                 self._note(name)
 
         return observe

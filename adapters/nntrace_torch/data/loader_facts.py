@@ -10,7 +10,8 @@ from torch.utils.data import BatchSampler, IterableDataset, RandomSampler
 from nntrace_torch.program.describe import can_sample
 
 _SMALL = 1 << 16  # elements of the largest tensor whose range is read: labels, targets
-_FEW = 8
+_FEW = 8  # parts of a batch that are looked at
+_DEEPEST = 4  # containers around the first tensor of a batch
 
 
 def facts_of(loader: Any) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def ranges_in(batch: Any, depth: int = 3) -> Iterator[tuple[float, float]]:
 
 def examples_of(batch: Any) -> int | None:
     """The number of examples in a batch; None for a batch without a tensor."""
-    for _ in range(4):
+    for _ in range(_DEEPEST):
         if isinstance(batch, torch.Tensor):
             return int(batch.shape[0]) if batch.dim() else None
         if isinstance(batch, Mapping):

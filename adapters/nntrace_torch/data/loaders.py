@@ -1,5 +1,7 @@
-"""Watches data loaders: the time training waits for batches, the sizes of data set and batches,
-and what each pass over a loader (an epoch) delivered, in which order.
+"""Watches data loaders.
+
+Recorded are the time training waits for batches, the sizes of data set and batches, and what each
+pass over a loader (an epoch) delivered, in which order.
 """
 
 import time
@@ -129,8 +131,9 @@ class LoaderObserver:
 
     @property
     def shuffled_batches(self) -> int | None:
-        """How many batches the pass over a shuffling loader that delivered this step's last one has
-        delivered; None without one.
+        """The number of batches so far in the pass that delivered this step's last batch.
+
+        None without a batch, and if the loader does not shuffle.
         """
         found = self._delivered
         loader = next((one for one in self._loaders if found and one.number == found.loader), None)

@@ -1,8 +1,8 @@
 """How sharp attention is: the entropy of sampled attention rows, relative to an even row's.
 
-Rows come from softmax over keys, and for fused attention from a few queries computed again. 0 is
-a row that looks at one key only, 1 one that looks at all alike; keys that are masked do not count.
-A hook only takes the rows, or their scores; what is left to do is done for all modules at once.
+Rows come from softmax over keys; for fused attention those of a few queries are computed again. 0
+is a row that looks at one key only, 1 a row that looks at all alike; masked keys do not count. A
+hook only takes the rows, or their scores; the entropies of all modules are computed together.
 """
 
 import math
@@ -35,8 +35,9 @@ Innermost = Callable[[], tuple[str, nn.Module] | None]
 class _Form(NamedTuple):
     """What rows must have in common to be worked on together.
 
-    `scale` is what scores are yet to be multiplied by; None of rows that went through softmax.
-    `causal` are the first query and every which one follows; None where later keys are seen.
+    `scale` is what scores have yet to be multiplied by; None for rows that went through softmax.
+    `causal` is the place of the first sampled query and the distance from one to the next; None
+    where later keys are seen.
     """
 
     token: int
@@ -75,8 +76,8 @@ class AttentionObserver:
 
     Attributes:
         sample: the step being sampled, or None.
-        over_another_axis: told of what a softmax made over another axis than the last, or over one
-            of a single value.
+        over_another_axis: called with the result of a softmax over another axis than the last, or
+            over an axis of length 1.
     """
 
     def __init__(self, recorder: Recorder, sources: Sources, innermost: Innermost) -> None:
@@ -87,7 +88,7 @@ class AttentionObserver:
         self._calls: dict[str, int] = {}
         self._last_token: dict[str, int] = {}
         self._waiting: list[tuple[_Fused, list[int]]] = []
-        self._bytes = 0  # that they hold
+        self._bytes = 0  # of the waiting queries and keys
         self._masks = AddedMasks(recorder)
         self._written_to: set[str] = set()  # modules that go on to change what they attended to
         self._taken: defaultdict[_Form, list[tuple[int, torch.Tensor]]] = defaultdict(list)
@@ -168,7 +169,7 @@ class AttentionObserver:
             else:
                 self._written_to.add(fused.place[0])
 
-    def _take_scores(self, fused: "_Fused") -> None:
+    def _take_scores(self, fused: _Fused) -> None:
         examples, heads, queries = chosen = _some_of(fused.query.shape)
         factor = fused.factor
         with torch.no_grad():
@@ -209,7 +210,7 @@ class AttentionObserver:
             return None
         path, module = place
         if needs_name and "att" not in f"{path} {class_name(module)}".lower():
-            return None  # three axes may as well be the classes of a sequence
+            return None  # of three axes, it may as well be over the classes of a sequence
         if self._last_token.get(path) == sample.token:
             return None
         self._last_token[path] = sample.token
@@ -260,7 +261,7 @@ def _relative_entropies(form: _Form, rows: torch.Tensor) -> torch.Tensor:
     entropy = rows.mul_(logs).sum(-1).neg_()
     seen = logs.sub_(_LEAST_LOG).sign_().sum(-1)
     judged = seen > 1
-    # Where there is nothing to choose from there is no entropy: such rows get the others' mean.
+    # A row with one key has nothing to choose from, and no entropy: it gets the others' mean.
     relative = torch.where(judged, entropy / seen.clamp_min(2).log(), 0.0)
     all_rows = (1, 2, 3)
     mean = relative.sum(all_rows, keepdim=True) / judged.sum(all_rows, keepdim=True).clamp_min(1)
@@ -268,7 +269,7 @@ def _relative_entropies(form: _Form, rows: torch.Tensor) -> torch.Tensor:
 
 
 def _some_of(shape: torch.Size) -> tuple[slice, ...]:
-    """Some examples, heads and queries; of few heads or queries more examples."""
+    """Some examples, heads and queries; the fewer heads and queries, the more examples."""
     heads, queries = _some(shape[1], _HEADS), _some(shape[2], _QUERIES)
     rows = len(range(shape[1])[heads]) * len(range(shape[2])[queries])
     most = min(max(_ROWS // rows, _FEWEST_EXAMPLES), _MOST_EXAMPLES)

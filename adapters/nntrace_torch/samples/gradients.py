@@ -83,7 +83,8 @@ class GradientSampler:
     def leave(self) -> None:
         """The sample is closed. What its outputs still get may belong to the next step.
 
-        As of a generator's, whose output the discriminator was given in its own step before.
+        A GAN's discriminator, for one, is given the generator's output in its own step, before the
+        generator's.
         """
         self.copy()
         kept = self.current.token if self.current is not None else None
@@ -104,7 +105,7 @@ class GradientSampler:
         self._bytes = 0
 
     def _copy_what_arrived(self, start: int, end: int) -> None:
-        """Copy what some of the hooks have seen; as a rule all is laid out as the outputs are."""
+        """Copy what some of the hooks have seen; nearly all is laid out as the outputs are."""
         sample = self.current
         token = sample.token if sample is not None and sample.is_open else None
         found = []
@@ -114,7 +115,7 @@ class GradientSampler:
                 continue
             gradient = arrived[0]
             arrived.clear()
-            # As `_is_wanted`.
+            # As `_is_wanted`, but without a call for each.
             if sample is None or token is None or sites.gradient_token == token:
                 continue
             if hooked not in (token, sites.token):
@@ -168,15 +169,18 @@ class GradientSampler:
             self._at_once(sites, token, gradient)
 
     def arrived_last(self, number: int) -> None:
-        """Much has come, of the hooks from that one on; later ones came before."""
+        """Copy what has arrived at the hooks from `number` on, as it is much by now.
+
+        The gradients of later outputs have arrived, and were copied, before.
+        """
         is_next = number < self._first_copied
         self._held_back(number, self._first_copied if is_next else len(self._awaited))
 
 
 def _is_wanted(sites: ModuleSites, token: int, sample: StepSample) -> bool:
-    """Whether what a hook of the step that `token` stands for has seen is of this sample.
+    """Whether what arrived at a hook that was put on in the step of `token` is of this sample.
 
-    Not where a graph kept by the user is walked again, or the module was called again since.
+    It is not where the program walks a kept graph again, or has called the module again since.
     """
     is_first = sample.is_open and sites.gradient_token != sample.token
     return is_first and (token == sample.token or token == sites.token)
@@ -196,7 +200,7 @@ def _arrived_last(
     number: int,
     gradient: torch.Tensor,
 ) -> None:
-    """The hook of an output with whose gradient enough are held back."""
+    """The hook of an output whose gradient has those held back copied: they are enough."""
     arrived.append(gradient)
     if (held := sampler()) is not None:
         held.arrived_last(number)

@@ -1,4 +1,4 @@
-"""A forward without gradients gives nothing to sample: it is left out, without a hook in its parts.
+"""Leaves out forwards without gradients: nothing of them is sampled, no hook runs in their parts.
 
 Before a step of reinforcement learning there may be thousands, each shorter than hooks would be.
 """

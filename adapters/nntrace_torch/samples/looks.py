@@ -33,14 +33,15 @@ _is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 
 @dataclass(slots=True)
 class Forward:
-    """The outermost call that goes on, or was last.
+    """The outermost call under way, or the last one.
 
     Attributes:
-        model: whose parameters it uses; None where it is not followed.
+        model: the model whose parameters it uses; None where it is not followed.
         stack: the modules that are being called, the outermost first.
-        is_recomputing: whether it is a part of a backward pass: of checkpointed activations.
-        number: counts such calls.
-        units_before: number of axes, and the axis of units, of the output that was last.
+        is_recomputing: whether it is part of a backward pass, which recomputes checkpointed
+            activations.
+        number: the number of outermost calls so far.
+        units_before: the number of axes, and the axis of units, of the output before.
     """
 
     model: Model | None = None
@@ -105,14 +106,14 @@ class Looks:
         output: torch.Tensor,
         version_before: int | None,
     ) -> bool:
-        """Put an output off, to be looked at with others; whether there is room for more."""
+        """Put an output off, to be looked at with others; return whether there is room for more."""
         left = self._left
         left.append((sites, module, args, output, output._version, version_before))
         self._left_bytes += sites.nbytes
         return self._left_bytes <= MOST_BYTES and len(left) < _MOST_LEFT
 
     def left_last(self, output: object) -> bool:
-        """Whether the call that is the last to be looked at has returned it, as it still is."""
+        """Whether this is the output that was put off last, and nothing was written to it since."""
         left = self._left
         return bool(left) and left[-1][3] is output and left[-1][3]._version == left[-1][4]
 
@@ -124,7 +125,7 @@ class Looks:
         """Look at the outputs of the modules that have returned since.
 
         Nearly all are laid out as they were in the last sample, from modules called once in a pass:
-        of those only what can have changed is asked for, and they are copied together.
+        of those only what can have changed is checked, and they are copied together.
         """
         left, self._left, self._left_bytes = self._left, [], 0
         sample, forward = self._sample, self._forward
@@ -223,7 +224,7 @@ class Looks:
                 return
             sites.is_due(forward.number, sample.token)
         is_first = sites.token != sample.token
-        if is_changed:  # what was is not recorded; from now on it is copied at once
+        if is_changed:  # its value then is lost; from now on it is copied at once
             sites.lasts, sites.token = False, sample.token
             sites.turn += 1
         else:

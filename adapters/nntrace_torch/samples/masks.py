@@ -1,4 +1,4 @@
-"""Finds masks of attention that hide nothing: ones and zeros of a floating-point type are added."""
+"""Finds attention masks of floating-point ones and zeros, which are added and so hide nothing."""
 
 import torch
 
@@ -6,8 +6,8 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.program.sources import caller
 
-_LOOKS = 8  # calls
-_LEAST = 4  # positions
+_MOST_LOOKS = 8
+_FEWEST_POSITIONS = 4
 
 
 class AddedMasks:
@@ -19,11 +19,11 @@ class AddedMasks:
 
     def look(self, mask: torch.Tensor | None) -> None:
         """A call was given this mask [..., queries, keys]."""
-        if mask is None or self._looks == _LOOKS:
+        if mask is None or self._looks == _MOST_LOOKS:
             return
         self._looks += 1
         if is_added_triangle(mask):
-            self._looks = _LOOKS
+            self._looks = _MOST_LOOKS
             source = caller()
             payload = {"what": "mask", "file": source.file, "line": source.line}
             self._recorder.add_event(EventKind.AXES, payload, severity="warning")
@@ -34,7 +34,7 @@ def is_added_triangle(mask: torch.Tensor) -> bool:
     if not mask.is_floating_point() or mask.requires_grad or mask.dim() < 2:
         return False
     square = mask.detach()[(0,) * (mask.dim() - 2)]
-    if square.shape[0] != square.shape[1] or len(square) < _LEAST:
+    if square.shape[0] != square.shape[1] or len(square) < _FEWEST_POSITIONS:
         return False
     ones = torch.ones_like(square)
     triangles = (ones.tril(), ones.triu(), ones.tril(-1), ones.triu(1))

@@ -14,12 +14,12 @@ from nntrace_torch.samples.plans import Plan, activation_plan
 class ModuleSites:
     """The sites of one module.
 
-    `token` and `gradient_token` are the last steps in which its output and that one's gradient
-    were recorded; `hooked` is the last in which its gradient was waited for. A module that is
+    `token` and `gradient_token` are the last steps in which its output and the output's gradient
+    were recorded; `hooked` is the last step in which the gradient was waited for. A module that is
     called several times in one forward is recorded at another call each time, in turn: at the
     first call of a recurrent layer, say, its state is still zero. `lasts` and `gradient_lasts`
-    say whether they stay what they are for a while, so that they can be copied later; None until
-    that is known. `is_norm` says whether what enters it is looked at, too.
+    say whether output and gradient stay unchanged for a while, so that they can be copied later;
+    None until that is known. `is_norm` says whether what enters it is looked at, too.
     """
 
     __slots__ = (
@@ -75,7 +75,7 @@ class ModuleSites:
         return token != self.token and self.calls == 1 + self.turn % max(1, self.calls_before)
 
     def plan_for(self, tensor: torch.Tensor, limit: int, before: tuple[int, int] | None) -> Plan:
-        """The plan for an output of this module; the last one's, when nothing about it changed."""
+        """The plan for an output of this module; the last one, while outputs are laid out alike."""
         shape, strides = tensor.shape, tensor.stride()
         self.dtype = tensor.dtype
         if self.plan is None or shape != self.shape or strides != self.strides:
@@ -87,7 +87,7 @@ class ModuleSites:
         return self.plan
 
     def gradient_plan(self, tensor: torch.Tensor, limit: int) -> Plan:
-        """The plan for a gradient of its output; the last one's, when it is laid out as that is."""
+        """The plan for a gradient of its output; the last one, if it is laid out as the output."""
         shape, strides = tensor.shape, tensor.stride()
         if shape != self.shape or strides != self.strides:
             return activation_plan(tuple(shape), strides, self.axis, limit, staggered=True)

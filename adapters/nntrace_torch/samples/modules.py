@@ -36,8 +36,8 @@ class Model:
     """One root module: paths of its parts, as of the last `refresh`; keeps nothing alive.
 
     Attributes:
-        is_by_parts: whether the program calls its `forward` itself, which no hook sees: what then
-            belongs to a pass are the calls of its parts, also of those without parameters.
+        is_by_parts: whether the program calls its `forward` itself, which no hook sees: a pass is
+            then the calls of its parts, of those without parameters, too.
     """
 
     def __init__(self, root: nn.Module, prefix: str) -> None:
@@ -180,8 +180,9 @@ class Models:
         return None
 
     def give(self, module: nn.Module, name: str, parameter: torch.Tensor) -> None:
-        """Note the tensor with which a module was called, in place of its parameter of that name,
-        as by `torch.func.functional_call`.
+        """Note the tensor with which a module was called, in place of its parameter of that name.
+
+        This is what `torch.func.functional_call` does.
         """
         model = self.owner_of(module)
         if model is not None:

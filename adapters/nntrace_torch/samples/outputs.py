@@ -76,9 +76,9 @@ class OutputSampler:
         with torch.no_grad():
             sample.add_each(
                 [
-                    (s.activation, s.plan, t)
-                    for s, t in outputs
-                    if s.plan and s.activation != NO_SITE
+                    (sites.activation, sites.plan, tensor)
+                    for sites, tensor in outputs
+                    if sites.plan and sites.activation != NO_SITE
                 ]
             )
         self.gradients.wait_for(outputs, sample)
@@ -91,7 +91,7 @@ class OutputSampler:
         sample: StepSample,
         version: int | None,
     ) -> None:
-        """A batch norm was called; its output was taken.
+        """Note the call of a batch norm, whose output was sampled.
 
         `version` is what `version_entered` said when it returned, if that was some time ago.
         """

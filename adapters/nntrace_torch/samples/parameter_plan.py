@@ -58,9 +58,9 @@ class Group:
 
     Attributes:
         places: where the optimizer holds them.
-        sites: theirs.
-        values: their sites.
-        unmet: of which of them the sample leaves out whole rows or columns.
+        sites: the sites of each.
+        values: where the samples of their values go.
+        unmet: the numbers of those of which the sample leaves out whole rows or columns.
     """
 
     def __init__(self, form: Form, members: Sequence[Member], limit: int) -> None:
@@ -97,7 +97,7 @@ class Group:
     def gradient_views(
         self, parameters: Sequence[torch.Tensor]
     ) -> tuple[list[torch.Tensor], list[int]]:
-        """The sampled elements of the gradients laid out as their parameters, and who has none."""
+        """The samples of gradients laid out as their parameters, and the numbers of the others."""
         views, without = [], []
         device, dtype, _, is_view = self._form
         for number, parameter in enumerate(parameters):

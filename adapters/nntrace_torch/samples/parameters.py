@@ -156,11 +156,11 @@ class ParameterSampler:
         self._stepped, self._left_out = [], []
 
     def replaced(self, old: Leaves, new: Mapping[int, torch.Tensor]) -> None:
-        """Parameters of the step under way were replaced: their sites are those of the new ones.
+        """Give the sites of parameters that the step under way replaced to the new ones.
 
         Args:
-            old: those before.
-            new: by place the one that took it.
+            old: the parameters before.
+            new: by its place in `old`, the parameter that took the place of another.
         """
         by_id = {id(before): new[place] for place in new if (before := old[place]) is not None}
         for identity, parameter in by_id.items():
@@ -203,9 +203,8 @@ class ParameterSampler:
         sites = self._sites.get(id(parameter))
         if sites is None or sites.parameter() is not parameter:
             sites = self._sites[id(parameter)] = self._declare(parameter, fallback)
-        if (
-            sites.gradient == UNDECLARED and parameter.requires_grad
-        ):  # at first, or once it is unfrozen
+        # At first, or once it is unfrozen.
+        if sites.gradient == UNDECLARED and parameter.requires_grad:
             sites.gradient = self._recorder.add_site(sites.path, Role.PARAM_GRAD, **sites.fields)
         return sites
 
@@ -304,10 +303,10 @@ def _sample_gradients(taken: _Taken, sample: StepSample, found: SampledGradients
 
 
 def _touched_rows(gradient: torch.Tensor) -> torch.Tensor:
-    """Those of a sparse gradient; the others are zero.
+    """The rows of a sparse gradient that are not zero.
 
-    A row that was touched several times stands in it as often, and optimizers add its parts up. Of
-    a very large gradient the parts are returned as they are: the sum takes as much memory.
+    A row that was touched several times is in it as often, and optimizers add its parts up. Of a
+    very large gradient the parts are returned as they are: their sum takes as much memory again.
     """
     is_small = gradient._values().numel() <= _MOST_ADDED
     return (gradient.coalesce() if is_small else gradient)._values()

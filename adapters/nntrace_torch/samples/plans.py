@@ -1,11 +1,10 @@
 """Which elements of a tensor are sampled: strided views, so that one copy takes them all.
 
 An activation gives R rows × all units, so that a dead unit stays visible; the rows' offsets move
-from sample to sample, so that no pixel is looked at for ever. Of its gradient each example gives
-other positions, the first and the last always among them: it may be zero at all but one, as a
-class token's. A parameter gives a fixed set.
-Where neighbours share a cache line runs of them are taken: what a sample costs is the number of
-cache lines it touches.
+from sample to sample, so that it is not always the same pixels. Of its gradient each example gives
+other positions, the first and the last always among them: it may be zero at all but one, such as a
+class token's. A parameter gives a fixed set. Where neighbours share a cache line, runs of them are
+taken: what a sample costs is the number of cache lines it touches.
 """
 
 import math
@@ -197,9 +196,10 @@ def _staggered(
 
 
 def _groups(examples: int, room: int) -> tuple[int, int]:
-    """Into how many groups, each shifted against the one before, either half of the examples goes,
-    and how many each has. An odd example is left out: with two halves, the second of them shifted
-    by what remains, both ends are met whatever the room.
+    """The number of groups in either half of the examples, and of examples in each group.
+
+    Each group is shifted against the one before. An odd example is left out: with two halves, the
+    second of them shifted by what remains, both ends are met whatever the room.
     """
     half = examples // 2
     groups = max(n for n in range(1, min(half, room) + 1) if half % n == 0)
@@ -221,8 +221,9 @@ def fixed_plan(shape: tuple[int, ...], strides: tuple[int, ...], limit: int) -> 
 
 @lru_cache(maxsize=4096)
 def meets_all(shape: tuple[int, ...], strides: tuple[int, ...], limit: int) -> bool:
-    """Whether the fixed sample of a tensor has elements of every row and every column, those of the
-    first two axes; of a vector it has to be the whole.
+    """Whether the fixed sample of a tensor has elements of every row and every column.
+
+    Rows and columns are those of the first two axes; a vector's sample has to be all of it.
     """
     plan = fixed_plan(shape, strides, limit)
     if plan is None or len(plan.size) == 1:

@@ -1,6 +1,8 @@
-"""What a batch norm would give in evaluation: its training input, normalised by the running
-statistics instead of the batch's. Mean 0 and standard deviation 1 when the two agree. The first
-sample of a norm is by the statistics it came with, all others by those with the batch in them.
+"""Samples what a batch norm would give in evaluation.
+
+That is its training input, normalised by the running statistics instead of the batch's: mean 0 and
+standard deviation 1 when the two agree. The first sample of a norm is normalised by the statistics
+it came with, all others by those into which the batch has been mixed.
 """
 
 import weakref
@@ -20,7 +22,7 @@ from nntrace_torch.samples.step import StepSample
 _RANKS = {nn.BatchNorm1d: (2, 3), nn.BatchNorm2d: (4,), nn.BatchNorm3d: (5,)}
 _EVERY = 2  # of its samples: running statistics change slowly
 _LARGEST_EPSILON = 1e-3  # a larger one makes the output small in training and evaluation alike
-_LARGEST_PART = 0.5  # of the batch in them, of which what was before can still be told
+_LARGEST_PART = 0.5  # of the batch in them, with which those before can still be computed
 
 
 class RunningNorms:
@@ -74,7 +76,7 @@ def _without(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The running statistics before this batch was mixed into them.
 
-    Where they cannot be told, what they are now: a momentum near 1 has overwritten them, and a
+    Where they cannot be computed, those of now: a momentum near 1 has overwritten them, and a
     synchronised norm has seen the batches of other ranks.
     """
     tracked = module.num_batches_tracked

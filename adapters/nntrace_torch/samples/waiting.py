@@ -2,8 +2,8 @@
 
 After a layer's computation the processor's caches hold that layer: an operation of ours then takes
 ten times as long as right after another of ours. So a hook only notes a tensor, and those noted
-are copied together. None is changed meanwhile: its version tells; what was is not recorded, and
-what its module gives is copied at once from then on. Few are held, and for a short time.
+are copied together. A tensor's version tells whether it was written to meanwhile: then it is not
+recorded, and its module's outputs are copied at once from then on. Few are held, and not for long.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from nntrace_torch.samples.module_sites import ModuleSites
 # and costs a page fault every 4 KiB. With 16 MiB that took longer than the copies.
 MOST_BYTES: Final = 4 << 20
 _MOST: Final = 64
-LARGE_BYTES: Final = 4 << 20  # of such a tensor the copy is nothing beside its computation
+LARGE_BYTES: Final = 4 << 20  # a larger tensor takes far longer to compute than to copy
 
 
 class Seen(NamedTuple):
