@@ -1,6 +1,7 @@
 """The writing side: from an adapter's samples to the run folder, in the training process."""
 
 from nntrace.recorder.account import Instant
+from nntrace.recorder.batches import moments
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.hooks import ForeignLoss
 from nntrace.recorder.keepsakes import MAX_EXAMPLES, batch_extent, next_turn
@@ -41,5 +42,6 @@ __all__ = [
     "is_landmark",
     "is_recorded",
     "last_landmark",
+    "moments",
     "next_turn",
 ]

@@ -4,6 +4,7 @@ import zlib
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nntrace.recorder.sample import BatchSample, Float32Array
 from nntrace.rows import Batch
@@ -49,12 +50,12 @@ def _summarise(batch: BatchSample, seen: SeenExamples) -> Batch:
         facts["fingerprint"] = zlib.crc32(np.ascontiguousarray(hashes).tobytes())
         facts["duplicate_examples"] = int(len(hashes) - len(np.unique(hashes)))
     if batch.inputs is not None:
-        facts |= _moments("input", batch.inputs)
+        facts |= moments("input", batch.inputs)
         facts["input_integer_valued"] = bool(np.all(batch.inputs == np.floor(batch.inputs)))
         if batch.input_features and batch.inputs.size % batch.input_features == 0:
             facts |= _feature_spreads(batch.inputs.reshape(-1, batch.input_features))
     if batch.targets is not None:
-        facts |= _moments("target", batch.targets)
+        facts |= moments("target", batch.targets)
         facts["target_delivered"] = _is_delivered(batch.delivered, batch.targets)
         labels = batch.targets.astype(np.int64) if batch.labels else batch.class_labels
         if labels is not None:
@@ -134,8 +135,8 @@ def _is_delivered(
     return any(np.allclose(span, one, rtol=1e-4, atol=1e-6) for one in delivered)
 
 
-def _moments(name: str, values: Float32Array) -> dict[str, float]:
-    """Mean, spread and range of the finite values, as columns whose names begin with `name`."""
+def moments(name: str, values: npt.NDArray[np.floating]) -> dict[str, float]:
+    """Mean, std, minimum and maximum of the finite values, as `NAME_mean`, …; empty without any."""
     finite = values[np.isfinite(values)].astype(np.float64)
     if not len(finite):
         return {}

@@ -330,7 +330,7 @@ class Recorder:
             "error": error,
             "starved": self.contention.share(),
         }
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # the manifest says how the run ended in any case
             self.add_event(EventKind.RANK_STOP, payload)
         is_written = self._writer.stop(timeout_seconds)
         error = error or (str(self.failure) if self.failure else None)

@@ -12,9 +12,9 @@ import keras
 import numpy as np
 from keras.src.callbacks.callback_list import CallbackList
 
-from nntrace.recorder import Recorder, is_recorded
+from nntrace.recorder import Recorder, is_recorded, moments
 from nntrace.schema import EventKind
-from nntrace_keras.data.passes import Passes, moments, some_of
+from nntrace_keras.data.passes import Passes, some_of
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.program.describe import is_batch_norm, is_dropout
 from nntrace_keras.program.losses import name_of, recorded_name
@@ -172,7 +172,7 @@ def _examples(found: _Pass) -> int:
 def _moments(data: Any) -> dict[str, Any]:
     """Moments of some rows of the first input, if the program passed floating-point arrays."""
     values = first_array(data)
-    found = {} if values is None else moments(some_of(values))
+    found = {} if values is None else moments("input", some_of(values))
     if not found:
         return {}
     return {"input_shape": [int(data.batch_size or len(values)), *values.shape[1:]], **found}

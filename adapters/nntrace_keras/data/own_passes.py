@@ -15,10 +15,10 @@ import tensorflow as tf
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from tensorflow.python.framework import ops
 
-from nntrace.recorder import Recorder, is_recorded
+from nntrace.recorder import Recorder, is_recorded, moments
 from nntrace.schema import EventKind
 from nntrace_keras.data.graph_inputs import GraphInputs
-from nntrace_keras.data.passes import Passes, moments, some_of
+from nntrace_keras.data.passes import Passes, some_of
 from nntrace_keras.graphs.on_graph import functions_around, list_on
 from nntrace_keras.program.describe import is_batch_norm, is_dropout, is_training
 from nntrace_keras.program.sources import UNKNOWN, Source, caller
@@ -163,7 +163,7 @@ class OwnPasses:
                     "examples": found.examples,
                     **found.called.payload(),
                     "input_shape": list(found.shape),
-                    **moments(np.concatenate([np.empty(0), *found.sampled])),
+                    **moments("input", np.concatenate([np.empty(0), *found.sampled])),
                     "loss_function": None,
                     "reduction": None,
                     "loss": None,

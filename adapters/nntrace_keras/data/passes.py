@@ -1,4 +1,4 @@
-"""Passes without gradients: how they are grouped, and the moments of their inputs."""
+"""Passes without gradients: how they are grouped, and which elements of their inputs are read."""
 
 from typing import Any
 
@@ -38,16 +38,3 @@ def some_of(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     per_example = max(1, values[0].size)
     rows = values[:: max(1, len(values) * per_example // ELEMENTS)]
     return rows.reshape(-1)[:: max(1, rows.size // ELEMENTS)].astype(np.float64)
-
-
-def moments(sampled: npt.NDArray[np.float64]) -> dict[str, float]:
-    """Mean, std, minimum and maximum of the finite elements; empty if there are none."""
-    sampled = sampled[np.isfinite(sampled)]
-    if not len(sampled):
-        return {}
-    return {
-        "input_mean": float(sampled.mean()),
-        "input_std": float(sampled.std()),
-        "input_min": float(sampled.min()),
-        "input_max": float(sampled.max()),
-    }

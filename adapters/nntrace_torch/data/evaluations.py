@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
 
-from nntrace.recorder import Recorder, is_recorded
+from nntrace.recorder import Recorder, is_recorded, moments
 from nntrace.schema import EventKind
 from nntrace_torch.data.batches import input_plan
 from nntrace_torch.data.lasting_dropout import LastingDropout
@@ -202,7 +201,7 @@ class EvaluationObserver:
             "is_beside": found.is_beside,
             "norms_are_fresh": found.norms_are_fresh,
             "input_shape": list(found.shape),
-            **_moments(found.inputs),
+            **(moments("input", torch.cat(found.inputs).cpu().numpy()) if found.inputs else {}),
             "loss_function": found.loss_function,
             "reduction": found.reduction,
             "loss": float(found.loss_sum) / examples if examples else None,
@@ -250,19 +249,3 @@ def _sample(found: _Pass, inputs: Iterable[torch.Tensor]) -> None:
         view = input_plan(part, _ELEMENTS, staggered=True).view(part, found.calls)
         found.inputs.append(view.to(torch.float32, copy=True).reshape(-1))
         return
-
-
-def _moments(inputs: list[torch.Tensor]) -> dict[str, float]:
-    """Mean, spread and range of the finite elements that were kept."""
-    if not inputs:
-        return {}
-    values = torch.cat(inputs).cpu().numpy().astype(np.float64)
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return {}
-    return {
-        "input_mean": float(values.mean()),
-        "input_std": float(values.std()),
-        "input_min": float(values.min()),
-        "input_max": float(values.max()),
-    }
