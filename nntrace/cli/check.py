@@ -115,30 +115,38 @@ def command(
     words = resolve(cmd)
     warn_if_disabled(words)
     folder = prepare_run(out, None, config.runs_folder, otherwise=f"{script_name(words)}-check")
-    number = jobs or _jobs()
+    jobs = jobs or _default_jobs()
     task = Command(
         given=cmd,
         words=tuple(words),
         folder=Path.cwd(),
         left_out=(config.runs_folder.absolute(), folder),
-        threads=cores_each(number),
+        threads=cores_each(jobs),
         shown=verbose,
         stdin=_stdin(),
     )
-    before = signal.signal(signal.SIGTERM, _exit_at)
+    before = signal.signal(signal.SIGTERM, _exit_on)
     try:
         with progress(shown=not verbose) as watch:
-            checked = Check(
-                task, folder, rules, config.thresholds(), steps, time_limit, number, watch
-            ).run()
+            check = Check(
+                command=task,
+                folder=folder,
+                rules=rules,
+                thresholds=config.thresholds(),
+                steps=steps,
+                time_limit=time_limit,
+                jobs=jobs,
+                watch=watch,
+            )
+            checked = check.run()
     except KeyboardInterrupt:
         note(f"interrupted; the runs made so far are in {folder}.")
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
     for kind, what in _ESCAPES.items():
-        _tell(what, checked.escapes(kind), verbose=verbose)
-    _tell(_CHANGED, checked.changed, verbose=verbose)
+        _note_all(what, checked.escapes(kind), verbose=verbose)
+    _note_all(_CHANGED, checked.changed, verbose=verbose)
     if form == "text":
         with console(target) as screen:
             write(screen, render_text(checked, verbose=verbose))
@@ -147,7 +155,7 @@ def command(
     return int(checked.has_failed)
 
 
-def _tell(what: str, names: Sequence[str], *, verbose: bool) -> None:
+def _note_all(what: str, names: Sequence[str], *, verbose: bool) -> None:
     """Print one note for all names of a kind; with `verbose`, one note for each."""
     if verbose:
         for name in names:
@@ -158,9 +166,9 @@ def _tell(what: str, names: Sequence[str], *, verbose: bool) -> None:
         note(f"{what}: {', '.join(map(printable, names[:_SHOWN]))}{rest}")
 
 
-def _exit_at(number: int, frame: object) -> None:
-    """Turn SIGTERM into an exit, so that no experiment is left running."""
-    raise SystemExit(128 + number)
+def _exit_on(signal_number: int, frame: object) -> None:
+    """Turn a signal into an exit, so that no experiment is left running."""
+    raise SystemExit(128 + signal_number)
 
 
 def _stdin() -> str:
@@ -175,7 +183,7 @@ def _stdin() -> str:
         return os.devnull
 
 
-def _jobs() -> int:
+def _default_jobs() -> int:
     """The experiments to run at a time: two, unless they would share a GPU or a single core."""
     has_gpu = any(Path("/dev").glob("nvidia[0-9]*"))
     return 1 if has_gpu or (os.cpu_count() or 1) < 2 else 2
