@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nntrace.replay import Capsule
     from nntrace.replay.play import Outcome
 
-_STARTS = ("-m", "-c")  # options with which a command may begin: what Python is to run
+_PYTHON_OPTIONS = ("-m", "-c")  # with which a command may begin
 
 
 @click.command(name="replay", context_settings={"ignore_unknown_options": True})
@@ -76,7 +76,7 @@ def command(
     from nntrace.replay.text import headline
     from nntrace.runs.find import find_run
 
-    if cmd and cmd[0].startswith("-") and cmd[0] not in _STARTS:
+    if cmd and cmd[0].startswith("-") and cmd[0] not in _PYTHON_OPTIONS:
         raise NntraceError(f"no such option: {cmd[0]}. `nntrace replay --help` shows the usage.")
     if debugger and form == "json":
         raise NntraceError("--pdb is interactive: leave out --format json.")

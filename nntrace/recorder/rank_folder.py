@@ -87,7 +87,7 @@ class RankFolder:
         self._workspace = Workspace()
         self._nonfinite_sites: set[int] = set()
         self._successive = SuccessiveSteps()
-        self._found: dict[int, dict[str, float]] = {}  # by step not yet written: its columns
+        self._sample_columns: dict[int, dict[str, float]] = {}  # by step, until it is written
         self._samples = 0
         self._capsules = 0
 
@@ -117,9 +117,9 @@ class RankFolder:
                 values = self._successive.compare(sample, self._sites)
                 if sample.step in norms:
                     values["grad_norm"] = norms[sample.step]
-                self._found[sample.step] = values
+                self._sample_columns[sample.step] = values
         if steps:  # a sample may have been written before its step was queued
-            facts = [self._found.pop(step.step, {}) for step in steps]
+            facts = [self._sample_columns.pop(step.step, {}) for step in steps]
             self._streams["steps"].append_columns(step_columns(steps, facts), nan_is_null=False)
         self._streams["data"].append_rows([summarise(batch, self._seen).row() for batch in batches])
         self._streams["losses"].append_rows(

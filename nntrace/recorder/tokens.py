@@ -26,8 +26,8 @@ from nntrace.schema import SPARE_ROWS, Role
 SHOWN_TOKENS: Final = 96  # of a row
 _LONGEST: Final = 64  # characters of a token
 _MOST_OBJECTS: Final = 3000
-_DEEPEST: Final = 4
-_LARGEST: Final = 2_000_000
+_DEEPEST: Final = 4  # objects that hold one another
+_LARGEST: Final = 2_000_000  # tokens of a table
 _LARGE: Final = 1000  # from this many tokens on, a weight's rows may be rounded up
 _PADDED_TO: Final = (64, 128)  # to a multiple of one of these
 _OF_WORDS: Final = re.compile(
@@ -156,6 +156,7 @@ class _Table:
 
 
 def _holds_ids(tensor: KeptTensor) -> bool:
+    """Whether a tensor may be rows of token ids."""
     return (
         tensor.role is Role.INPUT
         and tensor.values.ndim == 2

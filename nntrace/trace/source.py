@@ -17,9 +17,9 @@ from nntrace.trace.thinning import Thinning, some_of
 
 _MAX_CHUNKS: Final = 4096  # a table in more chunks is slow to read; combining them copies it
 _ROWS_AT_ONCE: Final = 250_000  # of a stream that is thinned as it is read
-_HISTOGRAMS: Final = 10  # rows of statistics that take as much space as a histogram
+_ROWS_PER_HISTOGRAM: Final = 10  # rows of statistics that take as much space as one histogram
 # Where thinned-out samples are not drawn, each stream's bound is `most_rows` divided by this.
-_PARTS: Final = {"stats": 1, "histograms": _HISTOGRAMS, "data": 250, "losses": 250}
+_PARTS: Final = {"stats": 1, "histograms": _ROWS_PER_HISTOGRAM, "data": 250, "losses": 250}
 _LARGE: Final = ("stats", "histograms", "tensors")
 # What can be read of a long run without a noticeable wait, and the columns that a first look needs.
 _FEW_BATCHES: Final = 100
@@ -50,7 +50,7 @@ class Source:
             self._bounds = {name: most_rows // part for name, part in _PARTS.items()}
         elif most_rows is not None:
             self._thinnings["stats"] = Thinning(most_rows, drawn=True)
-            self._thinnings["histograms"] = Thinning(most_rows // _HISTOGRAMS, drawn=False)
+            self._thinnings["histograms"] = Thinning(most_rows // _ROWS_PER_HISTOGRAM, drawn=False)
 
     @property
     def torn(self) -> tuple[str, ...]:

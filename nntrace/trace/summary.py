@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nntrace.trace.trace import Trace
 
-_WIDTH, _HEIGHT = 240, 44
+_WIDTH, _HEIGHT, _MARGIN = 240, 44, 2
 _POINTS = 240
 
 
@@ -98,8 +98,8 @@ def _curve(trace: "Trace") -> str:
     points = " ".join(
         f"{x:.1f},{y:.1f}"
         for x, y in zip(
-            np.linspace(2, _WIDTH - 2, len(shown)),
-            2 + (_HEIGHT - 4) * (1 - (shown - low) / span),
+            np.linspace(_MARGIN, _WIDTH - _MARGIN, len(shown)),
+            _MARGIN + (_HEIGHT - 2 * _MARGIN) * (1 - (shown - low) / span),
             strict=True,
         )
     )

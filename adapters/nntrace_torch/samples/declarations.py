@@ -46,7 +46,7 @@ class Declarations:
         self._models = models
         self._sources = sources
         self._first_called = first_called
-        self._numbers: dict[str, tuple[int, int]] = {}
+        self._sites_by_path: dict[str, tuple[int, int]] = {}  # of the output and its gradient
         self._opaque: set[str] = set()
         self._reused: set[str] = set()
         self._strangers: weakref.WeakSet[nn.Module] = weakref.WeakSet()
@@ -92,7 +92,7 @@ class Declarations:
             unseen = f"{reason}: of {path or 'the model'} the output is seen, not what is inside"
             self._recorder.add_event(EventKind.UNSEEN, {"what": "activation", "reason": unseen})
         self._first_called(module)
-        if path not in self._numbers:  # else a module put in another's place
+        if path not in self._sites_by_path:  # else a module put in another's place
             fields = {
                 "module_type": class_name(module),
                 "parent": enclosing(path, module),
@@ -104,9 +104,9 @@ class Declarations:
                 path, Role.ACTIVATION, **fields, **value_range(module), **dropout_rate(module)
             )
             gradient = self._recorder.add_site(path, Role.ACTIVATION_GRAD, **fields)
-            self._numbers[path] = (activation, gradient)
+            self._sites_by_path[path] = (activation, gradient)
             self.gradient_sites.add(gradient)
-        return ModuleSites(module, *self._numbers[path])
+        return ModuleSites(module, *self._sites_by_path[path])
 
     def note_reuse(self, module: nn.Module, model: Model) -> None:
         """Record that a module was called again within one forward, which matters for norms."""

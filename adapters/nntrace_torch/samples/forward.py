@@ -28,7 +28,7 @@ from nntrace_torch.samples.outputs import version_entered
 from nntrace_torch.samples.step import StepSample
 
 _clock = time.perf_counter_ns
-_thread = threading.get_ident
+_thread_id = threading.get_ident
 
 RootCalled = Callable[[Model, nn.Module, tuple[Any, ...], dict[str, Any]], None]
 
@@ -76,7 +76,7 @@ class ForwardSampler:
         """Install the hooks for a step."""
         self._sample = sample
         self._looks.begin(sample)
-        self._thread = threading.get_ident()
+        self._thread = _thread_id()
         self._left_out.end()
         self._stack.clear()
         self._forward.model = None
@@ -127,7 +127,7 @@ class ForwardSampler:
 
     @contextmanager
     def replaying(self) -> Iterator[list[nn.Module]]:
-        """A context that samples forwards without gradients, too; gives the outermost modules."""
+        """A context that samples forwards without gradients, too; yields the outermost modules."""
         stack, model, pauses = list(self._stack), self._forward.model, self._pauses
         outermost: list[nn.Module] = []
         self._hooks.take_off()
@@ -160,16 +160,16 @@ class ForwardSampler:
         self.gradients.forget()
 
     def _entered(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        """A module is called; of a part of a model that is all there is to know."""
-        if self._stack and not self.flow.is_open and _thread() == self._thread:
+        """A module is called; nothing else needs to be noted of a part of a model."""
+        if self._stack and not self.flow.is_open and _thread_id() == self._thread:
             self._stack.append(module)
         else:
             self._pre(module, args)
 
     def _called(self, module: nn.Module, args: tuple[Any, ...], *keywords_and_output: Any) -> None:
-        """A module returns; what it gave is looked at with others', if it stays what it is.
+        """A module returns; its output is looked at with others, if it stays unchanged so long.
 
-        Without a guard, which would be half of what that costs.
+        Not guarded, as the guard would take half of the time.
         """
         started = _clock()
         stack, output = self._stack, keywords_and_output[-1]
@@ -182,7 +182,7 @@ class ForwardSampler:
             or type(output) is not torch.Tensor
             or self._forward.is_recomputing
             or self.flow.is_open
-            or _thread() != self._thread
+            or _thread_id() != self._thread
             or output.is_inference()
         ):
             self._post(module, args, *keywords_and_output)
@@ -244,4 +244,4 @@ class ForwardSampler:
 
     def _is_elsewhere(self) -> bool:
         """Whether this thread is not one of the training's; the backward pass may have its own."""
-        return threading.get_ident() != self._thread and not is_in_backward()
+        return _thread_id() != self._thread and not is_in_backward()
