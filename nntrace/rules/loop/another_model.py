@@ -1,4 +1,6 @@
-"""Evaluations of another model than is trained, or of a copy without its running statistics."""
+"""Evaluations of another model than is trained, of an average that does not follow it, or of a copy
+without its running statistics.
+"""
 
 from collections import defaultdict
 
@@ -6,13 +8,17 @@ from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.payloads import count, number, place
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding
-from nntrace.rules.loop.training import model_of
+from nntrace.rules.loop.training import is_trained, model_of
 from nntrace.schema import EventKind
 from nntrace.trace import Event, Trace
 
 _SAME = 1e-6  # relative: what the order of a sum may change
 _MOVED = 0.1  # relative: the training loss has gone on from where it was
 _FEW = 10  # losses whose median stands for a time
+_LEARNED = 0.5  # of the first training loss: training works
+_STAYS = 0.8  # of the first training loss: what is evaluated has learned next to nothing
+_EVALUATIONS = 3
+_BEGINS = 1.25  # times the first training loss: what is evaluated began as the model did
 
 
 def evaluates_another_model(trace: Trace, passes: int) -> Finding | None:
@@ -49,6 +55,43 @@ def evaluates_another_model(trace: Trace, passes: int) -> Finding | None:
         advice="Evaluate the model whose parameters the optimizer holds. An average of its weights "
         "must be written to in place (`average.lerp_(weight, 0.01)`); a copy made before training "
         "stays as it was.",
+        location=place(events[-1].payload),
+    )
+
+
+def evaluates_what_lags_behind(trace: Trace, passes: int) -> Finding | None:
+    """All evaluations are of a model that no optimizer holds, and that stays as it began.
+
+    It moves, but while the training loss halves its own hardly falls: an average with a decay for
+    longer runs.
+
+    Args:
+        passes: the evaluations that are needed.
+    """
+    events = [e for e in trace.events_of(EventKind.EVALUATION) if number(e.payload, "loss")]
+    modes = trace.events_of(EventKind.MODE)
+    series = loss_series(trace)
+    if len(events) < max(passes, _EVALUATIONS) or len(series) < 2 * _FEW:
+        return None
+    functions = {event.payload.get("function") for event in trace.events_of(EventKind.LOSS_CALL)}
+    if not all(event.payload.get("loss_function") in functions for event in events):
+        return None
+    if any(is_trained(trace, name, modes) for name in {model_of(event) for event in events}):
+        return None
+    first, last = median(series.value[:_FEW]), median(series.value[-_FEW:])
+    losses = [number(event.payload, "loss") or 0.0 for event in events]
+    stays = _STAYS * first <= min(losses) and max(losses) <= _BEGINS * first
+    if not stays or last > _LEARNED * first:
+        return None
+    return Finding(
+        f"`{model_of(events[-1])}`, which is evaluated, lags far behind what is trained: its loss "
+        f"is {losses[-1]:.3g} after {events[-1].step} steps, where the training loss has fallen "
+        f"from {first:.3g} to {last:.3g}.",
+        steps=(events[0].step, events[-1].step),
+        evidence={"evaluation_loss": losses[-1], "training_loss": last, "evaluations": len(events)},
+        advice="An average with a decay d holds the weights of about the last 1 / (1 − d) steps, "
+        f"and this run has {len(trace.steps)}: take a smaller decay, or let it grow with the step "
+        "n as min(d, (1 + n) / (10 + n)).",
         location=place(events[-1].payload),
     )
 

@@ -13,7 +13,11 @@ from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.payloads import count, number, place, text, whole
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.loop.another_model import evaluates_another_model, evaluates_without_statistics
+from nntrace.rules.loop.another_model import (
+    evaluates_another_model,
+    evaluates_what_lags_behind,
+    evaluates_without_statistics,
+)
 from nntrace.rules.loop.teacher import teacher_in_train_mode
 from nntrace.rules.loop.training import is_trained, model_of
 from nntrace.rules.rule import rule
@@ -172,10 +176,16 @@ def train_eval_inconsistent(
     With any model, three or more evaluations that all find the same loss, to the sixth digit, while
     the training loss moves, are of another model than is trained, such as a copy. With PyTorch,
     evaluations of a model whose batch norms still have the statistics they were built with, such as
-    an average of the parameters alone, are reported whatever they find.
+    an average of the parameters alone, are reported whatever they find; and those of a model that
+    no optimizer holds, if they stay near the first training loss while it halves: an average with a
+    decay for longer runs.
     Source: "37 reasons", 21 and 26; Wu & Johnson 2021 (2105.07576).
     """
-    odd = evaluates_another_model(trace, passes) or evaluates_without_statistics(trace, passes)
+    odd = (
+        evaluates_another_model(trace, passes)
+        or evaluates_without_statistics(trace, passes)
+        or evaluates_what_lags_behind(trace, passes)
+    )
     if odd is not None:
         yield odd
         return

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from rules.builders import batches, event, findings, skip_reasons, trace_of
+from rules.builders import batches, event, findings, run_rule, site, skip_reasons, trace_of
 
-from nntrace.rules import Severity
+from nntrace.rules import Finding, Severity
 
 INFO, WARNING = Severity.INFO, Severity.WARNING
 
@@ -221,6 +221,30 @@ def test_evaluations_that_all_find_the_same_loss_are_of_another_model_than_is_tr
 )
 def test_no_other_model_is_seen_in_losses_that_move_are_few_or_are_those_of_training(loss, losses):
     assert skip_reasons("RUN13", trace_of(loss=loss, events=looked(losses)))
+
+
+@pytest.mark.parametrize(
+    ("model", "function", "losses", "found"),
+    [
+        ("ema", "cross_entropy", [2.1, 2.0, 1.7], 1),
+        ("ema", "cross_entropy", [2.1, 2.0, 1.5], 0),
+        ("ema", "cross_entropy", [2.6, 2.0, 1.7], 0),
+        ("ema", "cross_entropy", [2.1, 2.0], 0),
+        ("fc", "cross_entropy", [2.1, 2.0, 1.7], 0),
+        ("ema", "mse_loss", [2.1, 2.0, 1.7], 0),
+    ],
+    ids=["stays", "follows", "began elsewhere", "twice", "is trained", "another loss"],
+)
+def test_an_average_that_stays_as_it_began_does_not_follow(model, function, losses, found):
+    facts = {"model": model, "loss_function": function, "examples": 100}
+    passes = [event("evaluation", 20 * n + 20, loss=one, **facts) for n, one in enumerate(losses)]
+    trace = trace_of(
+        loss=list(np.linspace(2.0, 0.5, 100)),
+        sites=[site("fc.weight", "update", rms=1e-3)],
+        events=[*passes, event("loss_call", function="cross_entropy")],
+    )
+    results = run_rule("RUN13", trace)
+    assert len([one for one in results if isinstance(one, Finding)]) == found
 
 
 def test_a_fixed_model_may_be_evaluated_beside_the_one_that_is_trained():
