@@ -118,6 +118,26 @@ def test_a_positive_weight_is_announced(trace_here, weight):
     assert event.payload["pos_weight"] is event.payload["weighted"] is (weight is not None)
 
 
+@pytest.mark.parametrize(
+    ("loss", "weights"),
+    [
+        (nn.CrossEntropyLoss(weight=torch.tensor([1.0, 0.5, 2.0])), {"0": 1.0, "1": 0.5, "2": 2.0}),
+        (nn.CrossEntropyLoss(), {}),
+        (lambda x, y: pos_weighed([4.0])(x[:, 0], y.gt(0).float()), {"0": 1.0, "1": 4.0}),
+        (lambda x, y: pos_weighed([4.0, 2.0])(x[:, :2], y.gt(0).float()[:, None].repeat(1, 2)), {}),
+    ],
+    ids=["classes", "none", "positives", "of each label"],
+)
+def test_what_each_class_weighs_is_announced(trace_here, loss, weights):
+    trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), loss_function=loss))
+    (event,) = trace.events_of("loss_call")
+    assert event.payload["class_weights"] == weights
+
+
+def pos_weighed(weights):
+    return nn.BCEWithLogitsLoss(pos_weight=torch.tensor(weights))
+
+
 @pytest.mark.filterwarnings("ignore:.*Profiler clears events:UserWarning")  # PyTorch 2.12's own
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_rows_of_dense_predictions_are_taken_without_copying_all_of_them(memory_format):

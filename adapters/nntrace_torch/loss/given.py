@@ -15,6 +15,7 @@ from nntrace.recorder import ForeignLoss, Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_torch.loss.flipped_masks import FlipWatch
 from nntrace_torch.loss.graph import LossCall, head
+from nntrace_torch.patching import read_number
 from nntrace_torch.program.describe import can_sample, tensor_fields
 from nntrace_torch.program.graphs import operation
 from nntrace_torch.program.sources import Source, call_path, caller
@@ -26,6 +27,7 @@ from nntrace_torch.samples.step import StepSample
 _CLASS_AXIS = ("cross_entropy", "nll_loss", "multi_margin_loss")
 _PREDICTED = 8192  # elements of the prediction rows that are kept
 _MOST = 8  # losses recorded in a step
+_MOST_CLASSES = 1000  # whose weights are told
 _DEEP = 12  # operations searched between a loss function and a layer
 
 
@@ -145,6 +147,7 @@ class LossSampler:
             "classes": call.classes,
             "weighted": any(given.get(key) is not None for key in ("weight", "pos_weight")),
             "pos_weight": given.get("pos_weight") is not None,
+            "class_weights": _class_weights(call, given),
             "label_smoothing": given.get("label_smoothing", 0.0),
             "shape": list(call.predictions.shape),
             "target_shape": list(call.target.shape),
@@ -163,6 +166,18 @@ class LossSampler:
             fields = {"module_type": call.name, **tensor_fields(tensor, caller())}
             self._sites[key] = self._recorder.add_site(call.path, role, **fields)
         return self._sites[key]
+
+
+def _class_weights(call: "_Call", given: Mapping[str, Any]) -> dict[str, float]:
+    """What each class weighs, by its number; empty where all weigh the same, or it is unknown."""
+    weights, positive = given.get("weight"), given.get("pos_weight")
+    if isinstance(positive, torch.Tensor) and positive.numel() == 1:
+        return {"0": 1.0, "1": float(read_number(positive))}
+    if call.class_axis is None or not isinstance(weights, torch.Tensor):
+        return {}
+    if weights.dim() != 1 or len(weights) > _MOST_CLASSES:
+        return {}
+    return {str(label): weight for label, weight in enumerate(weights.detach().tolist())}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,14 @@ from nntrace.trace import Event, Trace
 
 _UNEVEN: Final = 3.0  # examples of the largest class for one of the smallest
 _HEAVIER: Final = 2.0  # weight of the largest class relative to the smallest's
+_EACH: Final = (
+    "Let a class weigh less the more examples it has: `len(y) / (classes * np.bincount(y))`, in "
+    "the order of the class numbers, gives each class the same share of the loss."
+)
+_POSITIVE: Final = (
+    "`pos_weight` is the number of negative examples for each positive one, `(len(y) - y.sum()) / "
+    "y.sum()`."
+)
 _GOES_WITH: Final = 0.5  # correlation of weights with sizes, on logarithmic scales
 
 
@@ -22,7 +30,8 @@ def weights_of_frequent_classes(trace: Trace, totals: Counter[int]) -> Finding |
     Args:
         totals: the number of sampled labels of each class.
     """
-    for event in trace.events_of(EventKind.LOADER):
+    calls = trace.events_of(EventKind.LOSS_CALL)
+    for event in (*trace.events_of(EventKind.LOADER), *calls):
         given = event.payload.get("class_weights")
         weights = _positive(given, totals) if isinstance(given, Mapping) else {}
         if len(weights) >= 2 and (finding := _reversed(trace, event, weights, totals)) is not None:
@@ -59,6 +68,5 @@ def _reversed(
             "weights": list(weights.values()),
         },
         location=place(event.payload),
-        advice="Let a class weigh less the more examples it has: `len(y) / (classes * "
-        "np.bincount(y))` gives each class the same share of the loss.",
+        advice=_POSITIVE if event.payload.get("pos_weight") is True else _EACH,
     )

@@ -115,6 +115,16 @@ def test_weights_that_grow_with_the_classes_are_a_warning_where_they_are_given(
     assert [finding.location.line for finding in results] == [4] * found
 
 
+@pytest.mark.parametrize(("is_positive", "word"), [(True, "`pos_weight` is"), (False, "bincount")])
+def test_weights_that_a_loss_function_was_given_count_as_well(is_positive, word):
+    facts = {"class_weights": {"0": 1.0, "1": 0.1}, "pos_weight": is_positive}
+    call = event("loss_call", function="cross_entropy", file="train.py", line=7, **facts)
+    rows = batches(10, batch_size=40, label_values=(0, 1), label_counts=(30, 10))
+    [finding] = findings("DAT10", trace_of(steps=10, batches=rows, events=[call]))
+    assert word in finding.advice
+    assert finding.location.line == 7
+
+
 @pytest.mark.parametrize(("largest", "found"), [(115_000, 1), (95_000, 0)])
 def test_a_class_ten_times_larger_than_another_is_a_warning(largest, found):
     assert len(findings("DAT10", counted([largest] * 9 + [10_000]))) == found
