@@ -1,7 +1,7 @@
 """Rules on the optimizer itself: does it hold all parameters, and is it kept?"""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import compress, groupby
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import columns, named, weights
 from nntrace.rules.common.layers import span as sampled_span
 from nntrace.rules.common.payloads import count, items, number, place, text
-from nntrace.rules.common.signals import finite
+from nntrace.rules.common.signals import finite, median
 from nntrace.rules.common.untrained import may_be_copies, share_as_initialised, untrained_judges
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -21,6 +21,9 @@ from nntrace.rules.updates.replaced import replaced_after_the_optimizer
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Site, Trace
 
+_FEW = 5  # losses whose median stands for a time
+_FALLEN = 0.2  # of the first loss: something was learned
+_BACK = 0.3  # of what was learned may be left, as the first losses are noisy
 _TRAIN_THE_JUDGE = (
     "Give them an optimizer of their own and step it in every iteration (`d_loss.backward()`, "
     "`d_optimizer.step()`); if they are to judge as they are, load trained weights and set their "
@@ -238,7 +241,9 @@ def optimizer_recreated(
     Each one starts without momentum and moments: Adam's first steps are of full size in every
     direction, whatever the gradient. Building it again once or twice is training in phases, and
     plain SGD has no state to lose; neither is reported. Running a notebook cell again is not
-    reported either: the optimizers of each run of a cell are counted separately.
+    reported either: the optimizers of each run of a cell are counted separately. Nor are trainings
+    in a row, each from the first weights (the folds of a cross-validation), where the loss is back
+    where it began.
     Source: PyTorch's documentation of `torch.optim` (optimizers hold state).
     """
     by_name: dict[str, list[Event]] = defaultdict(list)
@@ -253,6 +258,8 @@ def optimizer_recreated(
         last = events[-1]
         if built - 1 < rebuilt or last.payload.get("stateful") is False:
             continue
+        if _begins_anew(trace, [event.step for event in events[1:]]):
+            continue
         rates = {number(event.payload, "lr") for event in events}
         kind = text(last.payload, "class") or "the optimizer"
         every = (last.step - events[0].step) / (built - 1)
@@ -265,6 +272,21 @@ def optimizer_recreated(
             evidence={"built": built, "steps_between": every, "optimizer": kind},
             location=place(last.payload),
         )
+
+
+def _begins_anew(trace: Trace, steps: Sequence[int]) -> bool:
+    """Whether the loss, which had fallen, is back where it began from each of these steps on."""
+    known = np.isfinite(trace.steps.loss)
+    losses, numbers = trace.steps.loss[known], trace.steps.step[known]
+    start = median(losses[:_FEW])
+    for first in np.searchsorted(numbers, steps).tolist():
+        before, after = losses[max(0, first - _FEW) : first], losses[first : first + _FEW]
+        if not len(before) or not len(after):
+            return False
+        fallen = start - median(before)
+        if fallen < _FALLEN * abs(start) or start - median(after) > _BACK * fallen:
+            return False
+    return bool(steps)
 
 
 def _in_one_cell(events: list[Event]) -> Iterator[tuple[int, list[Event]]]:

@@ -44,6 +44,14 @@ def test_a_cell_of_a_notebook_that_is_run_again_goes_on_as_it_was_meant(cells, f
     assert [finding.evidence["built"] for finding in results] == [3] * found
 
 
+@pytest.mark.parametrize(("back", "found"), [(2.0, 0), (1.8, 0), (1.5, 1), (1.0, 1)])
+def test_an_optimizer_of_a_training_that_begins_anew_has_nothing_to_keep(back, found):
+    falls = np.linspace(2.0, 1.0, 20)
+    again = np.linspace(back, min(back, 1.0), 20)
+    trace = trace_of(loss=[*falls, *again, *again, *again, *again], events=rebuilt(4))
+    assert len(findings("UPD11", trace)) == found
+
+
 def test_plain_sgd_loses_nothing():
     assert findings("UPD11", trace_of(steps=100, events=rebuilt(5, stateful=False))) == []
 
