@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 
 from nntrace.recorder import Recorder
+from nntrace_torch.axes.laid_out import LaidOutAnew
 from nntrace_torch.axes.watch import AxesWatch
 from nntrace_torch.backward import BackwardObserver
 from nntrace_torch.data.batches import InputSampler
@@ -110,6 +111,7 @@ class Observers:
             recorder, self.models, self.sources, root_called, self.parameters.declare
         )
         self.forward.recurred = CarriedStates(recorder, self.loaders, self.sources).called
+        self.forward.entered = LaidOutAnew(recorder).entered
         self.attention = AttentionObserver(recorder, self.sources, self.forward.innermost)
         self.replayer = Replayer()
         self.future = FutureWatch(recorder, self.replayer)

@@ -41,6 +41,7 @@ class ForwardSampler:
         flow: which module's output enters which.
         gradients: what arrives at the outputs.
         recurred: told of each call of a recurrent layer: its arguments and its output.
+        entered: told of each call that `flow` follows: its depth, the module and its arguments.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class ForwardSampler:
         self._many_left = recorder.guard(self._looks.back)
         self.gradients = self._looks.gradients
         self.recurred: Callable[..., object] = lambda layer, given, output: None
+        self.entered: Callable[..., object] = lambda depth, module, args: None
 
     def start(self, sample: StepSample) -> None:
         """Install the hooks for a step."""
@@ -221,6 +223,7 @@ class ForwardSampler:
         self._stack.append(module)
         if self.flow.is_open:
             self.flow.enter(len(self._stack))
+            self.entered(len(self._stack), module, args)
 
     def _leave(self, module: nn.Module, args: tuple[Any, ...], *keywords_and_output: Any) -> None:
         if self._sample is None or self._is_elsewhere():

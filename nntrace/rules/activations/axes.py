@@ -22,8 +22,9 @@ from nntrace.trace import Event, Trace
 def wrong_axis(trace: Trace) -> Iterator[Finding | Skipped]:
     """An operation runs over another axis than its own result is used for.
 
-    Four kinds are seen. With PyTorch, predictions [N, C, H, W] that are laid out as [N·H·W, C]
-    without moving the classes behind first: a row then holds neighbouring pixels. Weights of
+    Five kinds are seen. With PyTorch, predictions [N, C, H, W] that are laid out as [N·H·W, C]
+    without moving the classes behind first: a row then holds neighbouring pixels; and a layer that
+    is given the model's input [N, C, T] laid out as [N, T, C], a warning. Weights of
     attention, made by a softmax of products of two activations, that are summed over another axis
     than the softmax ran over (a warning; not if they are divided by their sum, as in slot
     attention); an error for any weights (of a mixture, a gate, attention) if the softmax ran over
@@ -80,6 +81,20 @@ def _classes(trace: Trace, event: Event) -> Finding:
         advice=f"Move the classes behind first, `out.permute({order}).reshape(-1, {classes})`, or "
         "give `cross_entropy` predictions [N, C, …] and targets [N, …] as they are.",
         location=loss_location(trace, "cross_entropy"),
+    )
+
+
+def _input(trace: Trace, event: Event) -> Finding:
+    shape, result = _shape(event, "shape"), _shape(event, "result")
+    return Finding(
+        f"the {text(event.payload, 'layer')} is given the model's input of shape {shape} laid out "
+        f"as {result}, which moves none of its numbers: the axes are mixed, not exchanged.",
+        steps=(event.step, event.step),
+        severity=Severity.WARNING,
+        evidence={"shape": shape, "laid_out_as": result},
+        advice="Exchange axes by `transpose` or `permute`; `view` and `reshape` only cut the same "
+        "sequence of numbers into other rows.",
+        location=place(event.payload),
     )
 
 
@@ -179,6 +194,7 @@ _MOVED: Final = (
 _REDUCTIONS: Final = ("Sum", "Mean", "Max", "Min", "Prod", "EuclideanNorm", "Cumsum", "ArgMax")
 _KINDS: Final[dict[str, Callable[[Trace, Event], Finding]]] = {
     "classes": _classes,
+    "input": _input,
     "attention": _attention,
     "weights": _weights,
     "examples": _examples,

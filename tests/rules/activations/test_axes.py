@@ -90,3 +90,19 @@ def test_a_state_carried_across_shuffled_batches_is_a_warning_at_the_layer():
     assert finding.level is Severity.WARNING
     assert "the LSTM begins each batch" in finding.message
     assert finding.location.line == 7
+
+
+def test_an_input_whose_axes_a_view_exchanged_is_a_warning_where_the_layer_is_called():
+    laid_out = event(
+        "axes",
+        what="input",
+        shape=[8, 4, 6],
+        result=[8, 6, 4],
+        layer="LSTM",
+        file="train.py",
+        line=12,
+    )
+    [finding] = findings("ACT14", trace_of(steps=5, events=[event("objective"), laid_out]))
+    assert finding.level is Severity.WARNING
+    assert "LSTM is given the model's input of shape [8, 4, 6]" in finding.message
+    assert finding.location.line == 12
