@@ -66,9 +66,11 @@ class RunningNorms:
 
 def _is_taken_as_given(module: _BatchNorm, entered: torch.Tensor) -> bool:
     """Whether an input has its channels on axis 1; a subclass may rearrange what it is given."""
-    ranks = next((_RANKS[kind] for kind in _RANKS if isinstance(module, kind)), None)
-    fits = entered.dim() >= 2 if ranks is None else entered.dim() in ranks
-    return fits and entered.shape[1] == module.num_features
+    rank = entered.dim()
+    for kind, ranks in _RANKS.items():
+        if isinstance(module, kind) and rank not in ranks:
+            return False
+    return rank >= 2 and entered.shape[1] == module.num_features
 
 
 def _without(
