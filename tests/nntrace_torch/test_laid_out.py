@@ -48,3 +48,24 @@ def test_axes_that_are_moved_are_healthy(trace_here, rearrange):
 def test_an_axis_of_one_element_may_be_anywhere(trace_here):
     model = Reader(lambda given: given.view(len(given), 6, 1).expand(-1, -1, 4))
     assert told(trace_here(lambda: classify(model, torch.randn(8, 1, 6)))) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")  # what is looked at
+def test_a_graph_that_is_being_captured_holds_nothing_of_it(trace_here):
+    class Halves(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(6, 3)
+
+        def forward(self, given):
+            return self.inner(given.view(3, 6))
+
+    bare = torch.jit.trace(Halves(), torch.ones(6, 3)).code
+    traced = []
+
+    def program():
+        traced.append(torch.jit.trace(Halves(), torch.ones(6, 3)).code)
+        classify(nn.Sequential(nn.Linear(4, 3)), torch.randn(6, 4))
+
+    trace_here(program)
+    assert traced == [bare]

@@ -11,6 +11,7 @@ from torch import nn
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_torch.patching import is_captured
 from nntrace_torch.program.containers import tensors_within
 from nntrace_torch.program.sources import caller
 from nntrace_torch.replay.guard import memory_of
@@ -28,7 +29,7 @@ class LaidOutAnew:
 
     def entered(self, depth: int, module: nn.Module, args: tuple[Any, ...]) -> None:
         """A module is called, within `depth` - 1 others; its call of the program is under way."""
-        if self._is_done:
+        if self._is_done or is_captured():  # to ask for a shape would be part of a graph
             return
         given = {place: tensor for tensor in tensors_within(args) if (place := _whole(tensor))}
         if depth == 1:
