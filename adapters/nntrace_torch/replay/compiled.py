@@ -97,14 +97,14 @@ class CompiledCalls:
         What it makes for `torch.compile` and for the module itself is watched there.
         """
 
-        def compile(compiler: Any, function: Callable[..., Any]) -> Any:  # noqa: A001  as above
+        def compile_further(compiler: Any, function: Callable[..., Any]) -> Any:
             compiled = original(compiler, function)
             is_other = isinstance(compiled, FunctionType) and self._recorder.active
             if not is_other or isinstance(original_of(function), nn.Module):
                 return compiled
             return self._observed(compiled, function, replays=False)
 
-        return compile
+        return compile_further
 
     def _watch_class(self, kind: type[nn.Module]) -> None:
         """Watch the calls of all compiled modules, which are of one class of PyTorch's."""
