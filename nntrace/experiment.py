@@ -103,15 +103,7 @@ class Experiment:
 
 
 _UNTOUCHED: Final = Experiment()
-_INTERVENTIONS: Final = (
-    "pinned",
-    "inputs",
-    "targets",
-    "rate",
-    "sweep",
-    "steady",
-    "regularised",
-)
+_INTERVENTIONS: Final = ("pinned", "inputs", "targets", "rate", "sweep", "steady", "regularised")
 
 
 def swept_rates(own: float) -> tuple[float, float]:

@@ -42,10 +42,7 @@ class KerasAdapter:
 
             training = Training(recorder)
             trainer = TrainerObserver(
-                recorder,
-                training.observer.prefix_of,
-                training.passes,
-                training.own_passes.kerass,
+                recorder, training.observer.prefix_of, training.passes, training.own_passes.kerass
             )
             training.follow_epochs(lambda: trainer.epoch)
             training.own_passes.is_kerass = lambda: trainer.is_evaluating

@@ -162,11 +162,7 @@ def watch_losses(recorder: Recorder) -> list[Undo]:
         facts = loss_facts(loss, prediction)
         classes = int(prediction.shape[-1]) if prediction.dim() > 1 else 1
         payload = announcement(
-            facts,
-            facts.function,
-            classes,
-            compiled.caller(),
-            is_weighted=weights is not None,
+            facts, facts.function, classes, compiled.caller(), is_weighted=weights is not None
         )
         hooks.loss_called(
             ForeignLoss(facts.function, value, prediction, _tensor(target), facts.by_class, payload)

@@ -78,13 +78,7 @@ class Training:
         self._devices = DeviceObserver(recorder)
         self._waits = DataWaits(recorder.guard)
         self.functions = TrainingFunctions(
-            recorder,
-            self.tapes,
-            self._steps,
-            self.sources,
-            self._waits,
-            idle,
-            self.own_passes,
+            recorder, self.tapes, self._steps, self.sources, self._waits, idle, self.own_passes
         )
         self._origins = EagerOrigins(recorder, self.tapes, self.sources)
         self._local = _Local()

@@ -12,12 +12,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def format_option(*forms: str, what: str = "The output format.") -> Callable[[F], F]:
     """The option `--format`, passed as `form`; the first of `forms` is the default."""
     return click.option(
-        "--format",
-        "form",
-        type=click.Choice(forms),
-        default=forms[0],
-        show_default=True,
-        help=what,
+        "--format", "form", type=click.Choice(forms), default=forms[0], show_default=True, help=what
     )
 
 

@@ -26,13 +26,7 @@ _ORDER_STATISTICS: Final = ("min", "max", *QUANTILES)
 _ORDER_BITS: Final = 7
 _WITHIN_BITS: Final = 6
 _MOST_BITS: Final = 24  # of a float32
-_DURATIONS: Final = (
-    "duration_ns",
-    "data_wait_ns",
-    "overhead_ns",
-    "before_backward_ns",
-    "cpu_ns",
-)
+_DURATIONS: Final = ("duration_ns", "data_wait_ns", "overhead_ns", "before_backward_ns", "cpu_ns")
 _DURATION_BITS: Final = 10  # 0.1 %
 _TIME_STEP_NS: Final = 1 << 10
 # A pass without gradients records four sampled statistics of its inputs. Where each step has such a

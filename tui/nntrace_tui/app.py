@@ -80,11 +80,7 @@ class MonitorApp(App[None]):
     ]
 
     def __init__(
-        self,
-        watch: Watch,
-        *,
-        pace: Pace | None = None,
-        settled: Callable[[], None] = lambda: None,
+        self, watch: Watch, *, pace: Pace | None = None, settled: Callable[[], None] = lambda: None
     ) -> None:
         plain = is_plain_terminal()
         super().__init__(ansi_color=True if plain else None)

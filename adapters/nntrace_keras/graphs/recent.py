@@ -14,10 +14,7 @@ from tensorflow.python.ops.gen_optional_ops import (
     optional_get_value,
     optional_none,
 )
-from tensorflow.python.ops.gen_resource_variable_ops import (
-    resource_gather,
-    resource_scatter_update,
-)
+from tensorflow.python.ops.gen_resource_variable_ops import resource_gather, resource_scatter_update
 from tensorflow.python.ops.gen_state_ops import resource_count_up_to
 from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 

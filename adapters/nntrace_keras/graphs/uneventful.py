@@ -22,10 +22,7 @@ class Uneventful(NamedTuple):
 
 
 def uneventful(
-    calls: Sequence[Call],
-    rows: Sequence[Row],
-    returned: ReturnedLoss | None,
-    inside_ns: int | None,
+    calls: Sequence[Call], rows: Sequence[Row], returned: ReturnedLoss | None, inside_ns: int | None
 ) -> list[Uneventful] | None:
     """The steps of calls that made one each; None unless all are applied steps of one graph.
 

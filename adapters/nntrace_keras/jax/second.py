@@ -26,11 +26,7 @@ from nntrace_keras.jax.watch import CannotComputeError, JaxWatch, Seen
 from nntrace_keras.program.losses import announcement
 from nntrace_keras.program.modes import Modes
 from nntrace_keras.program.sources import UNKNOWN, Source, Sources
-from nntrace_keras.samples.elements import (
-    FlatPlan,
-    examples_plan,
-    flat_plan,
-)
+from nntrace_keras.samples.elements import FlatPlan, examples_plan, flat_plan
 from nntrace_keras.samples.layouts import Found, Layouts
 from nntrace_keras.samples.sites import SiteKey
 from nntrace_keras.samples.tensor_sites import activation_site, tensor_site

@@ -138,11 +138,7 @@ class GraphOrigins:
         self._before = _Before(row.graph, self._recorder.steps, _without_variables(arguments))
 
     def passed(
-        self,
-        step: Step,
-        graph: int,
-        losses: Iterable[float],
-        arguments: Sequence[Any] | None,
+        self, step: Step, graph: int, losses: Iterable[float], arguments: Sequence[Any] | None
     ) -> None:
         """Note steps in which nothing broke; `arguments` are those of the last one."""
         if step.second is None:

@@ -108,10 +108,7 @@ def is_call(operation: Any) -> bool:
 
 
 def described(
-    operation: Any,
-    known: Mapping[str, Range],
-    spans: Sequence[Span],
-    sources: Sources,
+    operation: Any, known: Mapping[str, Range], spans: Sequence[Span], sources: Sources
 ) -> dict[str, Any]:
     """The payload of an origin event, for an operation that `likely_origins` has found."""
     result = next(t for t in operation.outputs if t.name in known and not known[t.name].is_finite)

@@ -14,14 +14,7 @@ from nntrace.experiment import Ending, Experiment, swept_rates
 from nntrace_keras.graphs.board import variable
 from nntrace_keras.patching import Undo, wrap
 
-_SCHEDULE_STEPS = (
-    0,
-    1,
-    10,
-    100,
-    1000,
-    10_000,
-)  # where a schedule's highest is looked for
+_SCHEDULE_STEPS = (0, 1, 10, 100, 1000, 10_000)  # where a schedule's highest is looked for
 
 
 class Rates:

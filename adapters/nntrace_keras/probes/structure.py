@@ -17,10 +17,7 @@ from nntrace_keras.probes.mixing import mixing, norms_of
 
 
 def examine(
-    model: Any,
-    batch: Any,
-    loss: Any,
-    original: Callable[[str | None], str | None],
+    model: Any, batch: Any, loss: Any, original: Callable[[str | None], str | None]
 ) -> dict[str, Any]:
     """Run the three probes; return the answers by the name of the probe.
 

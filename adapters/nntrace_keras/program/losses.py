@@ -59,11 +59,7 @@ ON_LOGITS = {
     "sparse_softmax_cross_entropy_with_logits": "sparse_categorical_crossentropy",
     "sigmoid_cross_entropy_with_logits": "binary_crossentropy",
 }
-_REDUCTIONS = {
-    "sum_over_batch_size": "mean",
-    "mean_with_sample_weight": "mean",
-    None: "none",
-}
+_REDUCTIONS = {"sum_over_batch_size": "mean", "mean_with_sample_weight": "mean", None: "none"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,11 +99,7 @@ class Capture:
         self._planned.append(_Planned(site, "", variable, _as_is, flat_plan(shape)))
 
     def add_gradient(
-        self,
-        site: SiteKey,
-        gradient: Any,
-        shape: tuple[int, ...],
-        received: Callable[[Any], Any],
+        self, site: SiteKey, gradient: Any, shape: tuple[int, ...], received: Callable[[Any], Any]
     ) -> None:
         """Sample `received(gradient)` of a parameter; of a sparse gradient, its touched rows."""
         if gradient is None:

@@ -14,10 +14,7 @@ from nntrace.schema import Role
 from nntrace_keras.data.batches import BatchFacts
 from nntrace_keras.graphs.structure import Structure
 from nntrace_keras.graphs.turns import Turns
-from nntrace_keras.program.describe import (
-    is_batch_norm,
-    unit_axis,
-)
+from nntrace_keras.program.describe import is_batch_norm, unit_axis
 from nntrace_keras.program.modes import Modes
 from nntrace_keras.program.names import Names
 from nntrace_keras.program.settings import weight_decay

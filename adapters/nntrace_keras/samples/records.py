@@ -38,10 +38,7 @@ class Samples:
             for site, part in found.sites
         )
         batch, *further = batch_samples(number, step.facts, found, row.batch_size, epoch)
-        tensors = (
-            *self._first_batch(step),
-            *self._filters.keep(number, step.order, found),
-        )
+        tensors = (*self._first_batch(step), *self._filters.keep(number, step.order, found))
         squares = {
             self._sites.id_of(site, ()): float(found.batch[name][0][0])
             for site, _ in found.sites

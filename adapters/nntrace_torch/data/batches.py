@@ -37,11 +37,7 @@ class InputSampler:
         self._calls = self._due = self._turn = 0
 
     def observe(
-        self,
-        model: Model,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        sample: StepSample,
+        self, model: Model, args: tuple[Any, ...], kwargs: dict[str, Any], sample: StepSample
     ) -> bool:
         """Sample the inputs of a training forward, and hash the examples of the first.
 
@@ -176,11 +172,7 @@ def inputs_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Input]:
 
 
 def examples_in(
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    *,
-    outputs: int | None,
-    targets: int | None,
+    args: tuple[Any, ...], kwargs: dict[str, Any], *, outputs: int | None, targets: int | None
 ) -> int | None:
     """The batch size of a model's call, as far as its first tensor tells; None if it does not.
 

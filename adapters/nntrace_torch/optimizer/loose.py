@@ -30,9 +30,7 @@ class LooseTensors:
         self._lasting = Lasting()
 
     def look(
-        self,
-        loss: torch.Tensor,
-        holders: Callable[[Sequence[torch.Tensor]], Sequence[str | None]],
+        self, loss: torch.Tensor, holders: Callable[[Sequence[torch.Tensor]], Sequence[str | None]]
     ) -> None:
         """Before the first backward of a sampled step.
 

@@ -108,10 +108,7 @@ def _check(call: _Call, forward: Forward) -> Answer | None:
         name: _double(tensor)
         for name, tensor in (*module.named_parameters(), *module.named_buffers())
     }
-    base = [
-        _joined([call.leaves[place] for place in inputs]),
-        _joined(list(parameters.values())),
-    ]
+    base = [_joined([call.leaves[place] for place in inputs]), _joined(list(parameters.values()))]
 
     def compute(args: list[torch.Tensor]) -> list[torch.Tensor]:
         torch.default_generator.manual_seed(0)

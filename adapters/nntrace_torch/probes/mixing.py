@@ -127,10 +127,7 @@ def _batch(forward: Forward, examples: int | None) -> _Batch | str:
 
 
 def _exchanged(
-    batch: _Batch,
-    kept: int,
-    others: list[int],
-    moved: list[int] | None = None,
+    batch: _Batch, kept: int, others: list[int], moved: list[int] | None = None
 ) -> tuple[set[int] | None, str]:
     """The outputs that changed in any order, or None if the model refused all orders.
 

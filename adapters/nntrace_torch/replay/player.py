@@ -50,11 +50,7 @@ class CapsulePlayer:
     """
 
     def __init__(
-        self,
-        recorder: Recorder,
-        calls: RootCalls,
-        investigator: Investigator,
-        file: Path,
+        self, recorder: Recorder, calls: RootCalls, investigator: Investigator, file: Path
     ) -> None:
         from safetensors.torch import load_file
 

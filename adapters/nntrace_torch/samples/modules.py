@@ -110,11 +110,7 @@ class Model:
         for path, module, parameters in description.parts(root):
             self._paths[id(module)] = (weakref.ref(module), path)
             for own, parameter in parameters:
-                self._parameters[id(parameter)] = (
-                    weakref.ref(parameter),
-                    own,
-                    weakref.ref(module),
-                )
+                self._parameters[id(parameter)] = (weakref.ref(parameter), own, weakref.ref(module))
 
     @property
     def sites(self) -> int:

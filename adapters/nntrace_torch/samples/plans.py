@@ -168,12 +168,7 @@ def _taken(
 
 
 def _staggered(
-    examples: _Taken,
-    others: Sequence[_Taken],
-    moving: _Taken,
-    groups: int,
-    alike: int,
-    turn: int,
+    examples: _Taken, others: Sequence[_Taken], moving: _Taken, groups: int, alike: int, turn: int
 ) -> list[tuple[int, int]]:
     """The dimensions of a view in which each group of examples gives other positions of an axis.
 

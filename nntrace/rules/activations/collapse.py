@@ -154,10 +154,7 @@ def batchnorm_mismatch(
         f"{level:.2g} in place of 1. Evaluation will differ from training.",
         site=sites[index],
         steps=span(trace, since),
-        evidence={
-            "norms": paths,
-            "rms": [median(size[start:, i]) for i, start in found],
-        },
+        evidence={"norms": paths, "rms": [median(size[start:, i]) for i, start in found]},
     )
 
 

@@ -7,14 +7,7 @@ import numpy as np
 
 from nntrace.rules.common.depth import SAMPLES, until_end
 from nntrace.rules.common.flow import Flow
-from nntrace.rules.common.layers import (
-    Link,
-    any_finite,
-    chain,
-    columns,
-    early_samples,
-    weights,
-)
+from nntrace.rules.common.layers import Link, any_finite, chain, columns, early_samples, weights
 from nntrace.rules.common.loss_course import has_fallen, is_still_learning, remaining_loss
 from nntrace.rules.common.signals import finite, lasting, median, span
 from nntrace.rules.finding import Finding, Severity, Skipped

@@ -146,11 +146,7 @@ def _of_fingerprints(trace: Trace, batches: int) -> Finding | None:
     return Finding(
         f"{message}; that order was drawn at random, but only once." if once else f"{message}.",
         steps=(min(prints), max(prints)),
-        evidence={
-            "period": period,
-            "returning_batches": returning,
-            "sampled_batches": len(prints),
-        },
+        evidence={"period": period, "returning_batches": returning, "sampled_batches": len(prints)},
         severity=Severity.INFO if once or _is_recurrent(trace) else None,
         advice=_DRAWN_ONCE if once else "",
         location=drawn_at(trace),

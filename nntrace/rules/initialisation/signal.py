@@ -16,13 +16,7 @@ from nntrace.rules.common.chance import (
     loss_site,
     training_batches,
 )
-from nntrace.rules.common.depth import (
-    after_last_norm,
-    before_head,
-    of_links,
-    reference,
-    signal_of,
-)
+from nntrace.rules.common.depth import after_last_norm, before_head, of_links, reference, signal_of
 from nntrace.rules.common.layers import chain, first_sampled_is_start, first_value
 from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.signals import median
@@ -42,10 +36,7 @@ _SMALLEST_DEPTH = 4  # layers; with fewer there is no trend to speak of
     "signal-at-init",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=(
-        *("ACT01", "GRD10", "UPD02", "UPD03", "LOS07", "LOS11", "LOS12"),
-        *("LOS14",),
-    ),
+    explains=("ACT01", "GRD10", "UPD02", "UPD03", "LOS07", "LOS11", "LOS12", "LOS14"),
     advice="Initialise for the activation in use (He for ReLU, Glorot with gain for tanh), or add "
     "normalisation or residual connections.",
 )

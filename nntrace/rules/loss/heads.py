@@ -4,12 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from nntrace.rules.common.calls import REGRESSION, LossCall, loss_calls
-from nntrace.rules.common.chance import (
-    BINARY,
-    batch_span,
-    loss_inputs,
-    loss_location,
-)
+from nntrace.rules.common.chance import BINARY, batch_span, loss_inputs, loss_location
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.loss.alignment import is_aligned, unspellable

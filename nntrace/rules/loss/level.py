@@ -8,12 +8,7 @@ import numpy as np
 
 from nntrace.rules.activations.variation import alike_from
 from nntrace.rules.common.beside_chance import BesideChance
-from nntrace.rules.common.chance import (
-    Chance,
-    batches_of_last_phase,
-    loss_location,
-    target_growth,
-)
+from nntrace.rules.common.chance import Chance, batches_of_last_phase, loss_location, target_growth
 from nntrace.rules.common.frequencies import has_just_learnt_frequencies, has_seen_few_of_each
 from nntrace.rules.common.layers import update_ratios, weights
 from nntrace.rules.common.loss_course import (

@@ -6,13 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.calls import LossCall, loss_calls
-from nntrace.rules.common.chance import (
-    CROSS_ENTROPY,
-    batch_span,
-    is_of,
-    loss_inputs,
-    loss_location,
-)
+from nntrace.rules.common.chance import CROSS_ENTROPY, batch_span, is_of, loss_inputs, loss_location
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loss.alignment import is_aligned, unnormalised
 from nntrace.rules.loss.declared import contradicted

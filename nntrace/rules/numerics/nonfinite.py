@@ -14,14 +14,7 @@ from nntrace.rules.numerics.harm import LASTING, first_harm, is_hidden
 from nntrace.rules.numerics.origin_advice import advice_on
 from nntrace.rules.numerics.origin_words import sentence
 from nntrace.rules.numerics.origins import Origin, located_origins, origins, site_of
-from nntrace.rules.numerics.sites import (
-    ORDER,
-    advice,
-    before,
-    broken_sites,
-    unseen,
-    where,
-)
+from nntrace.rules.numerics.sites import ORDER, advice, before, broken_sites, unseen, where
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace

@@ -154,11 +154,7 @@ def ignores_input(
             f"with the real inputs and {found.other:.4g} without, over the second half of "
             f"{found.steps} steps.",
             steps=(0, found.steps - 1),
-            evidence={
-                "loss": found.baseline,
-                "blind_loss": found.other,
-                "errors": found.errors,
-            },
+            evidence={"loss": found.baseline, "blind_loss": found.other, "errors": found.errors},
         )
 
 
@@ -196,11 +192,7 @@ def labels_carry_no_signal(
             f"the real ones, {found.other:.4g} with shuffled ones, over the second half of "
             f"{found.steps} steps.",
             steps=(0, found.steps - 1),
-            evidence={
-                "loss": found.baseline,
-                "shuffled_loss": found.other,
-                "errors": found.errors,
-            },
+            evidence={"loss": found.baseline, "shuffled_loss": found.other, "errors": found.errors},
         )
 
 

@@ -10,11 +10,7 @@ from nntrace.rules.common.flags import flagged_in_vain
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import any_finite, columns, named, own_name, span, weights
 from nntrace.rules.common.payloads import text
-from nntrace.rules.common.untrained import (
-    has_bias_of_zero,
-    share_as_initialised,
-    untrained_judges,
-)
+from nntrace.rules.common.untrained import has_bias_of_zero, share_as_initialised, untrained_judges
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role

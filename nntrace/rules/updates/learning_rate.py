@@ -77,11 +77,7 @@ def lr_too_high(
         return
     if high is None:
         return
-    signs = {
-        "diverges": loss_diverging,
-        "jumps": loss_spike,
-        "oscillates": loss_oscillating,
-    }
+    signs = {"diverges": loss_diverging, "jumps": loss_spike, "oscillates": loss_oscillating}
     seen = {word: found for word, one in signs.items() if (found := _first(one, trace)[0])}
     if not seen:
         return

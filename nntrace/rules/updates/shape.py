@@ -6,14 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.layers import (
-    columns,
-    first_finite,
-    named,
-    span,
-    update_ratios,
-    weights,
-)
+from nntrace.rules.common.layers import columns, first_finite, named, span, update_ratios, weights
 from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.payloads import count
 from nntrace.rules.common.signals import column_medians, in_times
@@ -149,11 +142,7 @@ def update_lost_to_rounding(
         site=sites[worst],
         steps=span(trace, int(rows[0])),
         severity=Severity.INFO if remaining_loss(trace) <= learned else Severity.WARNING,
-        evidence={
-            "unchanged": typical,
-            "dtype": sites[worst].dtype,
-            "weights": blamed,
-        },
+        evidence={"unchanged": typical, "dtype": sites[worst].dtype, "weights": blamed},
     )
 
 

@@ -5,13 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.layers import (
-    cancelling,
-    columns,
-    first_finite,
-    is_embedding,
-    named,
-)
+from nntrace.rules.common.layers import cancelling, columns, first_finite, is_embedding, named
 from nntrace.rules.common.signals import finite, median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule

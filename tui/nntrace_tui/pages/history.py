@@ -15,13 +15,7 @@ _OF_OUTPUT = {
     Metric.DEAD: "dead_fraction",
     Metric.SATURATED: "saturated_fraction",
 }
-_NONFINITE_ROLES = (
-    Role.ACTIVATION,
-    Role.ACTIVATION_GRAD,
-    Role.PARAM,
-    Role.PARAM_GRAD,
-    Role.UPDATE,
-)
+_NONFINITE_ROLES = (Role.ACTIVATION, Role.ACTIVATION_GRAD, Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
 
 
 def layer_history(trace: Trace, metric: Metric, paths: Sequence[str]) -> FloatArray:

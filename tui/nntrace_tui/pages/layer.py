@@ -99,11 +99,7 @@ _HEADINGS: Final = {
 
 
 def layer_page(
-    trace: Trace,
-    path: str | None,
-    parameter: int,
-    findings: tuple[Finding, ...],
-    bands: Bands,
+    trace: Trace, path: str | None, parameter: int, findings: tuple[Finding, ...], bands: Bands
 ) -> LayerPage:
     """Build the page of the layer at `path`, or of the first layer, with one of its parameters."""
     paths = tuple(row.path for row in layer_rows(trace)[0])
@@ -202,9 +198,7 @@ def histogram_history(trace: Trace, site: Site) -> HistogramHistory:
                 shares[octaves, column] += count
     peaks = shares.max(axis=0)
     return HistogramHistory(
-        bottom,
-        tuple(row["step"] or 0 for row in rows),
-        shares / np.where(peaks > 0, peaks, 1.0),
+        bottom, tuple(row["step"] or 0 for row in rows), shares / np.where(peaks > 0, peaks, 1.0)
     )
 
 

@@ -26,7 +26,7 @@ class HelpScreen(ModalScreen[None]):
     """Shows the help; closes with Escape, Enter, q or ?."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,q,question_mark", "dismiss", "Back", key_display="esc"),
+        Binding("escape,enter,q,question_mark", "dismiss", "Back", key_display="esc")
     ]
 
     def __init__(self, title: str, about: str) -> None:

@@ -111,7 +111,7 @@ class RuleScreen(ModalScreen[None]):
     """Shows a rule's documentation; closes with Escape, Enter or q."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,q", "dismiss", "Back", key_display="esc"),
+        Binding("escape,enter,q", "dismiss", "Back", key_display="esc")
     ]
 
     def __init__(self, rule: Rule) -> None:

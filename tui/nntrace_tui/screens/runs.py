@@ -89,7 +89,7 @@ class RunsScreen(ModalScreen[str | None]):
     """A list of runs; closes with the chosen one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,r", "dismiss", "Back", key_display="esc"),
+        Binding("escape,q,r", "dismiss", "Back", key_display="esc")
     ]
 
     def __init__(self, listed: RunList, open_run: str) -> None:
