@@ -17,7 +17,7 @@ from nntrace.adapter.patching import all_or_nothing
 from nntrace.adapter.versions import needs_newer
 from nntrace.errors import FrameworkTooOldError, NntraceError
 from nntrace.launch.command import Settings
-from nntrace.launch.hard_exit import before_hard_exit
+from nntrace.launch.exits import Exit, before_hard_exit, failure_of
 from nntrace.manifest import Manifest
 from nntrace.notices import say
 from nntrace.recorder import Cadence, Recorder
@@ -48,6 +48,8 @@ class Session:
         self._adapters: dict[str, Adapter] = {}
         self._said_origins: set[tuple[Any, ...]] = set()
         self._forks = 0
+        self._exit = Exit()
+        self._unpatch_exits: list[Callable[[], None]] = []
         in_parents_of_forks(self._count_fork)
         sampling, experiment = settings.sampling, settings.experiment
         self.recorder = Recorder(
@@ -62,9 +64,7 @@ class Session:
         )
         if experiment is None and not settings.replays:
             self.recorder.hooks.on_origin(self.recorder.guard(self._say_origin))
-            self._unpatch_exit = before_hard_exit(self._leave)
-        else:
-            self._unpatch_exit = lambda: None
+            self._unpatch_exits = [before_hard_exit(self._leave), *self._exit.watch()]
 
     def install(self, framework: str) -> None:
         """Load the framework's adapter, once, and let it hook into the framework.
@@ -94,11 +94,13 @@ class Session:
         Args:
             failure: the exception that ended the training, if any.
         """
-        self._unpatch_exit()
-        error = None if failure is None else f"{type(failure).__name__}: {failure}"
+        for unpatch in self._unpatch_exits:
+            unpatch()
+        error = None if failure is None else failure_of(failure)
         if isinstance(failure, Exception):
             self.recorder.hooks.ended_by(failure)
-        self.recorder.close(RunStatus.FAILED if error else RunStatus.FINISHED, error)
+        ending = error or self._exit.error
+        self.recorder.close(RunStatus.FAILED if ending else RunStatus.FINISHED, ending)
         if self.recorder.opened:
             is_training = self._settings.experiment is None and not self._settings.replays
             if is_training:
@@ -141,7 +143,8 @@ class Session:
         run = Path(self._settings.run)
         manifest = Manifest.read(run)
         of_child = type(getattr(sys, "last_value", None)).__name__ in _CHILD_FAILED
-        if manifest.status == RunStatus.RUNNING or (of_child and manifest.error is None):
+        says_less = manifest.error is None or manifest.error.startswith("SystemExit")
+        if manifest.status == RunStatus.RUNNING or (of_child and says_less):
             text = " ".join(re.sub(r"[=-]{4,}", " ", error).split())[:_LONGEST_ERROR]
             replace(manifest, status=RunStatus.FAILED, error=text, ended_ns=time.time_ns()).write(
                 run

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import TRAIN, only_run, runs, start, traced, without_notices, write
+from processes import TRAIN, bare, only_run, runs, start, traced, without_notices, write
 
 from nntrace.schema import EventKind, RunStatus
 from nntrace.trace import Trace
@@ -21,7 +21,8 @@ def test_a_script_is_traced_and_the_last_line_names_the_run_and_what_to_do_next(
     trace = only_run(folder)
     assert trace.path.name.startswith("exits-")
     assert trace.sampled_steps.tolist() == [0, 2]
-    assert trace.status is RunStatus.FINISHED
+    assert trace.status is RunStatus.FAILED
+    assert trace.manifest.error == "SystemExit: 3"
     assert trace.manifest.command == ("exits.py", "--lr", "1")
     assert trace.manifest.config["every"] == 2
     (line,) = found.stderr.splitlines()
@@ -248,6 +249,49 @@ def test_what_a_program_recorded_before_it_calls_os_exit_is_complete(folder, cod
     (line,) = found.stderr.splitlines()
     assert line.startswith("nntrace: ")
     assert "4 steps" in line
+
+
+def test_a_block_that_ends_with_an_exit_code_of_zero_ends_well(folder):
+    write(
+        folder,
+        "block.py",
+        """
+        import sys
+        import nntrace
+        from train import train
+
+        with nntrace.start():
+            train()
+            sys.exit(0)
+        """,
+    )
+    found = bare(folder, sys.executable, "block.py")
+    assert found.returncode == 0, found.stderr
+    assert only_run(folder).status is RunStatus.FINISHED
+
+
+def test_a_spawned_process_says_what_it_raised_instead_of_its_exit_code(folder):
+    write(
+        folder,
+        "spawns.py",
+        """
+        import torch.multiprocessing as mp
+
+        def work(index):
+            from train import train
+            train()
+            raise ValueError("bad row")
+
+        if __name__ == "__main__":
+            try:
+                mp.spawn(work, nprocs=1)
+            except Exception as error:
+                print(type(error).__name__)
+        """,
+    )
+    found = traced(folder, "spawns.py")
+    assert found.stdout == "ProcessRaisedException\n", found.stderr
+    assert only_run(folder).manifest.error == "ValueError: bad row"
 
 
 def test_a_disk_that_stands_still_does_not_keep_a_program_that_calls_os_exit(folder):

@@ -168,7 +168,7 @@ def rank_lost(trace: Trace) -> Iterator[Finding | Skipped]:
         yield Skipped(ONE_RANK)
         return
     ends = [_End.of(t) for t in ranks]
-    gone = _lost(ends) or _named_by_launcher(trace, ends)
+    gone = _lost(ends, _named_by_launcher(trace, ends))
     ended = trace.status is not RunStatus.RUNNING
     if gone:
         others = [end for end in ends if end not in gone]
@@ -240,15 +240,18 @@ class _End:
         return f"rank {self.rank} ended after {self.steps} steps{how}"
 
 
-def _lost(ends: list[_End]) -> list[_End]:
-    """The ranks that ended first and made the others end."""
+def _lost(ends: list[_End], named: list[_End]) -> list[_End]:
+    """The ranks that ended first and made the others end; `named` are those the launcher blames."""
     failed = [e for e in ends if e.how == "failed" and not e.lost_a_peer and not _was_stopped(e)]
     silent = [e for e in ends if e.how == "silent"]
-    rest = [e for e in ends if e not in failed]
-    if failed and rest:
-        return failed
+    # An exit may also be the answer to the signal by which a launcher stops the rest.
+    raised = [e for e in failed if not (e.error or "").startswith("SystemExit")]
     alive_after = [e for e in ends if e.how != "silent" and not _was_stopped(e)]
-    return silent if silent and alive_after and not failed else []
+    killed = silent if alive_after and not failed else []
+    for first in (raised, killed, named, failed):
+        if first and (len(first) < len(ends) or first is named):
+            return first
+    return []
 
 
 def _named_by_launcher(trace: Trace, ends: list[_End]) -> list[_End]:

@@ -173,6 +173,20 @@ def test_the_launcher_names_the_rank_when_no_rank_could_say_anything(error):
     assert lost(ended(0), ended(1), error=error) == [[1]]
 
 
+def test_a_rank_that_ended_with_an_exit_code_is_lost():
+    assert lost(ended(0), ended(1, "failed", "SystemExit: 3")) == [[1]]
+    assert lost(ended(0, "finished"), ended(1, "failed", "SystemExit: 3")) == [[1]]
+
+
+def test_an_exit_when_the_launcher_stopped_the_rest_is_not_blamed():
+    named = "ChildFailedError: Root Cause (first observed failure): [0]: time : x rank : 1 (local"
+    assert lost(ended(0, "failed", "SystemExit: 1"), ended(1), error=named) == [[1]]
+
+
+def test_the_same_exit_code_of_every_rank_is_no_lost_rank():
+    assert lost(*(ended(n, "failed", "SystemExit: 3") for n in range(2))) == []
+
+
 def test_a_rank_that_never_trained_is_lost():
     assert lost(ended(0, "finished", world=3), ended(2, "finished", world=3)) == [[1]]
 
