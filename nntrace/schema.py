@@ -51,6 +51,7 @@ class EventKind(StrEnum):
     ALIGNMENT = "alignment"
     DIRECTION = "direction"
     SIGNS = "signs"
+    ATTACHED = "attached"
     FLIPS = "flips"
     OPTIMIZER = "optimizer"
     LEFT_OUT = "left_out"

@@ -14,6 +14,7 @@ from nntrace_torch.data.evaluations import EvaluationObserver
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.loss.alignment import AlignmentWatch
 from nntrace_torch.loss.asking import FinitenessObserver
+from nntrace_torch.loss.attached import AttachedWatch
 from nntrace_torch.loss.direction import DirectionWatch
 from nntrace_torch.loss.future import FutureWatch
 from nntrace_torch.loss.kept_graphs import KeptGraphs
@@ -89,6 +90,7 @@ class Observers:
         self.evaluations = EvaluationObserver(recorder, self.models, self.loaders)
         self.objective = ObjectiveReader(recorder)
         self.direction = DirectionWatch(recorder)
+        self.attached = AttachedWatch(recorder)
         self.signs = SignsWatch(recorder)
         self.signs.is_sampled = is_sampled
         self.alignment = AlignmentWatch(recorder)

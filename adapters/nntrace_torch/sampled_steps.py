@@ -112,6 +112,7 @@ class SampledSteps:
         parts.axes.look(loss, call, examples, number, from_loader=from_loader)
         if not parts.backward.asks:  # the tensor may be there for a derivative by it
             parts.loose.look(loss, parts.optimizers.holder_names)
+            parts.attached.look(loss, parts.optimizers.holder_names)
         parts.vain_freezing.look(parts.optimizers.holder_names)
         if examples is None and parts.optimizers.count == 1:
             parts.direction.look(loss)

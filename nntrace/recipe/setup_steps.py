@@ -214,7 +214,7 @@ SKELETON: Final = (
         Stage.SKELETON,
         "Compare parameters before and after a step; look for detach, requires_grad and "
         "parameters the optimizer was not given.",
-        rules=("GRD03", "GRD04", "UPD04", "UPD05", "UPD06", "UPD13", "RUN04", "RUN05"),
+        rules=("GRD03", "GRD04", "UPD04", "UPD05", "UPD06", "UPD13", "RUN04", "RUN05", "GRD11"),
         needs=("GRD03", "UPD04", "UPD06"),
         fact=training.learning_parameters,
         sources=_REASONS,

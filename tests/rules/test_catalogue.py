@@ -25,7 +25,7 @@ CATALOGUE = {
     "GRD": """
         vanishing-gradient exploding-gradient no-gradient zero-gradient gradient-spike
         gradients-accumulate clipping-always-active noisy-gradient opposing-updates
-        gradient-depth-imbalance
+        gradient-depth-imbalance gradient-into-target
     """,
     "INI": """
         constant-weights init-scale signal-at-init output-bias-ignores-prior saturated-at-init

@@ -64,6 +64,7 @@ CAUSES = {
 # What nobody can do wrong in Keras on TensorFlow, and what cannot be told there.
 NOT_IN_KERAS = {
     "a tape's gradients are new in each step; sums of the program's own may be meant": "GRD06",
+    "a tape is not asked what leads into a target": "GRD11",
     "its optimizers decay apart from the gradient; a penalty of a layer is a part of the loss": (
         "UPD15"
     ),

@@ -36,7 +36,7 @@ _HEADS = {
     "Mv": "affine",
     "Convolution": "affine",
 }
-_MOVES = frozenset(
+MOVES = frozenset(
     {
         *("View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Select", "Slice", "T"),
         *("Transpose", "Permute", "Clone", "ToCopy", "Index", "Alias", "AsStrided", "Unbind"),
@@ -99,7 +99,7 @@ def head(predictions: torch.Tensor) -> Head:
         if node is None:
             break
         name = operation(node)
-        if name in _MOVES:
+        if name in MOVES:
             node = node.next_functions[0][0]
             continue
         found = _HEADS.get(name)
@@ -211,7 +211,7 @@ def _summands(node: Any, weight: float) -> Iterator[tuple[Any, float]]:
             yield child, weight / factor if name == "Div" else weight * factor
     elif name == "Neg":
         yield sides[0], -weight
-    elif name in _MOVES and len(sides) == 1:
+    elif name in MOVES and len(sides) == 1:
         yield sides[0], weight
     elif name in _REDUCTIONS and sides and sides[0] is not None and operation(sides[0]) == "Stack":
         parts = [child for child, _ in sides[0].next_functions]
@@ -276,7 +276,7 @@ def _toward_the_error(node: Any, through: Collection[str] = ()) -> Iterator[Any]
         yield node
         name = operation(node)
         sides = [child for child, _ in node.next_functions]
-        passes = name in _REDUCTIONS or name in _ELEMENTWISE or name in _MOVES or name in through
+        passes = name in _REDUCTIONS or name in _ELEMENTWISE or name in MOVES or name in through
         scales = name in ("Mul", "Div") and (
             sum(side is not None for side in sides) == 1
             or (len(sides) == 2 and sides[0] is sides[1])  # a square

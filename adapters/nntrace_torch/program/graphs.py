@@ -4,6 +4,7 @@ Nothing read here is kept.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +28,22 @@ def leaves_of(*values: torch.Tensor, most: int = 20_000) -> list[torch.Tensor]:
     nodes = nodes_of(*(value.grad_fn for value in values), most=most)
     found = (getattr(node, "variable", None) for node in nodes)
     return [leaf for leaf in found if isinstance(leaf, torch.Tensor)]
+
+
+def nearest_leaf(root: Any, most: int = 256) -> torch.Tensor | None:
+    """The leaf with the fewest operations between it and a node; None if all are farther."""
+    seen: set[Any] = set()
+    waiting = deque([root])
+    while waiting and len(seen) < most:
+        node = waiting.popleft()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if isinstance(leaf, torch.Tensor):
+            return leaf
+        waiting.extend(above for above, _ in node.next_functions)
+    return None
 
 
 def operation(node: Any) -> str:
