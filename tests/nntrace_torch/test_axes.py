@@ -311,3 +311,39 @@ def test_the_line_of_a_softmax_over_another_axis_keeps_no_graph_alive(trace_here
 
     trace_here(program)
     assert alive == [0] * 5
+
+
+def normalised(given, dim):
+    return functional.normalize(given, dim=dim)
+
+
+def by_hand(given, dim):
+    return given / (given.norm(dim=dim, keepdim=True) + 1e-8)
+
+
+@shapes_in_graphs
+@pytest.mark.parametrize("normalise", [normalised, by_hand])
+def test_a_product_of_vectors_that_were_normalised_over_another_axis(normalise):
+    weight = torch.randn(WIDTH, WIDTH, requires_grad=True)
+    one, other = torch.randn(LENGTH, WIDTH) @ weight, torch.randn(LENGTH, WIDTH) @ weight
+    right = normalise(one, 1) @ normalise(other, -1).t() / 0.1
+    wrong = normalise(one, 0) @ normalise(other, 0).t() / 0.1
+    assert found(right.logsumexp(1).sum()) == []
+    assert found(wrong.logsumexp(1).sum()) == [("norm", 0, 1)]
+
+
+@shapes_in_graphs
+def test_the_axis_that_normalize_takes_by_itself_is_not_that_of_the_width_of_a_sequence():
+    weight = torch.randn(WIDTH, WIDTH, requires_grad=True)
+    sequence = torch.randn(BATCH, LENGTH, WIDTH) @ weight
+    unit, fine = functional.normalize(sequence), functional.normalize(sequence, dim=-1)
+    assert found((unit @ unit.transpose(1, 2)).square().sum()) == [("norm", 1, 2)]
+    assert found((fine @ fine.transpose(1, 2)).square().sum()) == []
+
+
+def test_features_normalised_over_the_batch_may_be_correlated_over_it():
+    weight = torch.randn(WIDTH, WIDTH, requires_grad=True)
+    features = functional.normalize(torch.randn(LENGTH, WIDTH) @ weight, dim=0)
+    assert found((features.t() @ features).square().sum()) == []
+    unit = functional.normalize(torch.randn(WIDTH, 4, requires_grad=True), dim=0)
+    assert found((functional.normalize(torch.randn(LENGTH, WIDTH) @ weight) @ unit).sum()) == []

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from nntrace_torch.axes.norms import other_norms
 from nntrace_torch.axes.softmaxes import (
     RESHAPES,
     WrongAxis,
@@ -43,7 +44,9 @@ def wrong_axes(loss: torch.Tensor, examples: int | None = None) -> Iterator[Wron
     for node in nodes_of(loss.grad_fn):
         name = node.name()
         if name == "BmmBackward0":
-            found = _attention(node, examples)
+            found = _attention(node, examples) or other_norms(node)
+        elif name == "MmBackward0":
+            found = other_norms(node)
         elif name == LOG_SUM or (name in SUMS and node not in added_up):
             found = weights_in(node, examples)
         elif name == "LogSoftmaxBackward0":

@@ -1,6 +1,7 @@
 """Follows a factor back to the softmax that made it: through views and copies, axis by axis."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ class WrongAxis(NamedTuple):
     """An operation over a wrong axis.
 
     Attributes:
-        what: `attention`, `weights` or `classes`.
+        what: `attention`, `weights`, `norm` or `classes`.
         shape: of what it was applied to.
         axis: over which it runs.
         right: over which it should: of attention and weights the one that is summed over.
@@ -32,10 +33,21 @@ class WrongAxis(NamedTuple):
 
 def softmax_behind(node: Any, shape: tuple[int, ...] | None, axis: int) -> tuple[Any, int] | None:
     """The softmax whose result this is, only moved, and where its axis `axis` was there."""
+    found = made_by(lambda made: made.name() == "SoftmaxBackward0", node, shape, axis)
+    return None if found is None else (found[0], found[2])
+
+
+def made_by(
+    is_maker: Callable[[Any], bool], node: Any, shape: tuple[int, ...] | None, axis: int
+) -> tuple[Any, tuple[int, ...], int] | None:
+    """What made this, which was only moved since: its node, the shape, and where `axis` was there.
+
+    None if anything else was done to it.
+    """
     while node is not None and shape is not None:
         name = node.name()
-        if name == "SoftmaxBackward0":
-            return node, axis
+        if is_maker(node):
+            return node, shape, axis
         if name in RESHAPES or name == "ExpandBackward0":
             before = sizes_of(node)
             there = None if before is None else _same_axis(shape, axis, before)
@@ -48,6 +60,8 @@ def softmax_behind(node: Any, shape: tuple[int, ...] | None, axis: int) -> tuple
                 return None
             axis -= added < axis
             shape = shape[:added] + shape[added + 1 :]
+        elif name == "TBackward0":
+            axis, shape = 1 - axis, shape[::-1]
         elif name == "TransposeBackward0":
             one, other = (signed(saved(node, key)) for key in ("dim0", "dim1"))
             if one is None or other is None:
@@ -68,8 +82,8 @@ def softmax_behind(node: Any, shape: tuple[int, ...] | None, axis: int) -> tuple
 
 
 def _keeps_places(node: Any) -> bool:
-    """Whether this is a copy, or a dropout, which multiplies by a mask without a gradient."""
-    if node.name() == "MulBackward0":
+    """Whether this is a copy, a dropout or a scale, by something without a gradient."""
+    if node.name() in ("MulBackward0", "DivBackward0"):
         return len(node.next_functions) > 1 and node.next_functions[1][0] is None
     return node.name() in ("CloneBackward0", "NativeDropoutBackward0", "ToCopyBackward0")
 

@@ -51,8 +51,8 @@ class AttachedWatch:
         if self._looks > _LOOKS or not is_landmark(self._looks):
             return
         for what, one, other in attached(loss):
-            leaves = nearest_leaf(one), nearest_leaf(other)
-            if leaves[0] is None or leaves[1] is None:
+            leaves = [leaf for leaf in map(nearest_leaf, (one, other)) if leaf is not None]
+            if len(leaves) < 2:
                 continue
             # An estimate with an optimizer of its own may be cleared of this gradient.
             name, its = holders(leaves)
@@ -68,7 +68,7 @@ class AttachedWatch:
 def attached(loss: torch.Tensor) -> Iterator[tuple[str, Any, Any]]:
     """Candidates: what was found, and the nodes of what learns and of what should not."""
     seen: set[Any] = set()
-    waiting = [loss.grad_fn]
+    waiting: list[Any] = [loss.grad_fn]
     while waiting and len(seen) < _MOST:
         node = waiting.pop()
         if node is None or node in seen:

@@ -22,10 +22,11 @@ from nntrace.trace import Event, Trace
 def wrong_axis(trace: Trace) -> Iterator[Finding | Skipped]:
     """An operation runs over another axis than its own result is used for.
 
-    Five kinds are seen. With PyTorch, predictions [N, C, H, W] that are laid out as [N·H·W, C]
+    Six kinds are seen. With PyTorch, predictions [N, C, H, W] that are laid out as [N·H·W, C]
     without moving the classes behind first: a row then holds neighbouring pixels; and a layer that
-    is given the model's input [N, C, T] laid out as [N, T, C], a warning. Weights of
-    attention, made by a softmax of products of two activations, that are summed over another axis
+    is given the model's input [N, C, T] laid out as [N, T, C], a warning; and a product of two
+    normalised operands whose norms are over another axis than the product sums, a warning. Weights
+    of attention, made by a softmax of products of two activations, that are summed over another axis
     than the softmax ran over (a warning; not if they are divided by their sum, as in slot
     attention); an error for any weights (of a mixture, a gate, attention) if the softmax ran over
     the examples of the batch, or over an axis of one value, where all are 1. And examples of a
@@ -109,6 +110,21 @@ def _attention(trace: Trace, event: Event) -> Finding:
         evidence={"shape": shape, "softmax_axis": axis, "summed_axis": right},
         advice=f"Take the softmax over the keys, `{_word(trace)}={right - len(shape)}`.",
         location=place(event.payload),
+    )
+
+
+def _norm(trace: Trace, event: Event) -> Finding:
+    shape = _shape(event, "shape")
+    axis, right = count(event.payload, "axis"), count(event.payload, "right")
+    return Finding(
+        f"vectors of shape {_named(shape)} are divided by norms over axis {axis}, and their "
+        f"products are summed over axis {right}: these are no cosines"
+        + (", and each example is scaled by the others of its batch." if axis == 0 else "."),
+        steps=(event.step, event.step),
+        severity=Severity.WARNING,
+        evidence={"shape": shape, "norm_axis": axis, "summed_axis": right},
+        advice=f"Take the norm over the axis that the product sums: `dim={right - len(shape)}`.",
+        location=place(event.payload) or place(trace.events_of(EventKind.OBJECTIVE)[0].payload),
     )
 
 
@@ -197,6 +213,7 @@ _KINDS: Final[dict[str, Callable[[Trace, Event], Finding]]] = {
     "input": _input,
     "attention": _attention,
     "weights": _weights,
+    "norm": _norm,
     "examples": _examples,
 }
 

@@ -33,6 +33,13 @@ def test_a_softmax_over_the_queries_is_a_warning_that_names_the_right_axis():
     assert finding.location.line == 7
 
 
+def test_norms_over_another_axis_than_the_product_sums_are_a_warning():
+    [finding] = told(what="norm", shape=[64, 32], axis=0, right=1, **PLACE)
+    assert finding.level is Severity.WARNING
+    assert "dim=-1" in finding.advice
+    assert "the others of its batch" in finding.message
+
+
 @pytest.mark.parametrize(("shape", "axis"), [([64, 4], 0), ([64, 15, 1], 2)])
 def test_weights_of_another_axis_are_an_error_that_names_the_right_one(shape, axis):
     [finding] = told(what="weights", shape=shape, axis=axis, right=1, **PLACE)
