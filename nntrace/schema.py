@@ -66,6 +66,7 @@ class EventKind(StrEnum):
     LOOSE = "loose"
     LOADED = "loaded"
     CARRIED = "carried"
+    PADDED = "padded"
     REUSED = "reused"
     TOKENS = "tokens"
     DEVICE = "device"

@@ -12,6 +12,7 @@ from nntrace_torch.data.batches import InputSampler
 from nntrace_torch.data.carried import CarriedStates
 from nntrace_torch.data.evaluations import EvaluationObserver
 from nntrace_torch.data.loaders import LoaderObserver
+from nntrace_torch.data.padded_ends import PaddedEnds
 from nntrace_torch.loss.alignment import AlignmentWatch
 from nntrace_torch.loss.asking import FinitenessObserver
 from nntrace_torch.loss.attached import AttachedWatch
@@ -112,7 +113,11 @@ class Observers:
         self.forward = ForwardSampler(
             recorder, self.models, self.sources, root_called, self.parameters.declare
         )
-        self.forward.recurred = CarriedStates(recorder, self.loaders, self.sources).called
+        self.padded_ends = PaddedEnds(recorder, self.sources)
+        self.forward.recurred = [
+            CarriedStates(recorder, self.loaders, self.sources).called,
+            self.padded_ends.called,
+        ]
         self.forward.entered = LaidOutAnew(recorder).entered
         self.attention = AttentionObserver(recorder, self.sources, self.forward.innermost)
         self.replayer = Replayer()

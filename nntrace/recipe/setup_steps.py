@@ -263,7 +263,7 @@ SKELETON: Final = (
         "Make the loss the sum of the outputs of example i, call backward, and see that only "
         "input i has a gradient. For a sequence model: only times up to t. "
         "`nntrace check CMD` does so.",
-        rules=("ACT14", "PRB03", "PRB04"),
+        rules=("ACT14", "DAT22", "PRB03", "PRB04"),
         needs=("PRB03",),
         sources=_BOTH,
     ),

@@ -16,7 +16,7 @@ CATALOGUE = {
         nonfinite-input outlier-input duplicate-examples unshuffled-labels class-imbalance
         class-count-mismatch constant-target target-scale train-eval-input-shift
         pretrained-input-mismatch tiny-batch-with-batchnorm huge-batch channel-layout
-        integer-input-to-float-layer first-batch-only flipped-masks
+        integer-input-to-float-layer first-batch-only flipped-masks padding-read-last
     """,
     "DST": """
         parameters-diverge same-data-on-ranks gradients-not-synchronised straggler first-bad-rank

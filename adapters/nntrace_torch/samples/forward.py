@@ -8,7 +8,7 @@ little as it can, and what can wait is done for many modules at once.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,7 +40,7 @@ class ForwardSampler:
         declarations: which sites there are, and those of all gradients of outputs.
         flow: which module's output enters which.
         gradients: what arrives at the outputs.
-        recurred: told of each call of a recurrent layer: its arguments and its output.
+        recurred: are told of each call of a recurrent layer: its arguments and its output.
         entered: told of each call that `flow` follows: its depth, the module and its arguments.
     """
 
@@ -71,7 +71,7 @@ class ForwardSampler:
         self._left_out = LeftOut(recorder, self._resume)
         self._many_left = recorder.guard(self._looks.back)
         self.gradients = self._looks.gradients
-        self.recurred: Callable[..., object] = lambda layer, given, output: None
+        self.recurred: Sequence[Callable[..., object]] = ()
         self.entered: Callable[..., object] = lambda depth, module, args: None
 
     def start(self, sample: StepSample) -> None:
@@ -241,7 +241,8 @@ class ForwardSampler:
             self._root_called(model, module, args, keywords[0])
         self._looks.at(module, args, output, self._sample)
         if isinstance(module, nn.RNNBase) and keywords and not is_recomputing:
-            self.recurred(module, (*args, *keywords[0].values()), output)
+            for told in self.recurred:
+                told(module, (*args, *keywords[0].values()), output)
         if not self._stack:
             self._looks.copy()
 

@@ -26,8 +26,8 @@ def wrong_axis(trace: Trace) -> Iterator[Finding | Skipped]:
     without moving the classes behind first: a row then holds neighbouring pixels; and a layer that
     is given the model's input [N, C, T] laid out as [N, T, C], a warning; and a product of two
     normalised operands whose norms are over another axis than the product sums, a warning. Weights
-    of attention, made by a softmax of products of two activations, that are summed over another axis
-    than the softmax ran over (a warning; not if they are divided by their sum, as in slot
+    of attention, made by a softmax of products of two activations, that are summed over another
+    axis than the softmax ran over (a warning; not if they are divided by their sum, as in slot
     attention); an error for any weights (of a mixture, a gate, attention) if the softmax ran over
     the examples of the batch, or over an axis of one value, where all are 1. And examples of a
     batch that change each other's outputs in evaluation mode, or with PyTorch whose outputs go by
@@ -38,8 +38,8 @@ def wrong_axis(trace: Trace) -> Iterator[Finding | Skipped]:
     where batch norm and what keeps statistics mix by design). Not asked of GANs, of full batches,
     of inputs whose first axis may be time or the nodes of a graph, and about places of models that
     keep something of each place from call to call. A warning, with PyTorch, for a recurrent layer
-    that begins each batch of a shuffling loader with the state of the batch before.
-    Weights are read off the graph of a loss; TensorFlow has one in `fit` and in functions.
+    that begins each batch of a shuffling loader with the state of the batch before. Weights are
+    read off the graph of a loss; TensorFlow has one in `fit` and in functions.
     Source: Karpathy's Recipe, step 2 ("use backprop to chart dependencies": `view` instead of
     `transpose`); Vaswani et al. 2017, Attention Is All You Need, 3.2.1.
     """
