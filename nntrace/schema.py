@@ -51,6 +51,7 @@ class EventKind(StrEnum):
     ALIGNMENT = "alignment"
     DIRECTION = "direction"
     SIGNS = "signs"
+    SHIFTED = "shifted"
     ATTACHED = "attached"
     FLIPS = "flips"
     OPTIMIZER = "optimizer"

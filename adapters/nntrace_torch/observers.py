@@ -21,6 +21,7 @@ from nntrace_torch.loss.future import FutureWatch
 from nntrace_torch.loss.kept_graphs import KeptGraphs
 from nntrace_torch.loss.losses import LossObserver
 from nntrace_torch.loss.objective import ObjectiveReader
+from nntrace_torch.loss.shifts import ShiftWatch
 from nntrace_torch.loss.signs import SignsWatch
 from nntrace_torch.optimizer.clearing import GradientClearing
 from nntrace_torch.optimizer.clipping import GradientClipping
@@ -92,6 +93,7 @@ class Observers:
         self.objective = ObjectiveReader(recorder)
         self.direction = DirectionWatch(recorder)
         self.attached = AttachedWatch(recorder)
+        self.shifts = ShiftWatch(recorder)
         self.signs = SignsWatch(recorder)
         self.signs.is_sampled = is_sampled
         self.alignment = AlignmentWatch(recorder)

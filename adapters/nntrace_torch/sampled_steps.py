@@ -105,6 +105,7 @@ class SampledSteps:
         kept = parts.calls.kept
         parts.kept_graphs.look(loss)
         parts.padded_ends.look(loss)
+        parts.shifts.look(kept[-1] if kept else None, sample)
         parts.future.look(kept[-1] if kept else None, sample.labels, sample.classes, number)
         examples = parts.losses.batch_size
         # Those of a GAN, which take turns, may compare the examples of a batch on purpose.

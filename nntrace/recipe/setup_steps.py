@@ -115,7 +115,7 @@ SKELETON: Final = (
         "Begin with a small standard model and without augmentation: it is one more place for a "
         "bug. On a new data set begin with a known one that must work.",
         otherwise=State.ADVICE,
-        rules=("DAT21",),
+        rules=("DAT21", "DAT23"),
         sources=_BOTH,
     ),
     Step(

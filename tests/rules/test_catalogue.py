@@ -17,6 +17,7 @@ CATALOGUE = {
         class-count-mismatch constant-target target-scale train-eval-input-shift
         pretrained-input-mismatch tiny-batch-with-batchnorm huge-batch channel-layout
         integer-input-to-float-layer first-batch-only flipped-masks padding-read-last
+        labels-shifted-twice
     """,
     "DST": """
         parameters-diverge same-data-on-ranks gradients-not-synchronised straggler first-bad-rank

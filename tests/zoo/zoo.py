@@ -66,6 +66,7 @@ NOT_IN_KERAS = {
     "a tape's gradients are new in each step; sums of the program's own may be meant": "GRD06",
     "a tape is not asked what leads into a target": "GRD11",
     "its recurrent layers skip what a mask leaves out, and LOS11 sees padding without one": "DAT22",
+    "its models do not compute their own loss from labels": "DAT23",
     "its optimizers decay apart from the gradient; a penalty of a layer is a part of the loss": (
         "UPD15"
     ),
