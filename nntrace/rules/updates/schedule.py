@@ -11,6 +11,7 @@ from nntrace.rules.common.payloads import count, place, text
 from nntrace.rules.common.signals import finite, median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
+from nntrace.rules.updates.restarts import warm_up_restarts
 from nntrace.schema import EventKind, RunStatus
 from nntrace.trace import Event, Trace
 
@@ -45,6 +46,8 @@ def scheduler_unit_mistaken(
         float, "factor of decay after which the rate of an endless schedule is next to nothing"
     ] = 1000.0,
     rest: Annotated[float, "share of the run that is trained at such a rate"] = 0.5,
+    fall: Annotated[float, "share of the rate from which on a fall begins a new warm-up"] = 0.5,
+    times: Annotated[int, "falls, equally far apart, after which a warm-up is repeated"] = 3,
     steps: Annotated[int, "optimizer steps that are needed"] = 20,
 ) -> Iterator[Finding | Skipped]:
     """A schedule in epochs is stepped after every batch, or one in batches after every epoch.
@@ -57,16 +60,24 @@ def scheduler_unit_mistaken(
     next to no rate for the rest is taken for one in epochs, too. So is one without an end (a factor
     every few steps) that leaves half of the run a thousandth of the rate. A schedule that is as
     long as a run of several epochs has examples was made with the size of the data set in place of
-    its number of batches: it stays near its beginning.
+    its number of batches: it stays near its beginning. A rate that climbs
+    step by step, falls at once and climbs again in every epoch is warmed up within each: its
+    scheduler is built in the loop over epochs, or the rate is computed from the batch's number.
     Source: Karpathy's Recipe, step 3 (a decay meant for another number of epochs).
     """
     last = _last_counts(trace)
-    if not last:
-        yield Skipped("no learning-rate scheduler was seen")
-        return
     made = [count(e.payload, "steps") for e in trace.events_of(EventKind.EPOCH)]
     an_epoch = int(median([n for n in made if n])) if any(made) else 0
     total = len(trace.steps)
+    repeats = any(text(event.payload, "class") in _REPEATING for event in last)
+    anew = None if repeats else warm_up_restarts(trace, an_epoch, fall, times)
+    if anew is not None:
+        where = place(last[0].payload) if last else None
+        yield replace(anew, steps=span(trace.steps.step), location=where)
+        return
+    if not last:
+        yield Skipped("no learning-rate scheduler was seen")
+        return
     if total < steps:
         yield too_few(f"needs {steps} optimizer steps, has {total}")
         return

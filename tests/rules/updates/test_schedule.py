@@ -113,3 +113,57 @@ def test_a_scheduler_stepped_before_the_optimizer_loses_its_first_rate(stepped, 
     events = [scheduler(n, 10, optimizer_stepped=stepped) for n in (1, 2)]
     results = findings("UPD17", trace_of(steps=5, events=events))
     assert [finding.level for finding in results] == [Severity.WARNING] * found
+
+
+def warmed_up(epochs, each=40, steps=30, end=1.0):
+    """Rates that climb in each epoch, and then decline to a share of the highest."""
+    within = np.r_[np.arange(1, steps + 1) / steps, np.linspace(1.0, end, each - steps)]
+    return (0.1 * np.tile(within, epochs)).tolist()
+
+
+@pytest.mark.parametrize(("passes", "found"), [(3, 0), (4, 1)])
+def test_a_warm_up_in_every_epoch_is_repeated_by_mistake(passes, found):
+    events = [scheduler(40 * passes, None, "LambdaLR"), *epochs(40, passes)]
+    trace = trace_of(steps=40 * passes, lr=warmed_up(passes), events=events)
+    results = findings("UPD10", trace)
+    assert len(results) == found
+    assert all("begins anew" in finding.message for finding in results)
+
+
+def test_a_warm_up_that_is_repeated_is_placed_where_its_scheduler_was_built():
+    events = [scheduler(199, None, "LambdaLR"), *epochs(40, 5)]
+    [finding] = findings("UPD10", trace_of(steps=200, lr=warmed_up(5, end=0.8), events=events))
+    assert finding.location.line == 7
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        warmed_up(5, end=0.05),  # cycles that end low
+        np.linspace(0.1, 0.01, 40).tolist() * 5,  # warm restarts begin high
+        [0.1, *[0.01] * 39] * 5,  # no climb
+        warmed_up(5, each=80),  # periods of two epochs
+    ],
+)
+def test_a_rate_that_goes_up_and_down_by_design_is_left_alone(rates):
+    events = [scheduler(len(rates), None, "LambdaLR"), *epochs(40, len(rates) // 40)]
+    assert findings("UPD10", trace_of(steps=len(rates), lr=rates, events=events)) == []
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.49, 1), (0.51, 0)])
+def test_the_rate_must_fall_to_less_than_half(share, found):
+    rates = np.tile(np.linspace(share, 1.0, 40), 5).tolist()
+    events = [scheduler(199, None, "LambdaLR"), *epochs(40, 5)]
+    assert len(findings("UPD10", trace_of(steps=200, lr=rates, events=events))) == found
+
+
+def test_steps_of_two_optimizers_have_their_own_rates():
+    names = ["SGD", "Adam"] * 100
+    events = [scheduler(199, None, "LambdaLR"), *epochs(40, 5)]
+    rows = trace_of(steps=200, lr=warmed_up(5), optimizer=names, events=events)
+    assert findings("UPD10", rows) == []
+
+
+def test_a_rate_that_the_program_computes_itself_is_judged_without_a_scheduler():
+    [finding] = findings("UPD10", trace_of(steps=200, lr=warmed_up(5)))
+    assert finding.location is None

@@ -1,5 +1,5 @@
-"""A character model that computes its own loss, as those of Hugging Face do. In review: the data set
-gives it labels that are shifted already."""
+"""A character model that computes its own loss, as those of Hugging Face do. In review: the data
+set gives it labels that are shifted already."""
 
 import torch
 import torch.nn.functional as F

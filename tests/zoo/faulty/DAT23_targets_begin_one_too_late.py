@@ -1,5 +1,5 @@
-"""Melodies, note by note, through a recurrent net. In review: the window of targets begins two notes
-after that of the inputs, not one."""
+"""Melodies, note by note, through a recurrent net. In review: the window of targets begins two
+notes after that of the inputs, not one."""
 
 import torch
 from torch import nn
