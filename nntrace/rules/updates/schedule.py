@@ -1,6 +1,6 @@
 """Rules on learning-rate schedulers: the unit in which they count, and their first step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -52,22 +52,24 @@ def scheduler_unit_mistaken(
 ) -> Iterator[Finding | Skipped]:
     """A schedule in epochs is stepped after every batch, or one in batches after every epoch.
 
-    In the first case the schedule is over before an epoch is: the rate has fallen to nothing, or
-    goes up and down. In the second its length equals the number of optimizer steps, and it has
-    hardly begun when the run ends. Schedules that repeat by design are left out. A Keras schedule
-    counts optimizer steps: if its length is a number of epochs, it is over too soon. If a training
-    loop does not show its epochs, a decay that is over within the first part of the run and leaves
-    next to no rate for the rest is taken for one in epochs, too. So is one without an end (a factor
-    every few steps) that leaves half of the run a thousandth of the rate. A schedule that is as
-    long as a run of several epochs has examples was made with the size of the data set in place of
-    its number of batches: it stays near its beginning. A rate that climbs
-    step by step, falls at once and climbs again in every epoch is warmed up within each: its
-    scheduler is built in the loop over epochs, or the rate is computed from the batch's number.
+    In the first case the schedule is over before an epoch is, or has as many steps as the run has
+    epochs: the rate has fallen to nothing, or goes up and down. In the second its length equals the
+    number of optimizer steps, and it has hardly begun when the run ends. Schedules that repeat by
+    design are left out. A Keras schedule counts optimizer steps: if its length is a number of
+    epochs, it is over too soon. If a training loop does not show its epochs, a decay that is over
+    within the first part of the run and leaves next to no rate for the rest is taken for one in
+    epochs, too. So is one without an end (a factor every few steps) that leaves half of the run a
+    thousandth of the rate. A schedule that is as long as a run of several epochs has examples was
+    made with the size of the data set in place of its number of batches: it stays near its
+    beginning. A rate that climbs step by step, falls at once and climbs again in every epoch is
+    warmed up within each: its scheduler is built in the loop over epochs, or the rate is computed
+    from the batch's number.
     Source: Karpathy's Recipe, step 3 (a decay meant for another number of epochs).
     """
     last = _last_counts(trace)
     made = [count(e.payload, "steps") for e in trace.events_of(EventKind.EPOCH)]
-    an_epoch = int(median([n for n in made if n])) if any(made) else 0
+    lengths = [n for n in made if n]
+    an_epoch = int(median(lengths)) if lengths else 0
     total = len(trace.steps)
     repeats = any(text(event.payload, "class") in _REPEATING for event in last)
     anew = None if repeats else warm_up_restarts(trace, an_epoch, fall, times)
@@ -88,8 +90,10 @@ def scheduler_unit_mistaken(
             continue
         finding = None
         after_each = calls >= 0.8 * total
-        if an_epoch >= steps and after_each and total >= an_epoch:
-            finding = _too_often(trace, kind, calls, horizon, an_epoch, decay)
+        # One without an end is judged by what it does to the rate within an epoch of some length.
+        can_judge = an_epoch >= steps or (an_epoch and horizon)
+        if can_judge and after_each and total >= an_epoch:
+            finding = _too_often(trace, kind, calls, horizon, lengths, decay)
         elif not an_epoch and 0 < horizon < part * total and after_each:
             finding = _over_soon(trace, kind, horizon, decay)
         is_shorter = horizon < (an_epoch or part * total)  # also true if the horizon is unknown (0)
@@ -159,20 +163,26 @@ def _last_counts(trace: Trace) -> list[Event]:
 
 
 def _too_often(
-    trace: Trace, kind: str, calls: int, horizon: int, an_epoch: int, decay: float
+    trace: Trace, kind: str, calls: int, horizon: int, epochs: Sequence[int], decay: float
 ) -> Finding | None:
-    rates = finite(trace.steps.lr)
+    """A finding on a schedule whose length is in epochs; those of the run have so many steps."""
+    rates, an_epoch = finite(trace.steps.lr), int(median(epochs))
     if len(rates) <= an_epoch // 2 or rates.max() <= 0:
         return None
-    within = rates[:an_epoch]
+    within = rates[: max(an_epoch, horizon + 1)]
     fell = float(within.max() / max(within[within.argmax() :].min(), 1e-300))
-    is_through = 0 < horizon < an_epoch and calls > 1.5 * horizon
+    counts_epochs = abs(horizon - len(epochs)) <= 1 < horizon
+    is_through = (0 < horizon < an_epoch or counts_epochs) and calls > 1.5 * horizon
     is_endless = not horizon and len(rates) > _ONE_EPOCH * an_epoch  # else made for this one epoch
     if not fell > decay or not (is_through or is_endless):
         return None
-    length = f"is over after {horizon} steps" if horizon else f"divides the rate by {fell:.0e}"
+    if horizon:
+        length = f"is over after {horizon} steps"
+    else:
+        length = f"divides the rate by {fell:.0e} within an epoch"
+    as_many = ", as many as there are epochs" if horizon >= an_epoch else ""
     return Finding(
-        f"{kind} is stepped after every batch and {length}{'' if horizon else ' within an epoch'}, "
+        f"{kind} is stepped after every batch and {length}{as_many}, "
         f"where an epoch has {an_epoch}: it seems to be made for epochs.",
         evidence={"calls": calls, "horizon": horizon or None, "steps_per_epoch": an_epoch},
         advice="A Keras schedule counts batches: make it as long as the run, "

@@ -53,6 +53,7 @@ def test_rare_foreground_that_is_never_predicted_is_a_warning(highest, after):
         {"highest": 0.51},
         {"highest": 0.01, "after": "_with_logits"},
         {"loss": 0.85 * ENTROPY},
+        {"loss": [3.0 * ENTROPY * 0.99**step for step in range(100)]},
         {"steps": 99},
         {"share": 0.06, "loss": 1.0},
         {"shape": (16, 400)},
@@ -60,9 +61,13 @@ def test_rare_foreground_that_is_never_predicted_is_a_warning(highest, after):
         {"spread": 0.9},
     ],
     ids=[
-        *("predicted", "predicted by its logit", "knows more", "early", "not rare"),
+        *("predicted", "predicted by its logit", "knows more", "learns more", "early", "not rare"),
         *("labels of each example", "few places", "shades of grey"),
     ],
 )
 def test_foreground_that_is_predicted_or_learnt_or_no_mask_is_not_told(change):
     assert told(**change) == []
+
+
+def test_a_loss_that_falls_by_a_few_per_cent_is_stuck():
+    assert told(loss=[3.0 * ENTROPY * 0.998**step for step in range(100)])

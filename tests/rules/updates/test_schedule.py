@@ -28,6 +28,15 @@ def test_a_schedule_shorter_than_an_epoch_and_stepped_per_batch_is_one_of_epochs
         assert results[0].location.line == 7
 
 
+@pytest.mark.parametrize(("horizon", "found"), [(38, 0), (39, 1), (40, 1), (41, 1), (42, 0)])
+def test_a_schedule_of_as_many_steps_as_there_are_epochs_and_stepped_per_batch_is_one_of_epochs(
+    horizon, found
+):
+    events = [scheduler(639, horizon), *epochs(16, 40)]
+    trace = trace_of(steps=640, lr=cosine(640, horizon), events=events)
+    assert len(findings("UPD10", trace)) == found
+
+
 @pytest.mark.parametrize(("horizon", "found"), [(39, 1), (41, 0)])
 def test_in_a_loop_without_epochs_a_decay_over_in_a_fifth_of_the_run_was_made_for_some(
     horizon, found
