@@ -2,8 +2,9 @@
 
 import copy
 
+import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
 
 
 def program(load, *, steps=3):
@@ -69,3 +70,32 @@ def test_a_few_names_that_are_not_known_are_no_reason(trace_here):
         model.load_state_dict({"weight": kept["copy"]["weight"], "other": 1}, strict=False)
 
     assert loaded(trace_here, load) == []
+
+
+@pytest.fixture
+def mesh(tmp_path):
+    """A device mesh of this process alone."""
+    from torch.distributed.device_mesh import init_device_mesh
+
+    meeting = f"file://{tmp_path}/meeting"
+    distributed.init_process_group("gloo", init_method=meeting, rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("references", ["own"]), ("copy", [])])
+def test_of_distributed_weights_it_is_the_shards_that_are_compared(
+    trace_here, mesh, kind, expected
+):
+    from torch.distributed.tensor import distribute_module
+
+    def run():
+        model = distribute_module(nn.Linear(3, 1), mesh)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        kept = {"references": model.state_dict(), "copy": copy.deepcopy(model.state_dict())}
+        for _ in range(3):
+            sum(parameter.square().sum() for parameter in model.parameters()).backward()
+            optimizer.step()
+        model.load_state_dict(kept[kind])
+
+    assert [event.payload["why"] for event in trace_here(run).events_of("loaded")] == expected

@@ -10,7 +10,9 @@ from torch import nn
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.patching import Undo, after
+from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import caller
+from nntrace_torch.replay.guard import memory_of
 
 _MANY = 16  # of a run
 
@@ -71,6 +73,12 @@ def _is_its_own(module: nn.Module, state: Mapping[str, Any]) -> bool:
     own = dict(module.named_parameters(remove_duplicate=False))
     pairs = [(value, own[name]) for name, value in state.items() if name in own]
     return bool(pairs) and all(
-        isinstance(value, torch.Tensor) and value.numel() and value.data_ptr() == one.data_ptr()
+        isinstance(value, torch.Tensor) and (at := _place(value)) is not None and at == _place(one)
         for value, one in pairs
     )
+
+
+def _place(tensor: torch.Tensor) -> int | None:
+    """Where its elements lie, or this rank's; None if it has no memory of its own."""
+    part = local_part(tensor)
+    return part.data_ptr() if memory_of(part) is not None else None
