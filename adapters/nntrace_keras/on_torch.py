@@ -103,25 +103,12 @@ class KerasModules:
             inside = layer._flatten_layers(include_self=False, recursive=False)
             waiting += [(one, layer) for one in inside]
 
-    def unit_axis(self, module: Any) -> int:
-        """The axis of the layer's units, as on TensorFlow."""
-        return unit_axis(module)
-
-    def activation(self, module: Any) -> str:
-        """The name of the layer's activation function, as on TensorFlow."""
-        return activation_name(module)
-
-    def dropout_rate(self, module: Any) -> dict[str, float]:
-        """The layer's dropout rate, as on TensorFlow."""
-        return dropout_rate(module)
-
-    def value_range(self, module: Any) -> dict[str, float]:
-        """The range of values that the layer produces, as on TensorFlow."""
-        return value_range(module)
-
-    def fans(self, shape: tuple[int, ...], module: Any) -> dict[str, int]:
-        """Fan-in and fan-out of a parameter, as on TensorFlow."""
-        return fans(shape, module)
+    # As on TensorFlow.
+    unit_axis = staticmethod(unit_axis)
+    activation = staticmethod(activation_name)
+    dropout_rate = staticmethod(dropout_rate)
+    value_range = staticmethod(value_range)
+    fans = staticmethod(fans)
 
 
 def describe_layers() -> Undo:

@@ -88,7 +88,6 @@ class TrainerObserver:
         number, is_new = self._number_of(data)
         if not is_new or not is_recorded(number):
             return
-        source = caller()
         payload = {
             "loader": number,
             "dataset_size": _size(data),
@@ -98,8 +97,7 @@ class TrainerObserver:
             "sampler": type(data).__name__,
             "workers": getattr(data, "workers", 0),
             "class_weights": weights_of_classes(kwargs),
-            "file": source.file,
-            "line": source.line,
+            **caller().place,
         }
         self._recorder.add_event(EventKind.LOADER, payload)
 

@@ -206,6 +206,3 @@ def _replica() -> int:
     number = replica.replica_id_in_sync_group
     static = tf.get_static_value(number) if tf.is_tensor(number) else number
     return int(static) if static is not None else 0
-
-
-__all__ = ["Training"]

@@ -28,6 +28,5 @@ def objective_payload(
         "weights": [weights[name] for name in names],
         "clamped": is_clamped,
         "broadcast": None if broadcast is None else [list(shape) for shape in broadcast],
-        "file": source.file,
-        "line": source.line,
+        **source.place,
     }

@@ -40,6 +40,11 @@ class Source(NamedTuple):
     file: str | None
     line: int | None
 
+    @property
+    def place(self) -> dict[str, Any]:
+        """The line as keys of an event."""
+        return {"file": self.file, "line": self.line}
+
 
 UNKNOWN = Source(None, None)
 

@@ -131,8 +131,7 @@ class EvaluationObserver:
             "loss_function": _loss_name(callbacks.model) if loss is not None else None,
             "reduction": "mean",
             "loss": None if loss is None else float(np.asarray(loss)),
-            "file": found.source.file,
-            "line": found.source.line,
+            **found.source.place,
         }
         if number == 0 and self._entered is not None and self._is_held_out(callbacks.model, found):
             hashes = self._entered.hashes(callbacks.model, first_array(found.data))

@@ -167,8 +167,7 @@ class OwnPasses:
                     "loss_function": None,
                     "reduction": None,
                     "loss": None,
-                    "file": found.source.file,
-                    "line": found.source.line,
+                    **found.source.place,
                 }
                 self._recorder.add_event(EventKind.EVALUATION, payload)
 

@@ -111,7 +111,9 @@ class MixingWatch:
             return None
         layers = [span.layer for span in spans]
         has_norm = any(isinstance(one, keras.layers.BatchNormalization) for one in layers)
-        found = _first_mixed(forward, repeated, inputs, _orders(len(target), replace=not has_norm))
+        found = _first_mixed(
+            forward, repeated, inputs, orders_of(len(target), replace=not has_norm)
+        )
         if found is None:
             return None
         mixed, which = found
@@ -149,7 +151,7 @@ def _is_by_design(layer: Any) -> bool:
     return keeps or type(layer).__module__.startswith(_BY_DESIGN)
 
 
-def _orders(examples: int, *, replace: bool, moved: Iterable[int] | None = None) -> list[Array]:
+def orders_of(examples: int, *, replace: bool, moved: Iterable[int] | None = None) -> list[Array]:
     """Orders of a batch in which the `moved` examples, by default all but the middle one, change.
 
     They change places, which leaves what a batch norm computes; or one `replace`s the others.
@@ -212,7 +214,7 @@ def _first_mixed(
     mixed = _Mixed(culprit, given, shapes.get(culprit.outputs[0].name, ()))
     kept = examples // 2
     near = sorted((n for n in range(examples) if n != kept), key=lambda n: abs(n - kept))[:_NEAR]
-    alone = {n: _orders(examples, replace=True, moved=[n])[0] for n in near}
+    alone = {n: orders_of(examples, replace=True, moved=[n])[0] for n in near}
     which = [n for n in near if _moves(before[0], of(outputs, alone[n])[0], examples)]
     return mixed, sorted(which)
 

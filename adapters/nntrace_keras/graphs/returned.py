@@ -12,7 +12,10 @@ from tensorflow.python.framework import ops
 from tensorflow.python.framework.auto_control_deps import AutomaticControlDependencies
 
 from nntrace.recorder import Recorder
+from nntrace_keras.graphs.on_graph import list_on
 from nntrace_keras.patching import Undo, before
+
+_WAITING = "_nntrace_losses"
 
 
 class ReturnedLoss:
@@ -68,29 +71,21 @@ def may_be_returned(targets: Sequence[Any]) -> bool:
 
 def await_results(loss: ReturnedLoss) -> None:
     """Settle `loss` when the graph that is being built is complete."""
-    _waiting(ops.get_default_graph()).append(loss)
+    list_on(ops.get_default_graph(), _WAITING).append(loss)
 
 
 def watch_tracing(recorder: Recorder) -> Undo:
     """Settle the losses of a graph when its function has been traced."""
 
     def ends(dependencies: Any, *exception: Any) -> None:
-        graph = ops.get_default_graph()
-        if not hasattr(graph, "_nntrace_losses") or any(exception):
+        waiting = getattr(ops.get_default_graph(), _WAITING, None)
+        if not waiting or any(exception):
             return
-        waiting = _waiting(graph)
         with tf.name_scope("nntrace"):
             while waiting:
                 waiting.pop().settle(list(dependencies._returned_tensors))
 
     return before(AutomaticControlDependencies, "__exit__", recorder.guard(ends))
-
-
-def _waiting(graph: Any) -> list[ReturnedLoss]:
-    waiting: list[ReturnedLoss] | None = getattr(graph, "_nntrace_losses", None)
-    if waiting is None:
-        waiting = graph._nntrace_losses = []
-    return waiting
 
 
 def _is_identity_of(tensor: Any, target: Any) -> bool:

@@ -32,7 +32,6 @@ class JaxOptimizers:
         kind = type(inner).__name__
         name = kind if not count else f"{kind}.{count + 1}"
         self._known[id(optimizer)] = (weakref.ref(optimizer), name)
-        source = self._sources.of(optimizer)
         payload = {
             "name": name,
             "class": kind,
@@ -40,8 +39,7 @@ class JaxOptimizers:
             "lr": lr,
             **settings(inner),
             "loss_scaling": inner is not optimizer,
-            "file": source.file,
-            "line": source.line,
+            **self._sources.of(optimizer).place,
         }
         self._recorder.add_event(EventKind.OPTIMIZER, payload)
         if not count:

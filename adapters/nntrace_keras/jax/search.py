@@ -22,7 +22,7 @@ from nntrace_keras.jax.operations import (
     range_of,
 )
 from nntrace_keras.jax.watch import CannotComputeError, JaxWatch, Seen
-from nntrace_keras.nonfinite.facts import Range, operand, origin_of, why
+from nntrace_keras.nonfinite.facts import operand, origin_of, why
 from nntrace_keras.program.sources import Source, Sources, is_users
 
 _JAX = jax.__file__.removesuffix("__init__.py")
@@ -238,12 +238,9 @@ def _place(call: Call, seen: Seen, sources: Sources) -> dict[str, Any]:
             function = frame.function.rpartition(".")[2]
             place = {"file": frame.file, "line": frame.line, "source": line}
             return {**told, **place, "function": function}
-    return told if source is None else {**told, "file": source.file, "line": source.line}
+    return told if source is None else {**told, **source.place}
 
 
 def all_finite(tree: Any) -> bool:
     """Whether all arrays of real numbers are."""
     return all(kind_of(leaf) is None for leaf in jax.tree_util.tree_leaves(tree))
-
-
-__all__ = ["Given", "Range", "all_finite", "search"]

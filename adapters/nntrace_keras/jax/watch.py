@@ -113,9 +113,7 @@ class JaxWatch:
             after(CompileLoss, "__call__", self._name_outputs),
             after(keras.optimizers.Optimizer, "stateless_apply", self._applied),
             after(keras.optimizers.LossScaleOptimizer, "stateless_apply", self._applied),
-            scopes.install(
-                lambda observe: observe
-            ),  # what is computed here is none of the program's
+            scopes.install(lambda observe: observe),  # this is no computation of the program's
         ]
         try:
             with self._differentiation.watched_by(self._differentiate):

@@ -108,10 +108,8 @@ class EagerOrigins:
             if found is not None:
                 self._tell({"seen_in": "loss", **found}, started)
                 return
-        source = caller()
-        place = {"file": source.file, "line": source.line}
         told = {"seen_in": "loss", "where": "unknown", "step": self._recorder.steps}
-        self._left_out = (calls, {**told, **place})
+        self._left_out = (calls, {**told, **caller().place})
 
     def _next_tape(self, tape: Any) -> None:
         """A tape begins to record: the program may have left out the loss of the one before.
@@ -203,7 +201,7 @@ class EagerOrigins:
             line = {"file": mine.file, "line": mine.line, "source": source}
             return {**told, **line, "function": mine.function}
         built = self._sources.of(layers[0]) if layers else None
-        return {**told, "file": built.file, "line": built.line} if built is not None else told
+        return {**told, **built.place} if built is not None else told
 
 
 def _broken_at(derivative: Derivative) -> dict[str, Any]:

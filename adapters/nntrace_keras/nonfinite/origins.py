@@ -204,5 +204,5 @@ def line_of(operation: Any, span: Span | None, sources: Sources) -> dict[str, An
             "function": frame.name,
         }
     if built is not None:
-        return {"file": built.file, "line": built.line}
+        return built.place
     return {"file": frames[mine[-1]].filename, "line": frames[mine[-1]].lineno} if mine else {}

@@ -17,9 +17,8 @@ def doubled(model: Any) -> Iterator[None]:
     """
     layers = [(layer, layer._dtype_policy) for layer in model._flatten_layers()]
     variables = [(variable, variable._value) for variable in model.variables]
-    states = [
-        (value, value.numpy()) for _, value in variables if not value.dtype.is_floating
-    ]  # seeds, counters
+    # Seeds, counters.
+    states = [(value, value.numpy()) for _, value in variables if not value.dtype.is_floating]
     policy = keras.DTypePolicy("float64")
     try:
         for layer, _ in layers:

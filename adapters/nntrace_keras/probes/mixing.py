@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from nntrace_keras.graphs.mixing import orders_of
 from nntrace_keras.patching import after
 from nntrace_keras.probes.answers import Answer, Array, answer, changed
 
@@ -47,12 +48,8 @@ def mixing(
 
     def depends(moved: list[int]) -> list[int]:
         """The outputs that change for example `kept` if other examples replace the `moved` ones."""
-        following = dict(zip(others, [*others[1:], others[0]], strict=True))
         found: set[int] = set()
-        for stand_in in (None, others[0], others[-1]):
-            order = np.arange(examples)
-            for one in moved:
-                order[one] = following[one] if stand_in is None else stand_in
+        for order in orders_of(examples, replace=True, moved=moved):
             after = outputs([part[order] if len(part) == examples else part for part in inputs])
             found |= {n for n in own if bool(changed(before[n][kept], after[n][kept]).any())}
         return sorted(found)

@@ -73,8 +73,7 @@ class FlagWatch:
         payload = {
             "still_trained": [self._name_of(variable) for variable in trains],
             "never_trained": [self._name_of(variable) for variable in never],
-            "file": changed.source.file,
-            "line": changed.source.line,
+            **changed.source.place,
         }
         self._recorder.add_event(EventKind.TRAINABLE, payload, severity="warning")
 

@@ -58,8 +58,7 @@ class LeftOutLayers:
         payload = {
             "model": self._path_of(model),
             "layers": [self._path_of(layer) for layer in layers],
-            "file": source.file,
-            "line": source.line,
+            **source.place,
         }
         self._recorder.add_event(EventKind.LEFT_OUT, payload, severity="warning")
 

@@ -31,10 +31,5 @@ class LossScales:
         if not gradients:
             return
         self._is_known = True
-        source = caller()
-        payload = {
-            "scale": float(optimizer.initial_scale),
-            "file": source.file,
-            "line": source.line,
-        }
+        payload = {"scale": float(optimizer.initial_scale), **caller().place}
         self._recorder.add_event(EventKind.UNSCALED, payload, severity="warning")

@@ -185,8 +185,7 @@ def announcement(
         "doubled": facts.is_doubled,
         "head": facts.head,
         "head_width": facts.head_width,
-        "file": source.file,
-        "line": source.line,
+        **source.place,
     }
 
 

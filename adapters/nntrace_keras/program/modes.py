@@ -45,6 +45,7 @@ class Modes:
             if trained_norms is not None and model not in self._known:
                 before["norm_trained"] = trained_norms()
             self._known[model] = payload
-            place = {"file": root.source.file, "line": root.source.line}
-            self._recorder.add_event(EventKind.MODE, {"model": model, **payload, **before, **place})
+            self._recorder.add_event(
+                EventKind.MODE, {"model": model, **payload, **before, **root.source.place}
+            )
         return training

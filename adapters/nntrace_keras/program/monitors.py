@@ -47,8 +47,7 @@ class MonitorWatch:
                 "meant": meant(callbacks.model, callback.monitor),
                 "epochs": (callbacks.params or {}).get("epochs"),
                 "restores": bool(getattr(callback, "restore_best_weights", False)),
-                "file": source.file,
-                "line": source.line,
+                **source.place,
             }
             key = tuple(payload.values())
             if key not in self._told:

@@ -46,7 +46,7 @@ class Optimizers:
         if known is not None and known[0]() is optimizer:
             return known[1]
         self._count += 1
-        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        inner = inner_optimizer(optimizer)
         name = type(inner).__name__ + (f".{self._count}" if self._count > 1 else "")
         self._names[id(optimizer)] = (weakref.ref(optimizer), name)
         self._announce(optimizer, inner, name, variables)
@@ -85,16 +85,14 @@ class Optimizers:
             "loss_scaling": inner is not optimizer,
             "accumulation_steps": accumulation_steps(optimizer),
             "cell": notebook_cell(),
-            "file": source.file,
-            "line": source.line,
+            **source.place,
         }
         self._recorder.add_event(EventKind.OPTIMIZER, payload)
 
 
 def learning_rate(optimizer: Any) -> Any:
     """The rate of the coming step, as a tensor; None if user code computes it."""
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    rate = inner._learning_rate
+    rate = getattr(optimizer, "inner_optimizer", optimizer)._learning_rate
     if isinstance(rate, keras.Variable | keras.optimizers.schedules.LearningRateSchedule):
         return tf.convert_to_tensor(optimizer.learning_rate)
     return None
@@ -102,7 +100,9 @@ def learning_rate(optimizer: Any) -> Any:
 
 def accumulation_steps(optimizer: Any) -> int:
     """How many calls make one step."""
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = getattr(
+        optimizer, "inner_optimizer", optimizer
+    )  # without a function of ours: asked at every eager step
     return int(inner.gradient_accumulation_steps or 1)
 
 
@@ -114,10 +114,9 @@ def always_steps(optimizer: Any) -> bool:
 def ends_accumulation(optimizer: Any) -> Any:
     """Whether this call is the last one of an accumulation."""
     steps = accumulation_steps(optimizer)
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
     if steps == 1:
         return tf.constant(True)
-    return tf.equal((tf.cast(inner._iterations, tf.int64) + 1) % steps, 0)
+    return tf.equal((tf.cast(inner_optimizer(optimizer)._iterations, tf.int64) + 1) % steps, 0)
 
 
 def iterations(optimizer: Any) -> Any:
@@ -135,7 +134,7 @@ def loss_scale(optimizer: Any) -> Any:
 
 def as_received(optimizer: Any, variable: Any, gradient: Any) -> Any:
     """The gradient that takes effect: without the loss scale, averaged with those accumulated."""
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = inner_optimizer(optimizer)
     scale = loss_scale(optimizer)
     if scale is not None:
         factor = 1.0 / tf.cast(tf.convert_to_tensor(scale), tf.float32)

@@ -26,15 +26,13 @@ class ScheduleObserver:
         schedule = getattr(optimizer, "_learning_rate", None)
         if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
             return
-        source = self._sources.of(optimizer)
         self._payloads[name] = {
             "scheduler": len(self._payloads),
             "class": type(schedule).__name__,
             "optimizer": name,
             "horizon": _horizon(schedule),
             "optimizer_stepped": True,  # the schedule cannot be called before
-            "file": source.file,  # where the optimizer that holds it was built
-            "line": source.line,
+            **self._sources.of(optimizer).place,  # where the optimizer that holds it was built
         }
 
     def stepped(self, name: str) -> None:

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from nntrace_keras.patching import Undo, after
 from nntrace_keras.program.optimizers import as_received
+from nntrace_keras.program.settings import inner_optimizer
 from nntrace_keras.samples.capture import Capture
 from nntrace_keras.samples.layouts import Found
 from nntrace_keras.tape.tapes import Tapes
@@ -55,7 +56,7 @@ def add_norms(capture: Capture, optimizer: Any, pairs: Sequence[tuple[Any, Any]]
     """Sample both norms if the gradients are clipped, by the optimizer or before it."""
     given = [(gradient, variable) for gradient, variable in pairs if gradient is not None]
     before = [_unclipped(gradient) for gradient, _ in given]
-    clips = _clips(getattr(optimizer, "inner_optimizer", optimizer))
+    clips = _clips(inner_optimizer(optimizer))
     if clips is None and all(one is other for one, (other, _) in zip(before, given, strict=True)):
         return
     received = [partial(as_received, optimizer, variable) for _, variable in given]

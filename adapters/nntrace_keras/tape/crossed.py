@@ -38,13 +38,11 @@ class CrossedPairs:
             return
         self._looks = _LOOKS
         named = [[self._path_of(one) for one in pair] for pair in crossed[:_NAMED]]
-        source = caller()
         payload = {
             "pairs": named,
             "crossed": len(crossed),
             "variables": len(pairs),
-            "file": source.file,
-            "line": source.line,
+            **caller().place,
         }
         self._recorder.add_event(EventKind.CROSSED, payload, severity="error")
 

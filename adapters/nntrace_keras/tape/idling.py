@@ -41,7 +41,7 @@ class IdleWatch:
             before, self._values = self._values, _some_of(variables)
             if before == self._values:
                 source = gradients[-1].source or caller()
-                payload = {"backwards": self._passes, "file": source.file, "line": source.line}
+                payload = {"backwards": self._passes, **source.place}
                 self._recorder.add_event(EventKind.IDLE, payload, severity="warning")
                 self._recorder.open()
 

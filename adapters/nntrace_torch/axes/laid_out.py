@@ -43,14 +43,12 @@ class LaidOutAnew:
 
     def _tell(self, shape: tuple[int, ...], result: tuple[int, ...], module: nn.Module) -> None:
         self._is_done = True
-        source = caller()
         payload = {
             "what": "input",
             "shape": list(shape),
             "result": list(result),
             "layer": type(module).__name__,
-            "file": source.file,
-            "line": source.line,
+            **caller().place,
         }
         self._recorder.add_event(EventKind.AXES, payload, severity="warning")
 

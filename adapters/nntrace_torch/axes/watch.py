@@ -93,7 +93,7 @@ class AxesWatch:
         if (what, source) in self._told:
             return
         self._told.add((what, source))
-        payload = {"what": what, **facts, "file": source.file, "line": source.line}
+        payload = {"what": what, **facts, **source.place}
         self._recorder.add_event(EventKind.AXES, payload, severity="warning")
 
 

@@ -58,9 +58,8 @@ class CarriedStates:
             self._returned[id(layer)] = batch, returned
 
     def _tell(self, layer: nn.Module) -> None:
-        source = self._sources.of(layer)
         kind = type(layer).__name__
-        payload = {"class": kind, "file": source.file, "line": source.line}
+        payload = {"class": kind, **self._sources.of(layer).place}
         self._recorder.add_event(EventKind.CARRIED, payload, severity="warning")
 
 

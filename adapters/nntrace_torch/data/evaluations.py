@@ -205,8 +205,7 @@ class EvaluationObserver:
             "loss_function": found.loss_function,
             "reduction": found.reduction,
             "loss": float(found.loss_sum) / examples if examples else None,
-            "file": found.source.file,
-            "line": found.source.line,
+            **found.source.place,
         }
         function, source = found.dropout
         if function:

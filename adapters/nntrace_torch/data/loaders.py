@@ -258,8 +258,7 @@ class LoaderObserver:
         self._count += 1
         for holder in (loader.dataset, loader.collate_fn):
             self._recorder.look_for_tokens_in(holder)
-        source = caller()
-        payload = {"loader": known.number, **facts, "file": source.file, "line": source.line}
+        payload = {"loader": known.number, **facts, **caller().place}
         self._recorder.add_event(EventKind.LOADER, payload)
         return known
 

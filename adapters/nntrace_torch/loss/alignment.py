@@ -61,7 +61,6 @@ class AlignmentWatch:
             return
         count = sum(map(len, labels))
         blanks = sum(row.count(blank) for row in labels)
-        source = caller()
         self._recorder.add_event(
             EventKind.ALIGNMENT,
             {
@@ -75,8 +74,7 @@ class AlignmentWatch:
                 "as_many_as_labels": frames == wanted,
                 "infinity_is_zero": bool(zero_infinity or (args[1:] and args[1])),
                 **_sums(log_probs.detach()),
-                "file": source.file,
-                "line": source.line,
+                **caller().place,
             },
         )
 

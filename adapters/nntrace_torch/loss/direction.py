@@ -73,7 +73,7 @@ class DirectionWatch:
         if not is_reversed or self._reversed == _LOOKS:
             self._is_done = True
         if self._reversed == _LOOKS:
-            payload = {"looks": _LOOKS, "file": source.file, "line": source.line}
+            payload = {"looks": _LOOKS, **source.place}
             self._recorder.add_event(EventKind.DIRECTION, payload, severity="warning")
 
 

@@ -153,8 +153,7 @@ class LossSampler:
             "target_shape": list(call.target.shape),
             "head": made_by.name,
             "head_width": made_by.width,
-            "file": source.file,
-            "line": source.line,
+            **source.place,
         }
         if "ignore_index" in given:
             payload["ignore_index"] = int(given["ignore_index"])

@@ -54,6 +54,5 @@ class SignsWatch:
             return
         self._looks[name] += 1
         if self._looks[name] == _LOOKS:
-            source = caller()
-            payload = {"function": name, "zeros": zeros, "file": source.file, "line": source.line}
+            payload = {"function": name, "zeros": zeros, **caller().place}
             self._recorder.add_event(EventKind.SIGNS, payload, severity="warning")

@@ -166,5 +166,5 @@ class GradientClearing:
             return
         self._lost += 1
         if self._lost == _LOST:
-            payload = {"cleared_within": self._lost, "file": source.file, "line": source.line}
+            payload = {"cleared_within": self._lost, **source.place}
             self._recorder.add_event(EventKind.IDLE, payload, severity="warning")

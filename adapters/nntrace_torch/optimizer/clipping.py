@@ -127,7 +127,7 @@ class GradientClipping:
         source = self._source or UNKNOWN
         self._recorder.add_event(
             EventKind.CLIPPING,
-            {"fault": fault, "file": source.file, "line": source.line},
+            {"fault": fault, **source.place},
             severity="warning" if fault else "info",
         )
 

@@ -49,8 +49,7 @@ class IdleWatch:
                     self._recorder.open()
                     self._recorder.end_process(_BY_HAND)
                 return
-            source = caller()
-            payload = {"backwards": self._backwards, "file": source.file, "line": source.line}
+            payload = {"backwards": self._backwards, **caller().place}
             self._recorder.add_event(EventKind.IDLE, payload, severity="warning")
             self._recorder.open()
 

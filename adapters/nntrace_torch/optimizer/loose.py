@@ -65,8 +65,7 @@ class LooseTensors:
         payload = {
             "tensors": [path for path, _ in found],
             "class": type(found[0][1]).__name__,
-            "file": source.file,
-            "line": source.line,
+            **source.place,
         }
         self._recorder.add_event(EventKind.LOOSE, payload, severity="warning")
 

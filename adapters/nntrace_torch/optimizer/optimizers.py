@@ -245,8 +245,7 @@ class Optimizers:
             "lr": self.learning_rate(optimizer),
             **numbers,
             "cell": notebook_cell(),
-            "file": source.file,
-            "line": source.line,
+            **source.place,
         }
         self._recorder.add_event(EventKind.OPTIMIZER, payload)
 

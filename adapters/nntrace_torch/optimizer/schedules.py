@@ -128,8 +128,7 @@ class ScheduleObserver:
             "calls": known.calls,
             "horizon": known.horizon,
             "optimizer_stepped": known.optimizer_stepped,
-            "file": known.source.file,
-            "line": known.source.line,
+            **known.source.place,
         }
         if known.metrics:
             first, last, lowest = known.metrics

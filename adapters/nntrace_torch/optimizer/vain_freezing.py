@@ -83,8 +83,7 @@ class VainFreezing:
             "still_trained": trained,
             "never_trained": [],
             "switch": f"{path}.{switch.attribute}".lstrip("."),
-            "file": source.file,
-            "line": source.line,
+            **source.place,
         }
         self._recorder.add_event(EventKind.TRAINABLE, payload, severity="warning")
 

@@ -5,7 +5,6 @@ belongs to the innermost module during whose call it was made. Only numbers are 
 backward pass, nothing that would keep a graph alive.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from nntrace.adapter import described
 from nntrace.adapter.flow import FlowGraph, ModuleCall, NewGraphs, Operation
 from nntrace.recorder import Recorder
 from nntrace_torch.program.containers import tensors_within
+from nntrace_torch.program.graphs import operation
 from nntrace_torch.replay.guard import memory_of
 
 _LOOKS = 8  # backward passes that are looked at: those of a few steps, and of a GAN's parts
@@ -89,7 +89,7 @@ class DataFlow:
 
 
 def _operation(node: Any) -> Operation:
-    word = _word(node)
+    word = operation(node).lower()
     moves = word in _MOVES or word.endswith("accumulategrad")
     return node, node._sequence_nr(), "" if moves else word
 
@@ -106,9 +106,3 @@ def _places(output: Any, *, has_gradient: bool) -> list[tuple[Any, ...]]:
         for tensor in tensors_within(output)
         if tensor.requires_grad is has_gradient and (place := memory_of(tensor)) is not None
     ]
-
-
-def _word(node: Any) -> str:
-    """`addmm` for `AddmmBackward0`."""
-    name = str(node.name()).rpartition("::")[2]
-    return re.sub(r"Backward\d*$", "", name).lower()

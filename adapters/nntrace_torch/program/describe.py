@@ -49,8 +49,7 @@ def tensor_fields(tensor: torch.Tensor, source: Source) -> dict[str, Any]:
         "shape": tuple(tensor.shape),
         "dtype": dtype_name(tensor),
         "numel": tensor.numel(),
-        "file": source.file,
-        "line": source.line,
+        **source.place,
     }
 
 

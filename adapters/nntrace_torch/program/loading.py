@@ -53,7 +53,6 @@ class LoadObserver:
         self._told += 1
         if self._told > _MANY:
             return
-        source = caller()
         self._recorder.add_event(
             EventKind.LOADED,
             {
@@ -61,8 +60,7 @@ class LoadObserver:
                 "class": type(module).__name__,
                 "why": why,
                 **names,
-                "file": source.file,
-                "line": source.line,
+                **caller().place,
             },
             severity="warning" if why else "info",
         )

@@ -16,7 +16,7 @@ def source_text(source: Source) -> str | None:
 
 def lines(source: Source) -> dict[str, Any]:
     """A line of the program as keys of an event."""
-    return {"file": source.file, "line": source.line, "source": source_text(source)}
+    return {**source.place, "source": source_text(source)}
 
 
 def calling_line(frame: FrameType | None) -> Source:

@@ -24,8 +24,7 @@ class AddedMasks:
         self._looks += 1
         if is_added_triangle(mask):
             self._looks = _MOST_LOOKS
-            source = caller()
-            payload = {"what": "mask", "file": source.file, "line": source.line}
+            payload = {"what": "mask", **caller().place}
             self._recorder.add_event(EventKind.AXES, payload, severity="warning")
 
 

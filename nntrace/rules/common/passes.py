@@ -3,13 +3,14 @@
 `evaluation` events hold those of PyTorch; Keras' `fit` reports its own as metrics of an epoch.
 """
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 from nntrace.rules.common.calls import as_shape
 from nntrace.rules.common.loaders import trained_loaders
 from nntrace.rules.common.payloads import count, number, place, text, whole
+from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Location
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
@@ -149,6 +150,11 @@ def logged(trace: Trace, word: str) -> dict[str, tuple[list[int], list[float]]]:
                 steps.append(step)
                 values.append(value)
     return found
+
+
+def accuracy_of(values: Sequence[float], start: int = 0) -> float:
+    """The median of accuracies from a place on, as a share even if they are given in percent."""
+    return median(values[start:]) / (100.0 if max(values) > 1.0 else 1.0)
 
 
 def reported_metrics(trace: Trace) -> list[tuple[int, dict[str, Any]]]:

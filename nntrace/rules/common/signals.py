@@ -4,6 +4,8 @@ All are robust (medians and ranks), take 1-D arrays without NaN, and are defined
 constant arrays, so that rules need not treat these.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
@@ -82,21 +84,10 @@ def medians_around(values: FloatArray, places: IntArray, before: int, after: int
     """The medians of the values around some places, without the place's own; NaN at other places.
 
     The neighbours are up to `before` earlier values and `after` later ones; NaN if there are none.
-    Windows are sorted together, some thousands at a time.
     """
     middle = np.full(len(values), np.nan)
-    inner = (places >= before) & (places < len(values) - after)
-    for index in places[~inner].tolist():
-        if len(near := _neighbours(values, index, before, after)):
-            middle[index] = np.median(near)
-    if before + after == 0 or not inner.any():
-        return middle
-    windows = sliding_window_view(values, before + 1 + after)
-    whole = places[inner]
-    for start in range(0, len(whole), _WINDOWS_AT_ONCE):
-        part = whole[start : start + _WINDOWS_AT_ONCE]
-        near = np.delete(windows[part - before], before, axis=1)
-        middle[part] = np.median(near, axis=1, overwrite_input=True)
+    for part, near in _neighbours(values, places, before, after):
+        middle[part] = _row_medians(near)
     return middle
 
 
@@ -104,15 +95,29 @@ def spreads_around(
     values: FloatArray, middle: FloatArray, places: IntArray, before: int, after: int
 ) -> FloatArray:
     """At some places, the robust deviation of the neighbours from `middle`, their median."""
-    near = (_neighbours(values, int(place), before, after) for place in places)
-    deviations = (np.abs(n - m) for n, m in zip(near, middle[places], strict=True))
-    return np.array([MAD_TO_STD * np.median(d) if len(d) else np.nan for d in deviations])
+    parts = _neighbours(values, places, before, after)
+    found = [_row_medians(np.abs(near - middle[part][:, None])) for part, near in parts]
+    return MAD_TO_STD * np.concatenate([*found, np.empty(0)])
 
 
-def _neighbours(values: FloatArray, index: int, before: int, after: int) -> FloatArray:
-    return np.concatenate(
-        [values[max(0, index - before) : index], values[index + 1 : index + after + 1]]
-    )
+def _neighbours(
+    values: FloatArray, places: IntArray, before: int, after: int
+) -> Iterator[tuple[IntArray, FloatArray]]:
+    """Some thousand places at a time, each with the values around it, NaN beyond the ends."""
+    padded = np.pad(values, (before, after), constant_values=np.nan)
+    windows = sliding_window_view(padded, before + 1 + after)
+    for start in range(0, len(places), _WINDOWS_AT_ONCE):
+        part = places[start : start + _WINDOWS_AT_ONCE]
+        yield part, np.delete(windows[part], before, axis=1)
+
+
+def _row_medians(rows: FloatArray) -> FloatArray:
+    """The median of what is known in each row; NaN for one of which nothing is."""
+    found = np.full(len(rows), np.nan)
+    is_whole = ~np.isnan(rows).any(axis=1) & bool(rows.shape[1])
+    found[is_whole] = np.median(rows[is_whole], axis=1)
+    found[~is_whole] = [median(row) for row in rows[~is_whole]]
+    return found
 
 
 def median_of_means(values: FloatArray) -> float:

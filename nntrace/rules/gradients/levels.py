@@ -209,7 +209,8 @@ def gradient_spike(
 
 def _lone(spikes: IntArray) -> list[int]:
     """The spikes without a neighbour: two are not a single step, and a new level is no spike."""
-    return [int(s) for s in spikes if s + 1 not in spikes and s - 1 not in spikes]
+    known = set(spikes.tolist())
+    return [spike for spike in spikes.tolist() if not {spike - 1, spike + 1} & known]
 
 
 def _lengthen_steps(trace: Trace, spikes: IntArray) -> bool:

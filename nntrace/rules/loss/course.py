@@ -9,11 +9,12 @@ from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.passes import makes_targets
 from nntrace.rules.common.signals import (
-    MAD_TO_STD,
     finite,
     least_around,
     median,
+    medians_around,
     noise_scale,
+    spreads_around,
     trend_z,
     window_medians,
 )
@@ -21,12 +22,11 @@ from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import RunStatus
 from nntrace.trace import Trace
-from nntrace.trace.model import BoolArray, FloatArray, IntArray
+from nntrace.trace.model import BoolArray
 
 _SETTLING = 20  # steps at the start, in which the loss still falls steeply
 _HALF_WINDOW = 25
 _START = 5  # steps whose losses count as the start
-_PART = 1 << 12  # places that are looked at together
 
 
 @rule(
@@ -67,12 +67,13 @@ def loss_spike(
     start = float(np.median(values[: min(10, _SETTLING)]))
     may_be = values - least_around(values, _HALF_WINDOW) > height * abs(start)
     may_be[:_SETTLING] = False
-    level = _levels(values, np.flatnonzero(may_be))
+    level = medians_around(values, np.flatnonzero(may_be), _HALF_WINDOW, _HALF_WINDOW)
     rise = values - level
     high = rise > height * abs(start)
     places = np.flatnonzero(high)
     spread = np.zeros(len(values))
-    spread[places] = np.maximum(_spreads(values, level, places), noise_scale(values))
+    near = spreads_around(values, level, places, _HALF_WINDOW, _HALF_WINDOW)
+    spread[places] = np.maximum(near, noise_scale(values))
     high &= rise > deviations * spread
     for first, last in _runs(high, gap=2):
         if last - first + 1 < lasting_steps:
@@ -194,32 +195,6 @@ def still_improving(
         steps=(int(series.step[-len(last)]), series.span[1]),
         evidence={"from": begin, "to": end, "fall": fall / abs(begin)},
     )
-
-
-def _near(values: FloatArray) -> FloatArray:
-    """Each value with its neighbours [values, 51]; NaN where there are none, at the ends."""
-    padded = np.pad(values, _HALF_WINDOW, constant_values=np.nan)
-    return np.lib.stride_tricks.sliding_window_view(padded, 2 * _HALF_WINDOW + 1)
-
-
-def _levels(values: FloatArray, places: IntArray) -> FloatArray:
-    """The medians of the neighbours at some places, NaN elsewhere.
-
-    Computed in parts, so that a long run costs no memory.
-    """
-    near, levels = _near(values), np.full(len(values), np.nan)
-    for start in range(0, len(places), _PART):
-        part = places[start : start + _PART]
-        values_near = near[part]
-        median_of = np.nanmedian if np.isnan(values_near).any() else np.median  # five times faster
-        levels[part] = median_of(values_near, axis=1)
-    return levels
-
-
-def _spreads(values: FloatArray, level: FloatArray, places: IntArray) -> FloatArray:
-    """At some places, the robust deviation of the neighbours from their median."""
-    near = _near(values)[places]
-    return np.nanmedian(np.abs(near - level[places][:, None]), axis=1) * MAD_TO_STD
 
 
 def _runs(holds: BoolArray, gap: int) -> list[tuple[int, int]]:

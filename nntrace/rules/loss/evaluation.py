@@ -15,7 +15,7 @@ from nntrace.rules.common.chance import (
     training_batches,
 )
 from nntrace.rules.common.loss_course import loss_series, unjudgeable
-from nntrace.rules.common.passes import logged, unseen_data
+from nntrace.rules.common.passes import accuracy_of, logged, unseen_data
 from nntrace.rules.common.signals import median, median_error, noise_scale, span, trend_z
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.loss.belied import Belied, belied_accuracy
@@ -261,7 +261,7 @@ def _no_better_than(
     A metric of evaluation does not count if the same one of training is better: it is computed
     rightly, but what was learned does not hold for other examples.
     """
-    late_values = {name: _late_accuracy(series) for name, series in sorted(metrics.items())}
+    late_values = {n: accuracy_of(s, len(s) // 2) for n, s in sorted(metrics.items())}
     for name, late in late_values.items():
         in_training = late_values.get(name.removeprefix("val_"), late)
         if max(late, in_training) <= accuracy and min(metrics[name]) >= 0.0:
@@ -283,8 +283,3 @@ def _is_continuous(trace: Trace) -> bool:
         if batch.target_mean is not None and batch.target_std is not None
     ]
     return not all(map(has_zeros_and_ones, known))
-
-
-def _late_accuracy(series: Sequence[float]) -> float:
-    """The median of the second half, as a share even if it is given in percent."""
-    return median(series[len(series) // 2 :]) / (100.0 if max(series) > 1.0 else 1.0)

@@ -1,13 +1,13 @@
 """Whether anything that was learned holds for examples that are not trained on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from nntrace.rules.common.beside_chance import BesideChance
 from nntrace.rules.common.chance import batches_of_last_phase, label_totals
 from nntrace.rules.common.loss_course import loss_series
-from nntrace.rules.common.passes import logged, unseen_data
+from nntrace.rules.common.passes import accuracy_of, logged, unseen_data
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity
 from nntrace.schema import EventKind
@@ -81,12 +81,9 @@ def _accuracies(trace: Trace, since: int) -> tuple[float | None, float | None]:
         if prefix is None or len(values) < _EVALUATIONS:
             continue
         training = series.get(name.removeprefix(prefix), [])
-        return _share(values), _share(training[len(training) // 2 :]) if training else None
+        late = accuracy_of(training, len(training) // 2) if training else None
+        return accuracy_of(values), late
     return None, None
-
-
-def _share(values: Sequence[float]) -> float:
-    return median(values) / (100.0 if max(values) > 1.0 else 1.0)
 
 
 def _holds_nothing(
