@@ -100,9 +100,8 @@ def learning_rate(optimizer: Any) -> Any:
 
 def accumulation_steps(optimizer: Any) -> int:
     """How many calls make one step."""
-    inner = getattr(
-        optimizer, "inner_optimizer", optimizer
-    )  # without a function of ours: asked at every eager step
+    # Not by `inner_optimizer`: every function costs at each eager step.
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
     return int(inner.gradient_accumulation_steps or 1)
 
 
