@@ -40,14 +40,17 @@ def command(run: str | None, form: str) -> None:
     if form == "json":
         write_text(json_text(content))
     else:
+        from rich.text import Text
+
         from nntrace.cli.show_text import lines, sites_table
 
         with console() as screen:
             for line in lines(content):
                 screen.print(line, soft_wrap=True)
             if content["sites"]:
-                screen.print()
-                screen.print(sites_table(content["sites"]))
+                heading, *rows = sites_table(content["sites"], screen.width)
+                screen.print(Text(f"\n{heading}", "dim"), soft_wrap=True)
+                screen.out("\n".join(rows), highlight=False)
 
 
 def describe(trace: "Trace") -> dict[str, Any]:

@@ -3,13 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
+from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.text import Text
 
 from nntrace.text import printable
 from nntrace.text.values import UNKNOWN, number, percent, size, when
 
 _WIDEST_PATH = 60
+_NARROWEST_PATH = 20
+_GAP = "  "
+_WORDS = 4  # columns of words; the rest are numbers
+_HEADINGS = ("site", "role", "type", "shape", "mean", "std", "min", "max", "zero", "nonfinite")
 
 
 def lines(content: Mapping[str, Any]) -> Iterator[Text]:
@@ -48,22 +52,34 @@ def _steps(content: Mapping[str, Any]) -> str:
     return f"{content['steps']} ({span}), {content['sampled_steps']} sampled, last loss {loss}"
 
 
-def sites_table(sites: Sequence[Mapping[str, Any]]) -> Table:
-    """A table with one row per site in depth order, with its last statistics."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("site", "role", "type", "shape"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("mean", "std", "min", "max", "zero", "nonfinite"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for site in sites:
-        last = site["last"]
-        table.add_row(
-            Text(printable(site["path"], _WIDEST_PATH) or "(root)"),
-            Text(site["role"]),
-            Text(printable(site["module_type"], _WIDEST_PATH)),
-            Text("×".join(map(str, site["shape"])) or UNKNOWN),
-            *(Text(number(last[name])) for name in ("mean", "std", "min", "max")),
-            Text(percent(last["zero_fraction"])),
-            Text(percent(last["nonfinite_fraction"])),
-        )
-    return table
+def sites_table(sites: Sequence[Mapping[str, Any]], width: int) -> Iterator[str]:
+    """A table with one line per site in depth order, with its last statistics; first the headings.
+
+    A path too long for `width` goes on in further lines. Rich's tables take 2 ms per row, and a
+    large model has tens of thousands of sites.
+    """
+    rows = [_HEADINGS, *(_cells(site) for site in sites)]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    others = sum(widths[1:]) + len(_GAP) * (len(widths) - 1)
+    widths[0] = min(widths[0], max(width - others, _NARROWEST_PATH))
+    for path, *cells in rows:
+        first, *rest = chop_cells(path, widths[0]) or [""]
+        padded = [set_cell_size(first, widths[0])]
+        for place, (cell, room) in enumerate(zip(cells, widths[1:], strict=True), start=1):
+            is_number = place >= _WORDS
+            padded.append(cell.rjust(room) if is_number else set_cell_size(cell, room))
+        yield _GAP.join(padded)
+        yield from rest
+
+
+def _cells(site: Mapping[str, Any]) -> tuple[str, ...]:
+    last = site["last"]
+    return (
+        printable(site["path"], _WIDEST_PATH) or "(root)",
+        site["role"],
+        printable(site["module_type"], _WIDEST_PATH),
+        "×".join(map(str, site["shape"])) or UNKNOWN,
+        *(number(last[name]) for name in ("mean", "std", "min", "max")),
+        percent(last["zero_fraction"]),
+        percent(last["nonfinite_fraction"]),
+    )
