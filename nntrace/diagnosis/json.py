@@ -42,6 +42,7 @@ def run_facts(report: Report) -> dict[str, Any]:
         "name": manifest.name,
         "path": None if trace.path is None else str(trace.path),
         "status": report.status.value,
+        "error": manifest.error,
         "command": manifest.command,
         "started_ns": manifest.started_ns,
         "ended_ns": manifest.ended_ns,

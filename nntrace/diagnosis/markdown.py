@@ -33,7 +33,8 @@ def render_markdown(reports: Sequence[Report]) -> str:
 
 def _section(report: Report) -> Iterator[str]:
     other = "other " if report.diagnosis.suppressed else ""
-    nothing = f"no {other}problems found" if report.rules_judged else "nothing judged"
+    until = " before tracing stopped" if report.lost_sight else ""
+    nothing = f"no {other}problems found{until}" if report.rules_judged else "nothing judged"
     yield f"### {code(run_name(report))}: {counts(report) or nothing}"
     for family in families(report.diagnosis.findings):
         yield ""

@@ -20,6 +20,9 @@ from nntrace.trace import Trace
 # fourth, … is judged, so that a diagnosis never takes more than some hundred megabytes.
 MOST_ROWS: Final = 1_000_000
 
+# With one of these, the error of the manifest is that of tracing: the program itself has none.
+_GOES_ON: Final = (RunStatus.RUNNING, RunStatus.FINISHED)
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -43,6 +46,11 @@ class Report:
     def rules_judged(self) -> int:
         """The number of rules that could judge the run."""
         return self.rules - len({skipped.code for skipped in self.diagnosis.skipped})
+
+    @property
+    def lost_sight(self) -> bool:
+        """Whether tracing stopped before the run did: on a full disk, or by an error of its own."""
+        return bool(self.trace.manifest.error) and self.status in _GOES_ON
 
     @property
     def torn(self) -> tuple[str, ...]:

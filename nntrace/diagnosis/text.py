@@ -100,7 +100,7 @@ def _diagnosis(report: Report, verbose: bool) -> Iterator[Line]:
     elif findings:
         yield Line()
     if ending := fate(report):
-        going = report.status is RunStatus.RUNNING
+        going = report.status is RunStatus.RUNNING and not report.lost_sight
         yield Line(Text(ending, "dim" if going else "yellow"))
     yield from _suppressed(report, verbose)
     yield from _skipped(report, verbose)
@@ -145,7 +145,11 @@ def _health(report: Report) -> Text:
     if not report.rules_judged:
         return Text.assemble(("nothing judged", "yellow"), f": {scope(report)}")
     other = "other " if report.diagnosis.suppressed else ""
-    return Text.assemble((f"no {other}problems found", "bold green"), f": {scope(report)}")
+    if report.lost_sight:
+        found = (f"no {other}problems found before tracing stopped", "bold yellow")
+    else:
+        found = (f"no {other}problems found", "bold green")
+    return Text.assemble(found, f": {scope(report)}")
 
 
 def _suppressed(report: Report, verbose: bool) -> Iterator[Line]:

@@ -109,7 +109,12 @@ def samples(trace: Trace) -> str:
 
 
 def fate(report: Report) -> str:
-    """How the run ended, or that it is still going; empty when it finished."""
+    """How the run ended, or that it is still going; empty when it was traced until it finished."""
+    if report.lost_sight:
+        steps = report.trace.steps.step
+        place = f" after step {steps[-1]}" if len(steps) else ""
+        because = printable(gist(report.trace.manifest.error or ""), 300)
+        return f"what the run did{place} was not seen: {because}"
     if report.status is RunStatus.RUNNING:
         return "the run is still going: this is the state so far"
     if report.status is RunStatus.FINISHED:

@@ -202,7 +202,9 @@ class Session:
         counts = {"error": diagnosis.count(Severity.ERROR)}
         counts["warning"] = diagnosis.count(Severity.WARNING)
         found = [plural(n, word) for word, n in counts.items() if n]
-        return f", found {' and '.join(found)}" if found else ", no problems found"
+        until = " before tracing stopped" if self.recorder.failure else ""
+        words = f"found {' and '.join(found)}" if found else "no problems found"
+        return f", {words}{until}"
 
 
 def overhead_of(recorder: Recorder) -> str:

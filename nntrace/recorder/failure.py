@@ -1,5 +1,6 @@
 """An error of nntrace's own that ended tracing, and how it is reported: training goes on."""
 
+import os
 import traceback
 from dataclasses import dataclass
 from typing import Self
@@ -27,8 +28,8 @@ class Failure:
     def of(cls, error: Exception, where: str) -> Self:
         """The failure for an error that was raised in `where`."""
         trace = "".join(traceback.format_exception(error))
-        summary = f"{type(error).__name__}: {error}"
-        return cls(where, summary, trace, isinstance(error, OSError))
+        of_system = isinstance(error, OSError)
+        return cls(where, f"{type(error).__name__}: {_said(error)}", trace, of_system)
 
     def __str__(self) -> str:
         return f"tracing stopped: {self.summary}"
@@ -41,3 +42,11 @@ class Failure:
     def payload(self) -> dict[str, str]:
         """The payload of the `error` event."""
         return {"where": self.where, "error": self.summary, "traceback": self.traceback}
+
+
+def _said(error: Exception) -> str:
+    """What the error says; of the system's, without the words of the library that met it."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return str(error)
+    place = f": {error.filename}" if error.filename else ""
+    return f"{os.strerror(error.errno)}{place}"

@@ -22,6 +22,12 @@ def test_a_healthy_run_says_so_and_what_was_checked() -> None:
     assert "20 rules checked over 50 steps (5 sampled) of 1 site." in shown
 
 
+def test_a_run_that_tracing_lost_sight_of_is_not_called_healthy() -> None:
+    shown = lines(report(error="tracing stopped: OSError: No space left on device"))
+    assert shown[0] == "### `run7`: no problems found before tracing stopped"
+    assert "**what the run did after step 49 was not seen: tracing" in shown[2]
+
+
 def test_a_finding_has_its_numbers_its_line_and_what_to_try() -> None:
     entry = finding(
         site=Site(0, "conv1", Role.ACTIVATION),

@@ -213,6 +213,16 @@ def test_a_run_that_did_not_finish_is_said_so(status: RunStatus, line: str) -> N
     assert line in shown(report(status=status, error=error))
 
 
+@pytest.mark.parametrize("status", [RunStatus.FINISHED, RunStatus.RUNNING])
+def test_a_run_that_tracing_lost_sight_of_is_not_called_healthy(status: RunStatus) -> None:
+    lines = shown(report(status=status, error="tracing stopped: OSError: No space left on device"))
+    assert lines[0].startswith("no problems found before tracing stopped: ")
+    assert lines[1] == (
+        "what the run did after step 49 was not seen: "
+        "tracing stopped: OSError: No space left on device"
+    )
+
+
 def test_each_of_several_runs_has_a_heading() -> None:
     lines = shown(report(), report(), headings=True)
     assert [line for line in lines if line.startswith("run ")] == ["run run7", "run run7"]

@@ -398,6 +398,16 @@ def test_a_program_that_removes_its_working_directory_is_recorded_to_the_end(fol
     assert "Next: nntrace diagnose" in line
 
 
+def test_a_disk_that_fills_up_is_in_the_last_line_so_that_no_one_takes_the_run_for_healthy(folder):
+    fills = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))\n"
+    write(folder, "fills.py", fills + TRAIN.replace("steps=4", "steps=2000"))
+    found = traced(folder, "--out", "run", "--every", "1", "fills.py")
+    assert found.returncode == 0
+    stopped, last = found.stderr.splitlines()
+    assert "tracing stopped in the writer: OSError: File too large" in stopped
+    assert " before tracing stopped. Next: nntrace diagnose run" in last
+
+
 def test_an_error_inside_nntrace_before_the_first_step_is_the_reason_given(folder):
     write(
         folder,

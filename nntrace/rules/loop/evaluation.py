@@ -82,12 +82,15 @@ def run_too_short(
     """The run has too few steps for rules on the course of the loss and on what lasts.
 
     Reported so that silence is not mistaken for health; `nntrace diagnose -v` shows what each rule
-    lacks. A run that is still going on is not judged.
+    lacks. A run that is still going on, or that tracing lost sight of, is not judged.
     Source: Karpathy's Recipe (a network often fails silently).
     """
     total = len(trace.steps)
     if trace.status is RunStatus.RUNNING:
         yield Skipped("the run is still going on")
+        return
+    if trace.status is RunStatus.FINISHED and trace.manifest.error:
+        yield Skipped("tracing stopped before the run did")
         return
     if total < steps:
         yield Finding(

@@ -1,6 +1,9 @@
 import pytest
 from rules.builders import event, findings, skip_reasons, trace_of
 
+from nntrace.manifest import Manifest
+from nntrace.schema import RunStatus
+
 # RUN11
 
 DEVICE = event("device", 0, device="cpu", accelerator=None)
@@ -41,6 +44,14 @@ def test_a_short_run_is_noted(steps, found):
 def test_a_short_run_says_how_many_steps_it_has(steps, said):
     [finding] = findings("RUN12", trace_of(steps=steps))
     assert said in finding.message
+
+
+def test_a_run_that_tracing_lost_sight_of_is_not_called_short():
+    trace = trace_of(steps=50)
+    trace.manifest = Manifest(
+        "run", status=RunStatus.FINISHED, error="tracing stopped: OSError: No space left on device"
+    )
+    assert skip_reasons("RUN12", trace) == ["tracing stopped before the run did"]
 
 
 # LOS23
