@@ -19,6 +19,7 @@ from nntrace.notices import say
 from nntrace.recorder.account import Account, Instant
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.capsules import CapsuleRecord
+from nntrace.recorder.chosen import ChosenSites
 from nntrace.recorder.contention import Contention
 from nntrace.recorder.failure import Failure
 from nntrace.recorder.forks import in_forked_children
@@ -100,6 +101,7 @@ class Recorder:
         self._memory = ResidentMemory()
         self._has_origin = False
         self._tokens = TokenSearch()
+        self._chosen = ChosenSites(self.sampling)
         self.account = Account()
         self.setting_up = self.account.setting_up
         self._writer = Writer(
@@ -137,7 +139,7 @@ class Recorder:
 
         `fields` are the other columns of `sites`.
         """
-        if not self.sampling.wants(path, role):
+        if not self._chosen.wants(path, role):
             return NO_SITE
         if self.experiment is not None:
             fields["file"] = self.experiment.original(fields.get("file"))
@@ -181,6 +183,7 @@ class Recorder:
 
     def add_sample(self, sample: Sample) -> None:
         """Record a sampled step's values; their array belongs to the recorder from now on."""
+        self._chosen.say_if_none()
         self._writer.put_sample(sample)
         if any(tensor.role is Role.INPUT for tensor in sample.tensors):
             for found in self._tokens.find_once(sample.tensors):
@@ -323,13 +326,8 @@ class Recorder:
 
     def _finish_writing(self, status: RunStatus, error: str | None, timeout_seconds: float) -> bool:
         """Write what is queued and how the run ended; False when the disk did not take it all."""
-        payload = {
-            "steps": self.steps,
-            "sampled_steps": self.pace.sampled_steps,
-            "status": status,
-            "error": error,
-            "starved": self.contention.share(),
-        }
+        counts = {"steps": self.steps, "sampled_steps": self.pace.sampled_steps}
+        payload = {**counts, "status": status, "error": error, "starved": self.contention.share()}
         with contextlib.suppress(Exception):  # the manifest says how the run ended in any case
             self.add_event(EventKind.RANK_STOP, payload)
         is_written = self._writer.stop(timeout_seconds)

@@ -54,6 +54,26 @@ def test_only_included_modules_are_recorded(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"include": ("encoder.*",)}, "nntrace: include encoder.*: no module is left to sample. "),
+        ({"exclude": ("*",)}, "nntrace: exclude *: no module is left to sample. "),
+        ({"include": ("parts.head",)}, ""),
+        ({"include": ("none",), "kinds": ("input",)}, ""),
+        ({"exclude": ("none",)}, ""),
+    ],
+)
+def test_patterns_that_leave_no_module_are_told_when_training_begins(
+    tmp_path, capsys, chosen, said
+):
+    with tracing(tmp_path / "run", **chosen):
+        train(Stacked(), torch.randn(5, 4))
+        told = capsys.readouterr().err
+    assert told.startswith(said)
+    assert told.count("no module is left") == told.count("There are: parts") == bool(said)
+
+
 def test_only_the_kinds_asked_for_are_recorded(tmp_path):
     with tracing(tmp_path / "run", kinds=("update",)):
         train(Stacked(), torch.randn(5, 4))
