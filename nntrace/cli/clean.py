@@ -68,7 +68,10 @@ def command(
             raise NntraceError(f"nothing deleted: give --yes to delete {runs_word}.")
         click.confirm(f"Delete {runs_word}?", abort=True, err=True)
     for path in chosen:
-        shutil.rmtree(path)
+        try:
+            shutil.rmtree(path)
+        except PermissionError as error:  # whose own path is relative to some folder of the run
+            raise NntraceError(f"{path} cannot be deleted: {error.strerror}.") from error
         path.with_name(f"{path.name}.log").unlink(missing_ok=True)
     note(f"deleted {runs_word}.")
 

@@ -41,11 +41,13 @@ def list_runs(folder: Path) -> tuple[list[RunFolder], list[str]]:
     runs: list[RunFolder] = []
     unreadable: list[str] = []
     for path in sorted(folder.iterdir()):
-        if (path / MANIFEST).exists():
-            try:
+        try:
+            if (path / MANIFEST).exists():
                 runs.append(RunFolder(path, Manifest.read(path)))
-            except NntraceError as error:
-                unreadable.append(str(error))
+        except NntraceError as error:
+            unreadable.append(str(error))
+        except PermissionError as error:  # another user's, in a folder that several share
+            unreadable.append(f"{path} cannot be read: {error.strerror}.")
     runs.sort(key=lambda run: (run.manifest.started_ns, run.path.name), reverse=True)
     return runs, unreadable
 

@@ -210,6 +210,8 @@ class StreamFollower:
         try:
             return path.open("rb", buffering=_BUFFER)
         except OSError as error:
+            if isinstance(error, PermissionError):
+                raise DamagedTraceError(f"{path} cannot be read: {error.strerror}.") from error
             raise damaged(path, position, error.strerror or "it cannot be read") from error
 
     def _checked_schema(self, place: Place, file: BinaryIO) -> bytes:

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import socket
@@ -171,6 +172,23 @@ def test_runs_are_listed_newest_first_and_the_unreadable_apart(folder: Path) -> 
     runs, unreadable = list_runs(folder)
     assert [run.path.name for run in runs] == ["b", "c"]
     assert len(unreadable) == 1
+
+
+def test_the_private_run_of_another_user_hides_none_of_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mine", "theirs"):
+        run_at(folder / name)
+    is_there = Path.exists
+
+    def forbidden(path: Path) -> bool:
+        if path.parent.name == "theirs":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return is_there(path)
+
+    monkeypatch.setattr(Path, "exists", forbidden)
+    assert find_run().name == "mine"
+    assert list_runs(folder)[1] == [f"{folder / 'theirs'} cannot be read: Permission denied."]
 
 
 def test_the_first_run_is_waited_for_and_the_waiting_is_said_once(folder: Path) -> None:

@@ -1,3 +1,4 @@
+import errno
 import io
 import itertools
 import os
@@ -128,6 +129,19 @@ def test_the_message_on_damage_is_one_line_with_file_byte_and_next_step(tmp_path
     assert "\n" not in message
     assert "steps-00000.arrows is damaged at byte 0" in message
     assert "nntrace runs" in message
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_run(tmp_path)
+
+    def forbidden(*args: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    with pytest.raises(DamagedTraceError, match=r"arrows cannot be read: Permission denied\.$"):
+        follow(tmp_path).read()
 
 
 def test_bytes_after_the_end_mark_are_damage(tmp_path: Path) -> None:
