@@ -52,6 +52,7 @@ class EventKind(StrEnum):
     DIRECTION = "direction"
     SIGNS = "signs"
     SHIFTED = "shifted"
+    GENERATED = "generated"
     ATTACHED = "attached"
     FLIPS = "flips"
     OPTIMIZER = "optimizer"

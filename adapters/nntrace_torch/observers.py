@@ -11,6 +11,7 @@ from nntrace_torch.backward import BackwardObserver
 from nntrace_torch.data.batches import InputSampler
 from nntrace_torch.data.carried import CarriedStates
 from nntrace_torch.data.evaluations import EvaluationObserver
+from nntrace_torch.data.generated import GeneratedRanges
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.data.padded_ends import PaddedEnds
 from nntrace_torch.loss.alignment import AlignmentWatch
@@ -115,6 +116,7 @@ class Observers:
         self.forward = ForwardSampler(
             recorder, self.models, self.sources, root_called, self.parameters.declare
         )
+        self.generated = GeneratedRanges(recorder)
         self.padded_ends = PaddedEnds(recorder, self.sources)
         self.forward.recurred = [
             CarriedStates(recorder, self.loaders, self.sources).called,

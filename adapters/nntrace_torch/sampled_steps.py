@@ -67,6 +67,8 @@ class SampledSteps:
         if model.prefix not in sample.seen_models:
             sample.seen_models.add(model.prefix)
             self._parts.modes.observe(model, module)
+        if self._parts.optimizers.count > 1:
+            self._parts.generated.called(model, args)
         if "input" in sample.seen_roles:
             self._parts.inputs.called_again(model, args, kwargs, sample)
         elif self._parts.inputs.observe(model, args, kwargs, sample):

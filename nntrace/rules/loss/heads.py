@@ -5,12 +5,13 @@ from typing import Annotated
 
 from nntrace.rules.common.calls import REGRESSION, LossCall, loss_calls
 from nntrace.rules.common.chance import BINARY, batch_span, loss_inputs, loss_location
+from nntrace.rules.common.payloads import number, text
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.loss.alignment import is_aligned, unspellable
 from nntrace.rules.loss.declared import contradicted
 from nntrace.rules.rule import rule
-from nntrace.schema import Role
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
 
 _LOGIT_BINARY = "binary_cross_entropy_with_logits"
@@ -122,6 +123,9 @@ def head_cannot_reach_targets(
     margin: Annotated[
         float, "reach of targets beyond the range, relative to its width or their spread"
     ] = 0.05,
+    real: Annotated[
+        float, "share of a discriminator's real values beyond the range of its generator"
+    ] = 0.02,
 ) -> Iterator[Finding | Skipped]:
     """The range of the output activation leaves out targets: they can never be predicted.
 
@@ -131,11 +135,14 @@ def head_cannot_reach_targets(
     ReLU before a cross-entropy on logits, which stops the gradient of every logit that it cuts off.
     And, with PyTorch's `ctc_loss`, labels that no path through the frames can spell: the blank
     among the labels, or more labels than frames (for more than a tenth of the examples), which are
-    often lengths that were mixed up.
+    often lengths that were mixed up. A warning, with PyTorch, if real examples that a discriminator
+    is given lie outside of the tanh or sigmoid that its generator ends in: no generated one ever
+    looks like them.
     Source: "37 reasons", 15 and 20 (loss function and its input), 27 (check the output layer);
     Graves et al. 2006, Connectionist Temporal Classification, 3.
     """
     yield from unspellable(trace)
+    yield from _ungenerable(trace, real)
     calls = [call for call in loss_calls(trace) if call.head or call.shape]
     if not calls:
         if not is_aligned(trace):
@@ -162,6 +169,25 @@ def head_cannot_reach_targets(
                 evidence=evidence,
                 location=call.location,
             )
+
+
+def _ungenerable(trace: Trace, share: float) -> Iterator[Finding]:
+    for event in trace.events_of(EventKind.GENERATED):
+        head, beyond = text(event.payload, "head"), number(event.payload, "beyond") or 0.0
+        if head not in _RANGES or beyond <= share:
+            continue
+        low, high = _RANGES[head]
+        least, most = (number(event.payload, key) or 0.0 for key in ("least", "most"))
+        yield Finding(
+            f"the generator ends in {head}, whose range is [{low:g}, {high:g}], but {beyond:.0%} "
+            f"of the real values that the discriminator is given lie outside of it (they reach "
+            f"from {least:.3g} to {most:.3g}).",
+            steps=(0, event.step),
+            severity=Severity.WARNING,
+            evidence={"head": head, "share": beyond, "least": least, "most": most},
+            advice=f"Scale the real examples to [{low:g}, {high:g}] (images in [0, 1] by "
+            "`2 * x - 1` for tanh), or end the generator in what covers their range.",
+        )
 
 
 def _within(batch: Batch, low: float, high: float) -> bool:

@@ -153,3 +153,14 @@ def test_logits_that_are_never_negative_are_an_error(head, found):
 def test_a_head_that_is_not_known_is_not_judged():
     trace = trace_of(steps=3, batches=batches(3, loss_function="mse_loss"))
     assert skip_reasons("LOS05", trace)
+
+
+@pytest.mark.parametrize(("beyond", "count"), [(0.021, 1), (0.02, 0)])
+def test_real_examples_beyond_the_range_of_their_generator_are_a_warning(beyond, count):
+    seen = {"model": "D", "head": "tanh", "beyond": beyond, "least": -0.9, "most": 3.1}
+    function = "binary_cross_entropy_with_logits"
+    call = event("loss_call", 0, function=function, path=function, head="affine", shape=[8, 1])
+    results = findings("LOS05", trace_of(steps=20, events=[call, event("generated", 9, **seen)]))
+    assert len(results) == count
+    assert all(finding.level is Severity.WARNING for finding in results)
+    assert all("[-1, 1]" in finding.message for finding in results)
