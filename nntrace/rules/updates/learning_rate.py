@@ -150,20 +150,21 @@ def lr_too_low(
         return
     if has_learned(trace, series):
         return
-    typical = float(np.median(level[judged]))
+    typical, worst = float(np.median(level[judged])), sites[int(np.nanargmin(level))]
     factor, rate = rounded(_USUAL / typical), median(trace.steps.lr)
+    now, attempt = (f" of {rate:.2g}", f": try {rate * factor:.1g}") if rate == rate else ("", "")
     if (warm_up := _endless_warm_up(trace, left)) is not None:
         yield warm_up
         return
     yield Finding(
-        f"the learning rate of {rate:.2g} is about {factor:g} times too low: a step changes "
+        f"the learning rate{now} is about {factor:g} times too low: a step changes "
         f"weights by {typical:.1g} of their size, and {left:.0%} of the loss is left after "
         f"{len(series)} steps of steady fall.",
-        site=sites[int(np.nanargmin(level))],
+        site=worst,
         steps=series.span,
         evidence={"ratio": typical, "factor": factor, "remaining": left, "learning_rate": rate},
-        advice=f"Multiply the learning rate by up to {factor:g}: try {rate * factor:.1g}.",
-        location=optimizer_line(trace, sites[int(np.nanargmin(level))]),
+        advice=f"Multiply the learning rate by up to {factor:g}{attempt}.",
+        location=optimizer_line(trace, worst),
     )
 
 
@@ -171,7 +172,9 @@ def _endless_warm_up(trace: Trace, left: float) -> Finding | None:
     """The finding on a rate that rises from the first step to the last; None if it does not."""
     rates = finite(trace.steps.lr)
     late = rates[-max(2, len(rates) // 10) :]
-    if (np.diff(rates) < 0.0).any() or not rates[0] < _WARMING * late[-1] or late[0] == late[-1]:
+    if not len(rates) or (np.diff(rates) < 0.0).any():
+        return None
+    if not rates[0] < _WARMING * late[-1] or late[0] == late[-1]:
         return None
     schedulers = trace.events_of(EventKind.SCHEDULER)
     return Finding(

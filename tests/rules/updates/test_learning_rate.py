@@ -104,6 +104,13 @@ def test_a_warm_up_that_outlasts_the_run_is_named(rates, found):
 # UPD09
 
 
+def test_a_rate_too_low_that_nobody_knows_is_told_without_its_number():
+    unknown = trace_of(loss=falling(300, 2.0, 1.6), sites=weights(5e-5), lr=None)
+    [finding] = findings("UPD08", unknown)
+    assert finding.message.startswith("the learning rate is about 20 times too low")
+    assert finding.advice == "Multiply the learning rate by up to 20."
+
+
 def decayed(at, steps=200, to=1e-4, learning=True):
     losses = np.linspace(2.0, 1.0 if learning else 1.99, at).tolist()
     losses += [losses[-1]] * (steps - at)
