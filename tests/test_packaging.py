@@ -1,14 +1,20 @@
 """The wheel holds exactly the import packages, their data files and the entry points."""
 
+import ast
 import subprocess
 import sys
+import tomllib
 import zipfile
 from configparser import ConfigParser
+from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# The program's choice, a part of every Jinja, and Python's own hook.
+UNDECLARED = {"jax", "markupsafe", "sitecustomize"}
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +79,28 @@ def test_the_entry_points_lead_somewhere(wheel):
         for value in parser[section].values():
             module = value.partition(":")[0].replace(".", "/")
             assert files & {f"{module}.py", f"{module}/__init__.py"}, value
+
+
+def imported(file):
+    """The top-level names of the modules that a file imports, also within functions."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def test_no_import_counts_on_what_another_package_happens_to_bring(wheel):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = chain(project["dependencies"], *project["optional-dependencies"].values())
+    declared = {line.partition(">=")[0].lower() for line in lines}
+    places = [ROOT, ROOT / "adapters", ROOT / "tui"]
+    modules = [name for name in wheel.namelist() if name.endswith(".py")]
+    files = [next(p / name for p in places if (p / name).exists()) for name in modules]
+    known = sys.stdlib_module_names | UNDECLARED
+    others = {name for name in chain(*map(imported, files)) if not name.startswith("nntrace")}
+    homes = packages_distributions()
+    assert [n for n in others - known if not declared & {n, *map(str.lower, homes[n])}] == []
 
 
 def test_the_licence_is_in(wheel):

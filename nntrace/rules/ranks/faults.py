@@ -243,6 +243,8 @@ class _End:
 def _lost(ends: list[_End], named: list[_End]) -> list[_End]:
     """The ranks that ended first and made the others end; `named` are those the launcher blames."""
     failed = [e for e in ends if e.how == "failed" and not e.lost_a_peer and not _was_stopped(e)]
+    if len(failed) == len(ends) and len({e.steps for e in ends}) == 1:
+        return []  # together, whichever of them the launcher noticed first
     silent = [e for e in ends if e.how == "silent"]
     # An exit may also be the answer to the signal by which a launcher stops the rest.
     raised = [e for e in failed if not (e.error or "").startswith("SystemExit")]

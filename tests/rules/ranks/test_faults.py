@@ -183,8 +183,11 @@ def test_an_exit_when_the_launcher_stopped_the_rest_is_not_blamed():
     assert lost(ended(0, "failed", "SystemExit: 1"), ended(1), error=named) == [[1]]
 
 
-def test_the_same_exit_code_of_every_rank_is_no_lost_rank():
-    assert lost(*(ended(n, "failed", "SystemExit: 3") for n in range(2))) == []
+@pytest.mark.parametrize(("steps", "found"), [(20, []), (19, [[1]])])
+def test_ranks_that_fail_at_the_same_step_are_not_lost_whichever_is_noticed_first(steps, found):
+    named = "ChildFailedError: Root Cause (first observed failure): [0]: time : x rank : 1 (local"
+    ends = [ended(0, "failed", "SystemExit: 3"), ended(1, "failed", "SystemExit: 3", steps)]
+    assert lost(*ends, error=named) == found
 
 
 def test_a_rank_that_never_trained_is_lost():
