@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nntrace.cli import BAD_INPUT
-from nntrace.cli.options import format_option, output_option
+from nntrace.cli.options import complete_run, format_option, output_option
 from nntrace.cli.output import console, note, write_text
 from nntrace.config import FAIL_ON, load_config
 from nntrace.errors import NntraceError
@@ -27,7 +27,7 @@ def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 
 
 @click.command(name="diagnose")
-@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=complete_run)
 @format_option(
     "text",
     "json",

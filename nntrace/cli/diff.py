@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from nntrace.cli.options import format_option, output_option
+from nntrace.cli.options import complete_run, format_option, output_option
 from nntrace.cli.output import console, note, output, write_text
 
 
 @click.command(name="diff")
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="A", shell_complete=complete_run)
+@click.argument("b", metavar="B", shell_complete=complete_run)
 @click.option(
     "--noise",
     multiple=True,

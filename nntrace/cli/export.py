@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from nntrace.cli.output import note, write_text
+from nntrace.cli.options import complete_run
+from nntrace.cli.output import naming, note, write_text
 from nntrace.export import FORMS, load
 
 
 @click.command(name="export")
-@click.argument("run", required=False, metavar="[RUN]")
+@click.argument("run", required=False, metavar="[RUN]", shell_complete=complete_run)
 @click.option(
     "--to", "form", type=click.Choice(tuple(FORMS)), required=True, help="The format to write."
 )
@@ -41,6 +42,7 @@ def command(run: str | None, form: str, target: Path | None) -> None:
     exporter = load(form)
     trace = Trace.open(path)
     folder = target or Path(f"{path.name}-{form}")
-    written = exporter(trace, folder)
+    with naming(folder):
+        written = exporter(trace, folder)
     write_text(str(folder))
     note(f"wrote {written} values. {FORMS[form].format(folder)}")

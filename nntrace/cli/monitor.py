@@ -2,9 +2,11 @@
 
 import click
 
+from nntrace.cli.options import complete_run
+
 
 @click.command(name="monitor")
-@click.argument("run", required=False, metavar="[RUN]")
+@click.argument("run", required=False, metavar="[RUN]", shell_complete=complete_run)
 @click.option(
     "--remote-nntrace",
     metavar="CMD",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,3 +27,19 @@ def output_option(what: str = "Write to this file instead of stdout.") -> Callab
         metavar="FILE",
         help=what,
     )
+
+
+def complete_run(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """What a shell offers for RUN: `latest`, the runs by name, newest first, or else folders."""
+    from nntrace.config import load_config
+    from nntrace.errors import NntraceError
+    from nntrace.runs.find import LATEST, list_runs
+
+    try:
+        names = [run.path.name for run in list_runs(load_config().runs_folder)[0]]
+    except (NntraceError, OSError):  # a key that is pressed prints no message
+        names = []
+    known = [CompletionItem(name) for name in (LATEST, *names) if name.startswith(incomplete)]
+    return known or [CompletionItem(incomplete, type="dir")]

@@ -2,11 +2,12 @@
 
 import click
 
+from nntrace.cli.options import complete_run
 from nntrace.cli.output import note, write_text
 
 
 @click.command(name="pack")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
 @click.option("--lossless", is_flag=True, help="Keep every digit of sampled estimates, too.")
 def command(runs: tuple[str, ...], lossless: bool) -> None:
     """Pack finished runs into Parquet files.

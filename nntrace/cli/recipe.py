@@ -2,12 +2,12 @@
 
 import click
 
-from nntrace.cli.options import format_option
+from nntrace.cli.options import complete_run, format_option
 from nntrace.cli.output import console, note, write_text
 
 
 @click.command(name="recipe")
-@click.argument("run", required=False, metavar="[RUN]")
+@click.argument("run", required=False, metavar="[RUN]", shell_complete=complete_run)
 @format_option("text", "json", "markdown")
 @click.option(
     "-v", "--verbose", is_flag=True, help="Show all stages in full, those not due yet included."

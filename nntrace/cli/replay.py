@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nntrace.cli.options import format_option
+from nntrace.cli.options import complete_run, format_option
 from nntrace.cli.output import console, note, write_text
 from nntrace.errors import NntraceError
 
@@ -19,7 +19,7 @@ _PYTHON_OPTIONS = ("-m", "-c")  # with which a command may begin
 
 
 @click.command(name="replay", context_settings={"ignore_unknown_options": True})
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_run)
 @click.argument("cmd", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD...]")
 @click.option(
     "--capsule",

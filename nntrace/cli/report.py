@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from nntrace.cli.options import format_option, output_option
-from nntrace.cli.output import note, output
+from nntrace.cli.options import complete_run, format_option, output_option
+from nntrace.cli.output import naming, note, output
 
 
 @click.command(name="report")
-@click.argument("run", required=False, metavar="[RUN]")
+@click.argument("run", required=False, metavar="[RUN]", shell_complete=complete_run)
 @output_option("The file to write; `-` is stdout.  [default: RUN.html]")
 @format_option("html", "svg", "png", what="html for the page; svg or png for one chart.")
 @click.option("--chart", metavar="NAME", help="The chart to draw as svg or png; `list` lists them.")
@@ -94,7 +94,8 @@ def _write(content: bytes, target: Path, *, asked: bool) -> None:
     if str(target) == "-":
         sys.stdout.buffer.write(content)
         return
-    target.write_bytes(content)
+    with naming(target):
+        target.write_bytes(content)
     if not asked:
         with output() as file:
             file.write(f"{target}\n")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nntrace.cli.options import format_option
+from nntrace.cli.options import complete_run, format_option
 from nntrace.cli.output import console, note, write_text
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ _STATISTICS = ("mean", "std", "min", "max", "zero_fraction", "nonfinite_fraction
 
 
 @click.command(name="show")
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_run)
 @format_option("text", "json")
 def command(run: str | None, form: str) -> None:
     """Show what a run holds, without judging it.

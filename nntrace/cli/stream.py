@@ -5,11 +5,13 @@ from pathlib import Path
 
 import click
 
+from nntrace.cli.options import complete_run
+
 _LARGEST_LINE = 1 << 24
 
 
 @click.command(name="stream")
-@click.argument("run", required=False, metavar="[RUN]")
+@click.argument("run", required=False, metavar="[RUN]", shell_complete=complete_run)
 @click.option("--no-follow", is_flag=True, help="Write what has been recorded so far, then exit.")
 @click.option(
     "--resume",

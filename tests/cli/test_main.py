@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 from cli.commands import Command
+from run_folders import faulty_run, small_run
 
 import nntrace as package
 from nntrace.cli import COMMANDS, cli
@@ -149,3 +150,46 @@ def test_ctrl_c_is_quiet_and_exits_with_130(tmp_path: Path) -> None:
     )
     assert done.returncode == 128 + signal.SIGINT
     assert done.stderr.strip() == ""  # a line break, so that the prompt stands on its own
+
+
+def completed(folder: Path, typed: str) -> list[str]:
+    """What bash offers for the last word."""
+    words = typed.split(" ")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("nntrace")],
+        cwd=folder,
+        env={
+            **os.environ,
+            "_NNTRACE_COMPLETE": "bash_complete",
+            "COMP_WORDS": typed,
+            "COMP_CWORD": str(len(words) - 1),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("command", ["diagnose", "diff a", "monitor", "export --to csv", "pack b"])
+def test_the_shell_completes_the_names_of_runs_newest_first(tmp_path: Path, command: str) -> None:
+    for started, name in enumerate(("wide-1", "deep-1", "wide-2")):
+        small_run(tmp_path / "nntrace-runs" / name, manifest={"started_ns": started})
+    assert completed(tmp_path, f"nntrace {command} wide") == ["plain,wide-2", "plain,wide-1"]
+    assert completed(tmp_path, f"nntrace {command} la") == ["plain,latest"]
+
+
+def test_the_shell_completes_folders_where_no_run_has_that_name(tmp_path: Path) -> None:
+    assert completed(tmp_path, "nntrace diagnose ../x") == ["dir,../x"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("command", ["diagnose --format json", "report"])
+def test_the_file_that_a_full_disk_did_not_take_is_named(
+    nntrace: Command, tmp_path: Path, command: str
+) -> None:
+    faulty_run(tmp_path / "run")
+    (tmp_path / "out").symlink_to("/dev/full")
+    result = nntrace(*command.split(), "run", "-o", "out")
+    assert (result.code, result.err) == (2, "nntrace: out: No space left on device.\n")
