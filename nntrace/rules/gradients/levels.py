@@ -74,8 +74,9 @@ def zero_gradient(
     example (an expert that was not chosen); a bias whose weights do get a gradient (a norm or a
     softmax cancels it); and parameters that had a gradient until the model had fitted its data (a
     margin loss is then exactly zero). Information if it is a single number in one of several alike
-    blocks, such as the factor that mixes two values which are the same in the first block. GRD03
-    reports parameters without any gradient.
+    blocks, such as the factor that mixes two values which are the same in the first block, or a
+    part of what a library built, such as the scale of a quantiser that gathers statistics first.
+    GRD03 reports parameters without any gradient.
     Source: "37 reasons", 19 and 30; PyTorch Lightning's and Cockpit's checks of gradients.
     """
     sites = [site for site in trace.sites_of(Role.PARAM_GRAD) if not is_embedding(site)]
@@ -103,7 +104,10 @@ def zero_gradient(
     alive = {
         _place(sites[index]) for index in np.flatnonzero((np.nan_to_num(size) > 0).any(axis=0))
     }
-    is_scale = all(site.numel == 1 and _place(site) in alive for site, _ in found)
+    is_scale = all(
+        site.numel == 1 and (_place(site) in alive or site.library_object is not None)
+        for site, _ in found
+    )
     paths = [site.path for site, _ in found]
     since = min(row for _, row in found)
     never_used = all(_is_recurrent(site) and not row for site, row in found)

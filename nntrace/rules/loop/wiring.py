@@ -9,7 +9,13 @@ import numpy as np
 from nntrace.rules.common.alternatives import chosen_at_times
 from nntrace.rules.common.cut_graph import CUT, CUT_IN_KERAS
 from nntrace.rules.common.framework import speaks_keras
-from nntrace.rules.common.layers import columns, is_used_by_its_owner, named, of_a_library
+from nntrace.rules.common.layers import (
+    by_design,
+    columns,
+    is_used_by_its_owner,
+    named,
+    of_a_library,
+)
 from nntrace.rules.common.layers import span as sampled_span
 from nntrace.rules.common.payloads import count, place, text
 from nntrace.rules.common.signals import finite, lasting, span
@@ -171,12 +177,12 @@ def unused_layer(
     called twice. Not reported: a layer whose weight is used without calling it, since it gets
     gradients, or since the module around it, which uses it, gets none either; and a second model,
     or a part of the first, that is called by itself without gradients (a target network). Only
-    information if an installed library built the layers: its model may hold some that this use does
-    not need. Where each step calls some of several alike layers (the experts of a mixture), those
-    that were never chosen are information, a warning if they are most of them. In Keras on
-    TensorFlow, also layers that were applied to what comes from a functional model's inputs and
-    lead to none of its outputs, as where the next layer was given another tensor, nor are part of
-    another model.
+    information if an installed library built the layers, or they are a minor part of a model of a
+    library that the program built: it may hold some that this use does not need. Where each step
+    calls some of several alike layers (the experts of a mixture), those that were never chosen are
+    information, a warning if they are most of them. In Keras on TensorFlow, also layers that were
+    applied to what comes from a functional model's inputs and lead to none of its outputs, as where
+    the next layer was given another tensor, nor are part of another model.
     Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe, step 2 (visualize prior to net);
     Shazeer et al. 2017 (1701.06538), 4 (balancing expert utilization).
     """
@@ -219,8 +225,10 @@ def unused_layer(
         kept = {layer: site for layer, site in unused.items() if is_alternative(layer) is chosen}
         if not kept:
             continue
-        elements = sum(site.numel for layer in kept for site, _ in by_layer[layer])
-        is_librarys = of_a_library(kept.values())
+        blamed = [site for layer in kept for site, _ in by_layer[layer]]
+        sound = (site for layer in by_layer.keys() - silent for site, _ in by_layer[layer])
+        elements = sum(site.numel for site in blamed)
+        is_librarys = of_a_library(blamed) or by_design(blamed, sound)
         is_usual = chosen and (2 * len(kept) <= len(alike) or len(looked) < choices)
         yield Finding(
             f"{len(kept)} of {len(alike)} {_CHOSEN if chosen else _CALLED}: "

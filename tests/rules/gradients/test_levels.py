@@ -71,6 +71,17 @@ def test_one_factor_of_the_first_block_may_have_no_effect(numel, twin, level):
     assert finding.level is level
 
 
+@pytest.mark.parametrize(
+    ("numel", "number", "level"),
+    [(1, 0, Severity.INFO), (2, 0, Severity.ERROR), (1, None, Severity.ERROR)],
+)
+def test_a_number_within_what_a_library_built_may_have_no_effect_yet(numel, number, level):
+    own = {"numel": numel, "library_object": number}
+    scale = [row | own for row in parameter("act.scale", 0.0)]
+    [finding] = findings("GRD04", trace_of(steps=20, sites=[*scale, *parameter("fc.weight", 1.0)]))
+    assert finding.level is level
+
+
 def test_rows_that_nobody_looked_up_are_healthy():
     table = parameter("table.weight", 0.0, kind="Embedding")
     assert not findings("GRD04", trace(table, parameter("b.weight", 0.1)))

@@ -104,6 +104,22 @@ def test_a_layer_that_an_installed_library_leaves_out_is_information():
         assert finding.level is level
 
 
+@pytest.mark.parametrize(
+    ("used", "left", "level"),
+    [(0, 0, Severity.INFO), (0, 1, Severity.WARNING), (None, None, Severity.WARNING)],
+)
+def test_a_minor_part_of_a_librarys_model_that_is_not_called_is_information(used, left, level):
+    common = {"shape": [4, 4], "file": "train.py"}
+    large, small = ({**common, "numel": numel} for numel in (16, 12))
+    rows = [
+        site("net.fc", "activation", std=1.0),
+        site("net.fc.weight", "param_grad", n=16, parent="net.fc", library_object=used, **large),
+        site("net.head.weight", "param_grad", n=0, parent="net.head", library_object=left, **small),
+    ]
+    [finding] = findings("RUN05", trace_of(steps=5, sites=rows))
+    assert finding.level is level
+
+
 def test_a_layer_that_is_called_or_gets_gradients_is_used():
     assert findings("RUN05", model(calls=("fc", "extra"))) == []
     assert findings("RUN05", model(extra_n=16)) == []
