@@ -92,6 +92,7 @@ class SampledSteps:
             parts.clearing.look()
             parts.clearing.look_at_turns()
             sample.is_evaluation = False
+            sample.has_backward = True
             if len(losses) == 1:
                 self._look_at_graph(sample, losses[0], numbers[0])
         else:

@@ -56,6 +56,30 @@ def test_the_inputs_moments_are_those_of_the_batch(trace_here):
     assert recorded.batch_size == 6
 
 
+@pytest.mark.parametrize(
+    ("apart", "second", "means"),
+    [(False, (6, 4), [1.0, 3.0] * 2), (False, (6, 2, 4), [1.0] * 4), (True, (6, 4), [1.0] * 4)],
+)
+def test_the_moments_are_in_turn_those_of_each_alike_call_before_the_backward(
+    trace_here, apart, second, means
+):
+    source, target = torch.ones(6, 4), torch.full(second, 3.0)
+
+    def adapt():
+        model = mlp()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(4):
+            optimizer.zero_grad()
+            if apart:
+                model(source).sum().backward()
+                model(target).sum().backward()
+            else:
+                (model(source).sum() - model(target).sum()).backward()
+            optimizer.step()
+
+    assert [batch.input_mean for batch in trace_here(adapt).batches] == means
+
+
 def test_a_whole_batch_of_fractions_is_not_integer_valued(trace_here):
     (recorded,) = trace_here(train_on([torch.randn(6, 4)], mlp())).batches
     assert recorded.input_integer_valued is False

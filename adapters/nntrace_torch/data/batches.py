@@ -26,7 +26,9 @@ class InputSampler:
     """Samples the tensors that a root module is called with.
 
     Of a model that is called many times in a step with one example each, a different call is
-    sampled in each step: the first call of an episode, for one, always sees the same state.
+    sampled in each step: the first call of an episode, for one, always sees the same state. The
+    statistics of a batch are in turn those of each alike call before the step's first backward
+    pass: a step may draw from two data sets.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -34,7 +36,9 @@ class InputSampler:
         self._sites: dict[tuple[str, str], int] = {}
         self._has_kept = False
         self._prefix = ""  # of the model whose inputs are recorded in this step
-        self._calls = self._due = self._turn = 0
+        self._calls = self._due = self._turn = self._values_due = 0
+        self._forwards: dict[str, int] = {}  # by prefix: alike calls before the last backward
+        self._kind: tuple[Any, ...] = ()  # of the first input of this step's first call
 
     def observe(
         self, model: Model, args: tuple[Any, ...], kwargs: dict[str, Any], sample: StepSample
@@ -47,15 +51,18 @@ class InputSampler:
         inputs = list(inputs_of(args, kwargs))
         if not inputs:
             return False
-        first = next((one for one in inputs if one.part.is_floating_point()), inputs[0])
+        first = _first_of(inputs)
         single = first.part.dim() == 1 or first.examples == 1
         self._due = 1 + self._turn % max(1, self._calls) if single else 1
+        self._values_due = 1 + self._turn % self._forwards.get(model.prefix, 1)
         self._turn += 1
         self._prefix, self._calls = model.prefix, 1
+        self._forwards[model.prefix] = 1
+        self._kind = _kind(first)
         if self._due == 1:
             self._add(model, inputs, sample)
-        values = input_plan(first.part, sample.limit).view(first.part, sample.turn)
-        sample.batch.add("inputs", values.contiguous())
+        if self._values_due == 1:
+            _add_values(first, sample)
         if first.rows_are_examples:
             sample.batch.add_hashes(_hashes_of_all(inputs, first))
         if first.part.dim() > 1 or not first.part.is_floating_point():
@@ -79,6 +86,12 @@ class InputSampler:
         self._calls += 1
         if self._calls == self._due:
             self._add(model, inputs_of(args, kwargs), sample)
+        inputs = [] if sample.has_backward else list(inputs_of(args, kwargs))
+        if not inputs or _kind(first := _first_of(inputs)) != self._kind:
+            return
+        self._forwards[model.prefix] += 1
+        if self._forwards[model.prefix] == self._values_due:
+            _add_values(first, sample)
 
     def _add(self, model: Model, inputs: "Iterable[Input]", sample: StepSample) -> None:
         for name, part, _ in inputs:
@@ -91,6 +104,20 @@ class InputSampler:
                 model.join(name), Role.INPUT, module_type="input", **tensor_fields(tensor, UNKNOWN)
             )
         return self._sites[key]
+
+
+def _first_of(inputs: "list[Input]") -> "Input":
+    """The first input of floating-point numbers, or the first of all."""
+    return next((one for one in inputs if one.part.is_floating_point()), inputs[0])
+
+
+def _kind(first: "Input") -> tuple[Any, ...]:
+    return first.part.dtype, first.part.shape[1:]
+
+
+def _add_values(first: "Input", sample: StepSample) -> None:
+    values = input_plan(first.part, sample.limit).view(first.part, sample.turn)
+    sample.batch.add("inputs", values.contiguous())
 
 
 def input_plan(part: torch.Tensor, limit: int, *, staggered: bool = False) -> Plan:

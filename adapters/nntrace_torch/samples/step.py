@@ -26,6 +26,7 @@ class StepSample:
         limit: the most elements taken of one tensor.
         is_evaluation: whether all forwards so far were in evaluation mode: perhaps of an
             evaluation without `no_grad`, which comes before the training forward.
+        has_backward: whether the step's first backward pass has begun.
         batch: what is said of the batch, and of what the first loss function was given.
         further_losses: what each of the others was given.
         loss_paths: the paths of the loss functions' sites, by what tells their calls apart.
@@ -37,7 +38,7 @@ class StepSample:
         self.turn = token
         self.limit = limit
         self.is_open = True
-        self.is_evaluation = False
+        self.is_evaluation = self.has_backward = False
         self.seen_roles: set[str] = set()
         self.seen_models: set[str] = set()
         self._buffers = buffers

@@ -1,7 +1,7 @@
 """Rules on the wiring of loop and model: steps, backward passes, unused layers, shared norms."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -62,8 +62,8 @@ def no_optimizer_step(
     a step that never comes; or gradients of micro-batches should add up, but are cleared before the
     next one. Parameters that are updated by hand count as stepped. A step after gradients set by
     hand, or that of a second optimizer after one backward pass, is not reported. Reported are
-    Keras' `fit` of a model without trainable weights, and a run that the framework ended because
-    the loss depends on no parameter.
+    Keras' `fit` of a model without trainable weights, an optimizer whose parameters are all frozen,
+    and a run that the framework ended because the loss depends on no parameter.
     Source: "37 reasons", 17 (test intermediate results).
     """
     stopped = _without_trainable_weights(trace) or _refused(trace)
@@ -104,6 +104,19 @@ def no_optimizer_step(
             advice="Call `zero_grad()` once per optimizer step, right after it, not for each "
             "micro-batch.",
         )
+    held = trace.sites_of(Role.PARAM)
+    if len(trace.steps) >= steps and held and _is_frozen(trace, held):
+        yield Finding(
+            f"the optimizer made {len(trace.steps)} steps, and nothing changes: all "
+            f"{len(held)} parameters are frozen (`requires_grad` is False).",
+            site=held[0],
+            steps=span(trace.steps.step),
+            evidence={"parameters": [site.path for site in held]},
+            advice="Set `requires_grad_(True)` again before the training forward: it may have been "
+            "switched off for a pass that only needs gradients of its input, as for samples, for "
+            "adversarial examples or for the other network of a GAN.",
+        )
+        return
     without = trace.steps.backwards == 0
     since = lasting(without, steps)
     received = trace.series(Role.PARAM_GRAD, "n")
@@ -118,6 +131,16 @@ def no_optimizer_step(
         steps=(int(trace.steps.step[since]), int(trace.steps.step[-1])),
         evidence={"steps": int(without.sum())},
         advice="Call `loss.backward()` before `optimizer.step()`.",
+    )
+
+
+def _is_frozen(trace: Trace, held: Sequence[Site]) -> bool:
+    """Whether optimizers, which changed nothing, are given parameters of which none is trained."""
+    return (
+        all(site.requires_grad is False for site in held)
+        and not any(trace.sites_of(role) for role in (Role.PARAM_GRAD, Role.UPDATE))
+        and bool((trace.steps.backwards > 0).all())
+        and bool(trace.events_of(EventKind.OPTIMIZER))
     )
 
 

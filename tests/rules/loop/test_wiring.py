@@ -79,6 +79,20 @@ def test_gradients_that_are_cleared_within_a_step_are_a_warning_at_the_backward(
     assert "of 4 only the last" in finding.message
 
 
+@pytest.mark.parametrize(
+    ("steps", "trained", "built", "found"),
+    [(20, False, True, 1), (19, False, True, 0), (20, True, True, 0), (20, False, False, 0)],
+)
+def test_steps_of_an_optimizer_whose_parameters_are_all_frozen_are_an_error(
+    steps, trained, built, found
+):
+    rows = [site("fc.weight", "param", std=1.0, requires_grad=False)]
+    rows.append(site("head.weight", "param", std=1.0, requires_grad=trained))
+    events = [event("optimizer", name="Adam")] * built
+    trace = trace_of(steps=steps, backwards=1, sites=rows, events=events)
+    assert len(findings("RUN04", trace)) == found
+
+
 # RUN05
 
 
