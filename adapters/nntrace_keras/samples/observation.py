@@ -217,12 +217,21 @@ class Observer:
             capture.add_examples(site, value, axis, shape=tensor.shape, staggered=is_gradient)
 
     def _note_modes(self, gradient: Gradient) -> None:
-        """Record the mode in which layers were called that behave differently in training."""
-        root = gradient.calls.roots[0]
+        """Record the mode in which layers were called that behave differently in training.
+
+        The modes of a model whose gradients are not asked for (a teacher) say nothing of that.
+        """
+        roots = gradient.calls.roots
+        self._prefix(roots[0])  # the first one that is called has none, whichever is trained
+        asked = {key(source) for source in gradient.sources if _is_variable(source)}
+        trained = [r for r in roots if not asked.isdisjoint(map(key, r.layer.trainable_variables))]
+        root = (trained or roots)[0]
+        helpers = [r.layer for r in roots if trained and r not in trained]
+        left_out = {id(layer) for helper in helpers for layer in helper._flatten_layers()}
         training = self._modes.note(
             self._prefix(root).rstrip("/"),
             root,
-            list(gradient.calls.modes.values()),
+            [mode for layer, mode in gradient.calls.modes.items() if layer not in left_out],
             lambda: _trained_norms(root.layer, gradient),
         )
         self.phase = "train" if training else "eval"
