@@ -56,3 +56,11 @@ def test_a_metric_that_is_not_there_is_no_error(trace_keras):
     with pytest.warns(UserWarning, match="not available"):
         [answer] = told(trace_keras, lambda: stopping("val_f1", mode="min"))
     assert answer["meant"] is None
+
+
+def test_an_early_stopping_says_how_long_it_waits_and_for_what_gain(trace_keras):
+    def build():
+        return keras.callbacks.EarlyStopping("val_loss", patience=3, min_delta=0.25)
+
+    [answer] = told(trace_keras, build)
+    assert (answer["patience"], abs(answer["min_delta"])) == (3, 0.25)

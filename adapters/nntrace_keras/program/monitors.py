@@ -47,6 +47,8 @@ class MonitorWatch:
                 "meant": meant(callbacks.model, callback.monitor),
                 "epochs": (callbacks.params or {}).get("epochs"),
                 "restores": bool(getattr(callback, "restore_best_weights", False)),
+                "patience": getattr(callback, "patience", None),
+                "min_delta": getattr(callback, "min_delta", None),
                 **source.place,
             }
             key = tuple(payload.values())

@@ -19,6 +19,7 @@ from nntrace.rules.common.signals import (
     window_medians,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.loss.stopped import stopped_while_better
 from nntrace.rules.rule import rule
 from nntrace.schema import RunStatus
 from nntrace.trace import Trace
@@ -169,17 +170,23 @@ def still_improving(
 ) -> Iterator[Finding | Skipped]:
     """Training ended while the loss was still falling steadily.
 
-    Networks go on improving for long, and a run cut short says little about the model. Information,
-    never a warning. Not judged if the learning rate had decayed by the end, nor for a run that is
-    still going on.
+    Networks go on improving for long, and a run cut short says little about the model. Information.
+    Not judged if the learning rate had decayed by the end, nor for a run that is still going on. A
+    warning if an `EarlyStopping` of Keras ended a run of less than half the planned epochs although
+    its metric still got better: in every epoch, but by less than `min_delta` allows (more than a
+    tenth of what was left in all), or until a single epoch was worse by a fraction of the gains
+    before it.
     Source: Karpathy's Recipe, step 6 (leave it training); "37 reasons", 32 (give it time).
     """
+    if trace.status is RunStatus.RUNNING:
+        yield Skipped("the run is still going on")
+        return
+    if stopped := stopped_while_better(trace):
+        yield stopped
+        return
     series = loss_series(trace)
     if skipped := unjudgeable(series, steps):
         yield skipped
-        return
-    if trace.status is RunStatus.RUNNING:
-        yield Skipped("the run is still going on")
         return
     rates = finite(trace.steps.lr)
     if len(rates) and rates[-1] < 0.2 * rates.max():
