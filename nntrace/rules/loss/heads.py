@@ -9,6 +9,7 @@ from nntrace.rules.common.payloads import number, text
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.loss.alignment import is_aligned, unspellable
+from nntrace.rules.loss.bounded import bounded_logits
 from nntrace.rules.loss.declared import contradicted
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
@@ -132,23 +133,30 @@ def head_cannot_reach_targets(
     A sigmoid or tanh before wider targets, a ReLU before negative ones (by the 1 % and 99 %
     quantiles of the targets), a softmax over a single unit, which is always 1, or a ReLU before a
     binary cross-entropy on logits, whose probabilities then never fall below 0.5. A warning for a
-    ReLU before a cross-entropy on logits, which stops the gradient of every logit that it cuts off.
+    ReLU before a cross-entropy on logits, which stops the gradient of every logit that it cuts off,
+    and for logits that training pushes against a bound of 1 and that never pass it (cosines or a
+    tanh without a scale).
     And, with PyTorch's `ctc_loss`, labels that no path through the frames can spell: the blank
     among the labels, or more labels than frames (for more than a tenth of the examples), which are
     often lengths that were mixed up. A warning, with PyTorch, if real examples that a discriminator
     is given lie outside of the tanh or sigmoid that its generator ends in: no generated one ever
     looks like them.
     Source: "37 reasons", 15 and 20 (loss function and its input), 27 (check the output layer);
-    Graves et al. 2006, Connectionist Temporal Classification, 3.
+    Graves et al. 2006, Connectionist Temporal Classification, 3; Wang et al. 2017, NormFace, 3.2.
     """
     yield from unspellable(trace)
     yield from _ungenerable(trace, real)
+    told: set[str] = set()
+    received = loss_inputs(trace)
+    for call in loss_calls(trace):
+        if bounded := bounded_logits(trace, call, received.get(call.path, ())):
+            told.add(call.path)
+            yield bounded
     calls = [call for call in loss_calls(trace) if call.head or call.shape]
     if not calls:
-        if not is_aligned(trace):
+        if not told and not is_aligned(trace):
             yield Skipped("the operation that made the predictions is not known")
         return
-    told: set[str] = set()
     for call in calls:
         problem = _one_class(call) or _half_line(call)
         evidence: dict[str, float | str] = {"head": call.head or "linear"}

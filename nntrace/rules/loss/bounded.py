@@ -1,0 +1,66 @@
+"""Logits that cannot leave [−1, 1], such as cosines: a part of LOS05."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from nntrace.rules.common.calls import LossCall
+from nntrace.rules.common.signals import median, span
+from nntrace.rules.finding import Finding, Severity
+from nntrace.schema import Role
+from nntrace.trace import Batch, Trace
+
+_BATCHES: Final = 20
+_LATE: Final = 5  # of these, in the second half of the steps, where something was learned
+_ROUNDING: Final = 1e-3
+_AT_THE_BOUND: Final = 0.97  # of its largest values: the loss pushes them against it
+_MATTERS: Final = 0.2  # the least loss that logits of −1 and 1 allow
+_LEARNED: Final = 0.9  # of the first loss, so that logits are where training wants them
+_BINARY: Final = "binary_cross_entropy_with_logits"
+
+
+def bounded_logits(trace: Trace, call: LossCall, given: Sequence[Batch]) -> Finding | None:
+    """The finding on a cross-entropy whose logits are pushed against a bound of 1.
+
+    Args:
+        given: the batches that the call received.
+    """
+    seen = [b for b in given if b.output_min is not None and b.output_max is not None]
+    sizes = [(b.output_min or 0.0, b.output_max or 0.0) for b in seen]
+    if call.function not in ("cross_entropy", _BINARY) or len(seen) < _BATCHES or call.is_paired:
+        return None
+    middle = (seen[0].step + seen[-1].step) / 2
+    late = [batch for batch in seen if batch.step >= middle]
+    classes = max((b.classes or 0 for b in seen), default=0)
+    least = _least(call.function, classes)
+    if any(max(-low, high) > 1.0 + _ROUNDING for low, high in sizes) or least < _MATTERS:
+        return None
+    low, high = (
+        median([b.output_min or 0.0 for b in late]),
+        median([b.output_max or 0.0 for b in late]),
+    )
+    if len(late) < _LATE or high < _AT_THE_BOUND or low >= 0.0:  # those are probabilities
+        return None
+    level, first = (median([b.loss_value or np.nan for b in some]) for some in (late, seen[:_LATE]))
+    if not level < _LEARNED * first:
+        return None
+    return Finding(
+        f"the logits of `{call.path}` never leave [−1, 1], against whose end training pushes "
+        f"them: the loss, now {level:.3g}, cannot fall below {least:.3g}, and even a sure answer "
+        f"gets a probability of {np.exp(-least):.0%}.",
+        site=trace.site(call.path, Role.OUTPUT),
+        steps=span([batch.step for batch in seen]),
+        severity=Severity.WARNING,
+        evidence={"output_max": max(high for _, high in sizes), "least_loss": least, "loss": level},
+        advice="Cosines and outputs of tanh need a scale before a cross-entropy: multiply them by "
+        "10 to 30 (divide by a temperature of 0.1 or less), or by a parameter that is learned.",
+        location=call.location,
+    )
+
+
+def _least(function: str, classes: int) -> float:
+    """The least cross-entropy that logits of −1 and 1 allow; 0 if the classes are not known."""
+    if function == _BINARY:
+        return float(np.log1p(np.exp(-1.0)))
+    return float(np.log1p((classes - 1) * np.exp(-2.0))) if classes > 1 else 0.0
