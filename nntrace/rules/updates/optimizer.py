@@ -17,6 +17,7 @@ from nntrace.rules.common.untrained import may_be_copies, share_as_initialised, 
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.rules.updates.crossed import gradients_of_others
+from nntrace.rules.updates.rebuilt import models_rebuilt
 from nntrace.rules.updates.replaced import replaced_after_the_optimizer
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Site, Trace
@@ -243,9 +244,14 @@ def optimizer_recreated(
     plain SGD has no state to lose; neither is reported. Running a notebook cell again is not
     reported either: the optimizers of each run of a cell are counted separately. Nor are trainings
     in a row, each from the first weights (the folds of a cross-validation), where the loss is back
-    where it began.
+    where it began. A warning if a line builds the optimizer of another model of the same kind
+    before each pass over the same data, five times or more, with the same settings and no other
+    seed: the model was meant to be built once.
     Source: PyTorch's documentation of `torch.optim` (optimizers hold state).
     """
+    if rebuilt_models := models_rebuilt(trace):
+        yield rebuilt_models
+        return
     by_name: dict[str, list[Event]] = defaultdict(list)
     for event in trace.events_of(EventKind.OPTIMIZER):
         payload = event.payload
