@@ -8,9 +8,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from nntrace.adapter.patching import Undo, calling_after, calling_before, replace, uncounted
+from nntrace.adapter.patching import Guard, Undo, calling_after, calling_before, replace, uncounted
 
-__all__ = ["Undo", "after", "before", "wrap"]
+__all__ = ["Guard", "Undo", "after", "before", "wrap"]
 
 
 def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Undo:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 Undo = Callable[[], None]
 Function = Callable[..., Any]
+Guard = Callable[[Function], Function]  # as `Recorder.guard`: keeps errors away from the training
 
 
 _made: Final[ContextVar[list[Undo] | None]] = ContextVar("made", default=None)

@@ -19,7 +19,7 @@ from tensorflow.python.eager import context
 from tensorflow.python.ops.gen_experimental_dataset_ops import iterator_get_model_proto
 
 from nntrace_keras.graphs.unread import Call
-from nntrace_keras.patching import Undo, after, wrap
+from nntrace_keras.patching import Guard, Undo, after, wrap
 
 _SHARE = 1 / 1000  # the most of the elapsed time that asking may take
 _LONGEST_NS = 100_000_000  # between two questions, since the first one takes long
@@ -28,7 +28,7 @@ _LONGEST_NS = 100_000_000  # between two questions, since the first one takes lo
 class DataWaits:
     """Watches the iterators of `tf.data`."""
 
-    def __init__(self, guard: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    def __init__(self, guard: Guard) -> None:
         self._note = guard(self._made)
         self._iterators: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self._thread = threading.get_ident()

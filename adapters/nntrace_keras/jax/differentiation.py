@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.patching import Guard, Undo, wrap
 
 
 class Derivative(NamedTuple):
@@ -105,7 +105,7 @@ class Differentiation:
         guard: keeps errors away from the training.
     """
 
-    def __init__(self, guard: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    def __init__(self, guard: Guard) -> None:
         self._asked = guard(_asked)
         self._numbers = guard(Derivative.numbers)
         self._local = _Local()

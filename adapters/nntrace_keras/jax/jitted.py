@@ -16,7 +16,7 @@ import wrapt
 
 from nntrace.adapter.sources import is_installed
 from nntrace_keras.jax.traced import Traced, Tracing
-from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.patching import Guard, Undo, wrap
 from nntrace_keras.program.sources import is_users
 
 _NOTED, _NOTED_BY = "_nntrace_noted", "_nntrace_noted_by"
@@ -86,12 +86,7 @@ class JittedFunctions:
         is_active: whether anything is recorded.
     """
 
-    def __init__(
-        self,
-        guard: Callable[[Callable[..., Any]], Callable[..., Any]],
-        follower: Follower,
-        is_active: Callable[[], bool],
-    ) -> None:
+    def __init__(self, guard: Guard, follower: Follower, is_active: Callable[[], bool]) -> None:
         self._follower = follower
         self._begin = guard(lambda: Tracing(guard))
         self._read = guard(lambda tracing, arguments, result: tracing.traced(arguments, result))

@@ -1,11 +1,12 @@
 """What is noted of a derivative that a training loop of a program's own asks for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from nntrace_keras.jax.differentiation import Derivative
 from nntrace_keras.jax.scopes import Scopes
 from nntrace_keras.jax.traced import Tracing
+from nntrace_keras.patching import Guard
 
 
 class Noting:
@@ -21,11 +22,7 @@ class Noting:
     """
 
     def __init__(
-        self,
-        guard: Callable[[Callable[..., Any]], Callable[..., Any]],
-        asked: Derivative,
-        outer: Sequence[Any],
-        tracing: Tracing | None,
+        self, guard: Guard, asked: Derivative, outer: Sequence[Any], tracing: Tracing | None
     ) -> None:
         self._asked = asked
         self.outer = outer

@@ -1,11 +1,10 @@
 """Which variable's value an array is: Keras' functions without state are given both."""
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 
-from nntrace_keras.patching import Undo, after
+from nntrace_keras.patching import Guard, Undo, after
 
 
 class Scopes:
@@ -15,7 +14,7 @@ class Scopes:
         # The values are kept, so that no other gets the id of one of them.
         self._known: dict[int, tuple[Any, Any]] = {}
 
-    def install(self, guard: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Undo:
+    def install(self, guard: Guard) -> Undo:
         """Watch the scopes that are opened; `guard` keeps errors away from who opens one."""
         return after(keras.StatelessScope, "__init__", guard(self._opened))
 

@@ -4,13 +4,14 @@ Arrays are known by their places among the leaves of its arguments and of its re
 very tracers of the arguments on, so that who receives one is known by identity.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 from jax.extend.core import get_opaque_trace_state
 
 from nntrace_keras.jax.scopes import Scopes
+from nntrace_keras.patching import Guard
 from nntrace_keras.program.settings import inner_optimizer
 
 
@@ -71,7 +72,7 @@ class Tracing:
         end: to be called when it has been traced.
     """
 
-    def __init__(self, guard: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    def __init__(self, guard: Guard) -> None:
         self._state = get_opaque_trace_state()
         self._scopes = Scopes()
         self.end = self._scopes.install(guard)

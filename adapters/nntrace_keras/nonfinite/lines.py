@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
 from nntrace_keras.nonfinite.derivatives import Broken, Derivative, look_of
-from nntrace_keras.patching import Undo, before
+from nntrace_keras.patching import Guard, Undo, before
 
 _FRAMES = 100
 
@@ -87,10 +87,7 @@ class NextForward:
     """
 
     def __init__(
-        self,
-        wanted: Broken,
-        tell: Callable[[Frames | None], object],
-        guard: Callable[[Callable[..., Any]], Callable[..., Any]],
+        self, wanted: Broken, tell: Callable[[Frames | None], object], guard: Guard
     ) -> None:
         self._wanted = wanted
         self._tell = tell

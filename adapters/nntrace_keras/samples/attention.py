@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 from keras import layers
 
-from nntrace_keras.patching import Undo, after
+from nntrace_keras.patching import Guard, Undo, after
 from nntrace_keras.tape.under_tape import AttentionCall, Calls
 
 _EXAMPLES, _QUERIES = 4, 8
@@ -36,7 +36,7 @@ class AttentionCalls:
 
     def __init__(
         self,
-        guard: Callable[[Callable[..., Any]], Callable[..., Any]],
+        guard: Guard,
         active: Callable[[], list[Calls]],
         collects: Callable[[], bool],
         stack: Callable[[], list[Any]],

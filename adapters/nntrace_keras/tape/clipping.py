@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from nntrace_keras.patching import Undo, after
+from nntrace_keras.patching import Guard, Undo, after
 from nntrace_keras.program.optimizers import as_received
 from nntrace_keras.program.settings import inner_optimizer
 from nntrace_keras.samples.capture import Capture
@@ -23,7 +23,7 @@ _NAME = "clipping"
 _ROUNDING = 1e-3  # the relative difference by which the norms may differ without clipping
 
 
-def watch_clipping(guard: Callable[[Callable[..., Any]], Callable[..., Any]], tapes: Tapes) -> Undo:
+def watch_clipping(guard: Guard, tapes: Tapes) -> Undo:
     """Attach to gradients that TensorFlow clips what they were before."""
 
     def clipped(result: Any, *args: Any, **kwargs: Any) -> None:

@@ -15,7 +15,7 @@ from tensorflow.python.util import nest
 
 from nntrace_keras.graphs.on_graph import functions_around, graphs_around, list_on
 from nntrace_keras.nonfinite.derivatives import Derivative, Derivatives, first_broken
-from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.patching import Guard, Undo, wrap
 from nntrace_keras.program.sources import caller
 from nntrace_keras.tape.broadcasts import broadcast
 from nntrace_keras.tape.under_tape import Calls, Gradient, LayerCall, key
@@ -41,7 +41,7 @@ class TapeGradients:
 
     def __init__(
         self,
-        guard: Callable[[Callable[..., Any]], Callable[..., Any]],
+        guard: Guard,
         calls_of: Callable[[Any], Calls | None],
         collects: Callable[[], bool],
         sampling: Callable[[], bool],

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from keras.src.trainers.compile_utils import CompileLoss
 
-from nntrace_keras.patching import Undo, after, wrap
+from nntrace_keras.patching import Guard, Undo, after, wrap
 from nntrace_keras.program.losses import (
     FUNCTIONS,
     ON_LOGITS,
@@ -53,7 +53,7 @@ class LossCalls:
 
     def __init__(
         self,
-        guard: Callable[[Callable[..., Any]], Callable[..., Any]],
+        guard: Guard,
         active: Callable[[], list[Calls]],
         collects: Callable[[], bool],
         caller: Callable[[], Source],

@@ -18,7 +18,7 @@ from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
 from nntrace_keras.data.own_passes import OwnPasses
 from nntrace_keras.graphs.dataflow import place
-from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.patching import Guard, Undo, wrap
 from nntrace_keras.program.describe import is_batch_norm, is_dropout, is_training
 from nntrace_keras.program.sources import UNKNOWN, Source, caller
 from nntrace_keras.program.tensors import first_input, first_tensor, named_tensors
@@ -65,7 +65,7 @@ class Tapes:
 
     def __init__(
         self,
-        guard: Callable[[Callable[..., Any]], Callable[..., Any]],
+        guard: Guard,
         path_of: Callable[[Any, Any], str],
         sampling: Callable[[], bool],
         differentiated: Callable[[Sequence[Gradient]], object],
