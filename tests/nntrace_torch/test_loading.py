@@ -35,6 +35,15 @@ def test_weights_that_were_copied_are(trace_here):
     assert loaded(trace_here, lambda model, kept: model.load_state_dict(kept["copy"])) == []
 
 
+def test_a_distributed_checkpoint_was_read_into_the_modules_own_before(trace_here):
+    from torch.distributed.checkpoint.state_dict import get_model_state_dict, set_model_state_dict
+
+    def load(model, kept):
+        set_model_state_dict(model, get_model_state_dict(model))
+
+    assert loaded(trace_here, load) == []
+
+
 def test_a_part_of_the_weights_may_be_the_modules_own(trace_here):
     def load(model, kept):
         model.load_state_dict(kept["references"] | {"bias": kept["copy"]["bias"]})
