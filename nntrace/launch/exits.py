@@ -34,7 +34,8 @@ def before_hard_exit(write: Callable[[int], object]) -> Undo:
 def failure_of(end: BaseException) -> str | None:
     """What an exception that ends the program says went wrong; None for an exit code of zero."""
     if not isinstance(end, SystemExit):
-        return f"{type(end).__name__}: {end}"
+        said = str(end)
+        return f"{type(end).__name__}: {said}" if said else type(end).__name__
     if end.code is None or (isinstance(end.code, int) and end.code == 0):
         return None
     # Python prints any other object, and ends with 1: to print it a second time may take long.

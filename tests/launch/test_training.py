@@ -364,7 +364,7 @@ def test_an_interrupted_run_ends_as_without_nntrace_and_is_complete(folder):
     assert "KeyboardInterrupt" in stderr
     trace = only_run(folder)
     assert trace.status is RunStatus.FAILED
-    assert "KeyboardInterrupt" in trace.manifest.error
+    assert trace.manifest.error == "KeyboardInterrupt"
     assert len(trace.steps) == begun
 
 
