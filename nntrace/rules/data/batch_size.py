@@ -31,7 +31,8 @@ def tiny_batch_with_batchnorm(
 
     The statistics are then mostly noise, and the running ones used in evaluation differ from them.
     An image brings many positions, so half as many examples are enough. A smaller last batch and
-    frozen norms are not reported.
+    frozen norms are not reported, nor norms that are given more rows than the model is given
+    examples, such as the images of a list that the model stacks.
     Source: Wu & He 2018 (1803.08494), Group Normalization, figure 1; Ioffe 2017 (1702.03275).
     """
     norms = [s for s in trace.sites_of(Role.ACTIVATION) if "BatchNorm" in s.module_type]
@@ -44,10 +45,12 @@ def tiny_batch_with_batchnorm(
     modes = [event.payload.get("norm_active") for event in trace.events_of(EventKind.MODE)]
     if modes and not any(modes):
         return
-    size = median(sizes)
-    small = [s for s in norms if size < (examples if len(s.shape) == 2 else images)]
+    typical = median(sizes)
+    over = {s: max(typical, s.shape[0] if s.shape else 0) for s in norms}
+    small = [s for s in norms if over[s] < (examples if len(s.shape) == 2 else images)]
     if not small:
         return
+    size = over[small[0]]
     kind = "vectors" if len(small[0].shape) == 2 else "images or sequences"
     others = f" (and {len(small) - 1} more)" if len(small) > 1 else ""
     yield Finding(

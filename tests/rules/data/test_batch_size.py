@@ -19,7 +19,12 @@ def test_a_batch_norm_over_fewer_than_eight_vectors_is_a_warning(size, found):
 
 @pytest.mark.parametrize(("size", "found"), [(3, 1), (4, 0)])
 def test_a_batch_norm_over_fewer_than_four_images_is_a_warning(size, found):
-    assert len(findings("DAT16", normed(size, shape=(4, 16, 8, 8)))) == found
+    assert len(findings("DAT16", normed(size, shape=(size, 16, 8, 8)))) == found
+
+
+def test_a_batch_norm_over_a_list_of_images_that_the_model_stacks_is_healthy():
+    """Of such a list the first axis of its first tensor, its channels, is taken for the batch."""
+    assert findings("DAT16", normed(3, shape=(16, 64, 8, 8))) == []
 
 
 def test_a_smaller_last_batch_is_healthy():
