@@ -58,3 +58,7 @@ def test_a_generator_without_bounds_can_make_everything(trace_here):
 
 def test_what_one_optimizer_trains_is_no_game_of_two(trace_here):
     assert told(trace_here, nn.Tanh(), standard, one_optimizer=True) == []
+
+
+def test_batches_that_are_not_finite_have_no_range(trace_here):
+    assert told(trace_here, nn.Tanh(), lambda: standard().log()) == []

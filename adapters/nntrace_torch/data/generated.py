@@ -4,6 +4,7 @@ Both come as the same argument of the same model: what was generated is known by
 rest has none. Only looked at where several optimizers take turns.
 """
 
+import math
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -50,7 +51,10 @@ class GeneratedRanges:
             if found in _BOUNDS:
                 self._heads.setdefault(model.prefix, found)
         elif not given.requires_grad:
-            seen.append(_values(given.reshape(-1)[:_MOST]))
+            values = _values(given.reshape(-1)[:_MOST])
+            if not math.isfinite(values.most - values.least):
+                return
+            seen.append(values)
             if len(seen) == _LOOKS and model.prefix in self._heads:
                 self._tell(model.prefix, self._heads[model.prefix], seen)
 
