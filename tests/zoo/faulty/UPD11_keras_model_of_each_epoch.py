@@ -14,7 +14,9 @@ x = (digits.data / 16).astype("float32")
 def build():
     model = keras.Sequential([layers.Input((64,)), layers.Dense(64, activation="relu")])
     model.add(layers.Dense(10, activation="softmax"))
-    model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(
+        keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     return model
 
 
