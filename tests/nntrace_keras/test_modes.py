@@ -48,3 +48,30 @@ def test_a_teacher_in_inference_mode_says_nothing_of_its_student(
     assert last["training"] is student_trains
     assert last["dropout_active"] + last["dropout_inactive"] == 1
     assert len(list(get_rule("RUN01").run(trace))) == (not student_trains)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_model_that_is_called_twice_beside_another_has_its_own_mode(trace_keras, compiled):
+    def train():
+        keras.utils.set_random_seed(1)
+        generator, critic = network(), network()
+        real = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
+        optimizer = keras.optimizers.SGD(0.01)
+
+        def step(real):
+            noise = tf.random.normal((64, 8))
+            with tf.GradientTape() as tape:
+                made = tf.tile(generator(noise, training=False), (1, 4))
+                gap = critic(made, training=True) - critic(real, training=True)
+                loss = tf.reduce_mean(gap)
+            variables = critic.trainable_variables
+            optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+            return loss
+
+        step = tf.function(step) if compiled else step
+        for _ in range(4):
+            step(tf.constant(real))
+
+    last = trace_keras(train).events_of(EventKind.MODE)[-1].payload
+    assert last["training"] is True
+    assert last["dropout_inactive"] == 0

@@ -226,7 +226,9 @@ class Observer:
         asked = {key(source) for source in gradient.sources if _is_variable(source)}
         trained = [r for r in roots if not asked.isdisjoint(map(key, r.layer.trainable_variables))]
         root = (trained or roots)[0]
-        helpers = [r.layer for r in roots if trained and r not in trained]
+        # Compared as objects: calls of one model differ by their tensors, which do not compare.
+        learning = {id(r.layer) for r in trained or roots}
+        helpers = [r.layer for r in roots if id(r.layer) not in learning]
         left_out = {id(layer) for helper in helpers for layer in helper._flatten_layers()}
         training = self._modes.note(
             self._prefix(root).rstrip("/"),
