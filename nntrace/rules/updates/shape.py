@@ -43,16 +43,18 @@ def update_imbalance(
     At one learning rate the slow ones stay as they began while the fast ones learn. Medians over
     the second half of the run are compared, each divided by the rate of the parameter's group,
     because rates that differ by layer are deliberate. The rule leaves out weights that start at
-    zero or do not change at all (UPD06), and those that another optimizer has taken over, whose
-    rate is not known. Information if the loss falls, because in a very wide network the first
-    layers rightly hardly move, unless the updates of the slow one are lost to float32's rounding
-    (2⁻²⁴ of the weights).
+    zero or do not change at all (UPD06), those that another optimizer has taken over, whose rate is
+    not known, and those of which some are a thousand times larger than the rest: a quarter may
+    stand for minus infinity, as the forbidden transitions of a random field do. Information if the
+    loss falls, because in a very wide network the first layers rightly hardly move, unless the
+    updates of the slow one are lost to float32's rounding (2⁻²⁴ of the weights).
     Source: Karpathy, CS231n, "ratio of weights:updates"; You et al. 2017 (LARS).
     """
     sites = _still_led(trace, weights(trace, Role.UPDATE))
     ratio = update_ratios(trace, sites)
     start = first_finite(columns(trace, Role.PARAM, "rms", sites))
-    ratio[:, ~(start > 0)] = np.nan
+    quartiles = [first_finite(columns(trace, Role.PARAM, name, sites)) for name in ("q25", "q75")]
+    ratio[:, ~(start > 0) | (np.abs(quartiles).min(axis=0) * factor < start)] = np.nan
     ratio[~(ratio > 0)] = np.nan
     rates = np.array([site.lr if site.lr else np.nan for site in sites])
     groups = [count(event.payload, "groups") for event in trace.events_of(EventKind.OPTIMIZER)]

@@ -6,10 +6,11 @@ from nntrace.rules import Severity
 SAMPLED = list(range(20))
 
 
-def layer(path, ratio, *, lr=0.1, size=1.0, dtype="float32", **update):
+def layer(path, ratio, *, lr=0.1, size=1.0, dtype="float32", quartiles=(-1.0, 1.0), **update):
     common = {"shape": [64, 64], "numel": 4096, "dtype": dtype}
+    low, high = quartiles
     return [
-        site(path, "param", rms=size, **common),
+        site(path, "param", rms=size, q25=low, q75=high, **common),
         site(path, "param_grad", rms=1.0, zero_fraction=0.0, **common),
         site(path, "update", rms=ratio, lr=lr, **common, **update),
     ]
@@ -32,6 +33,13 @@ def test_layers_whose_updates_differ_a_thousandfold(slow, found):
 def test_where_one_layer_learns_as_usual_the_others_are_not_slow_by_the_rate(fast, explained):
     [finding] = findings("UPD03", trace(layer("a.weight", fast), layer("b.weight", fast / 1100)))
     assert finding.explains == explained
+
+
+@pytest.mark.parametrize(("high", "found"), [(0.9e-3, 0), (1.1e-3, 1)])
+def test_weights_of_which_some_stand_for_minus_infinity_are_left_out(high, found):
+    others = layer("a.weight", 1e-3), layer("c.weight", 1e-3)
+    slow = layer("b.weight", 0.9e-6, quartiles=(-1.0, high))
+    assert len(findings("UPD03", trace(*others, slow))) == found
 
 
 def test_rates_that_differ_by_layer_are_meant():
