@@ -87,18 +87,16 @@ class SampledSteps:
     ) -> None:
         """`backward` is about to be called on losses, the `first` time in this step or again."""
         parts = self._parts
+        parts.clearing.look()
+        parts.clearing.look_at_turns()
         if first:
             parts.attention.finish()
-            parts.clearing.look()
-            parts.clearing.look_at_turns()
             sample.is_evaluation = False
             sample.has_backward = True
             if len(losses) == 1:
                 self._look_at_graph(sample, losses[0], numbers[0])
-        else:
-            parts.clearing.look_at_turns()
-            if parts.calls.called_since_backward():
-                parts.clearing.look_between()
+        elif parts.calls.called_since_backward():
+            parts.clearing.look_between()
         if parts.forward.flow.is_open:
             parts.forward.flow.read(losses)
 

@@ -196,6 +196,28 @@ def test_gradients_that_are_cleared_are_told_from_those_that_are_not(trace_here)
     assert run(lambda optimizer: None) == [0, 0, 0]
 
 
+@pytest.mark.parametrize("is_frozen", [True, False])
+@pytest.mark.parametrize("clears", [True, False])
+def test_gradients_that_a_sampler_finds_may_be_cleared_after_it(trace_here, is_frozen, clears):
+    model = mlp()
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(4):
+            found = torch.randn(6, 4, requires_grad=True)
+            model.requires_grad_(not is_frozen)
+            for _ in range(2):
+                model(found).sum().backward()
+            model.requires_grad_(True)
+            if clears:
+                optimizer.zero_grad()
+            loss_of(model, found.detach()).backward()
+            optimizer.step()
+
+    found = trace_here(program).steps.gradients_cleared[1:].tolist()
+    assert found == [float(clears)] * 3
+
+
 def two_in_turn(before_judge, before_maker):
     """A generator and its judge, which take turns; what is cleared before each one's backward."""
     judge, maker = mlp(), torch.nn.Linear(3, 4)

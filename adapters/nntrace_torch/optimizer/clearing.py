@@ -1,11 +1,13 @@
 """Whether the program clears gradients between two optimizer steps, and within one.
 
 A gradient was not cleared if it has neither been replaced (`zero_grad`) nor written to (`zero_`)
-when the next backward begins. With several optimizers, the gradients of one rightly outlive the
-step of another: they count as uncleared if every backward finds them until the same optimizer steps
-again, with them. Within a step, gradients that are gone when the backward of the next micro-batch
-begins were computed for nothing, unless the parameters were changed meanwhile (SAM) or the
-gradients are zero at the end of the step as well (units that never fire).
+when the next backward begins, nor is it gone before a later backward of the same step: samplers
+and attacks, whose gradients are for their inputs, run before the program clears. With several
+optimizers, the gradients of one rightly outlive the step of another: they count as uncleared if
+every backward finds them until the same optimizer steps again, with them. Within a step, gradients
+that are gone when the backward of the next micro-batch begins were computed for nothing, unless the
+parameters were changed meanwhile (SAM) or the gradients are zero at the end of the step as well
+(units that never fire).
 """
 
 import weakref
@@ -45,6 +47,14 @@ def _is_left(held: tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor]]) 
     return bool(gradient.any())
 
 
+def _is_as_stepped_with(
+    watched: tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor], int],
+) -> bool:
+    parameter, gradient, version = watched
+    is_written_to = (known := gradient()) is not None and known._version != version
+    return not is_written_to and _is_left((parameter, gradient))
+
+
 def _some_gradients(optimizer: Optimizer) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Some parameters of an optimizer that have a gradient, each with it."""
     parameters = (p for group in optimizer.param_groups for p in group["params"])
@@ -59,7 +69,7 @@ def _state(parameter: torch.Tensor | None) -> tuple[int, int]:
 
 
 class GradientClearing:
-    """Remembers some gradients at the end of a step and looks at them before the next backward.
+    """Remembers some gradients at the end of a step and looks at them before the next backwards.
 
     Attributes:
         afterwards: has something called once, when the backward pass that begins is over.
@@ -104,19 +114,18 @@ class GradientClearing:
             self._stepped.append((weakref.ref(parameter), parameter._version))
 
     def look(self) -> None:
-        """Look at the gradients before the first backward of a step."""
+        """Look at the gradients before each backward of a step, until they are cleared."""
         if not self._watched:
             return
-        self.cleared = True
-        self._before = [_state(reference()) for reference, _ in self._stepped]
-        self.afterwards(self._note_given)
-        for parameter_ref, gradient_ref, version in self._watched:
-            parameter, gradient = parameter_ref(), gradient_ref()
-            if parameter is None or gradient is None or parameter.grad is not gradient:
-                continue
-            if gradient._version == version and bool(gradient.any()):
-                self.cleared = False
-        self._watched = []
+        if self.cleared is None:
+            self.cleared = not any(map(_is_as_stepped_with, self._watched))
+            self._before = [_state(reference()) for reference, _ in self._stepped]
+            self.afterwards(self._note_given)
+        else:
+            gradients = (p.grad for reference, _ in self._stepped if (p := reference()) is not None)
+            self.cleared = not any(g is not None and bool(g.any()) for g in gradients)
+        if self.cleared:
+            self._watched = []
 
     def _note_given(self) -> None:
         """Note whether the first backward of a step has given gradients to the parameters.
