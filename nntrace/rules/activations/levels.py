@@ -204,7 +204,9 @@ def constant_activation(
     signal that fades from layer to layer. Information if the loss falls and later layers do differ,
     because then it is only a branch. Layers without data to depend on, such as learnt queries,
     those that run over steps of time on the first axis, and batches of one example are left out; so
-    are lookup tables, which may hold positions, unless nothing in the model varies at all. Dead
+    are layers before others that do differ, if their model is given an input of the width they take
+    that is the same for every example, as is the state with which a recurrence begins; and lookup
+    tables, which may hold positions, unless nothing in the model varies at all. Dead
     units are named as the cause only if all units of an earlier layer are dead. A norm, whose
     outputs have unit scale, already counts as constant if less than a ten-thousandth of its output
     varies: it got single values to normalise.
@@ -221,16 +223,18 @@ def constant_activation(
     norms = np.array([link.is_norm for link in links], dtype=bool)
     same = known & (varies <= np.where(norms, np.fmax(least, _AMPLIFIED), least))
     tells_apart = varies > _FADED * size
-    before = _inputs_vary(trace)
-    may_be_positions = _outputs_vary(trace)
+    before, constants = _inputs_vary(trace), _constant_inputs(trace)
+    vary = _outputs_that_vary(trace)
     for index, link in enumerate(links):
         seen = known[:, index]
         if seen.sum() < SAMPLES:
             continue
         is_constant = bool(same[seen, index].mean() >= share and same[seen, index][-1])
-        if is_constant and before and not (may_be_positions and is_embedding(link.site)):
+        if is_constant and before and not (vary.any() and is_embedding(link.site)):
             died = has_died_out(trace, link.column + 1)
-            is_branch = bool((tells_apart[:, index + 1 :].mean(axis=0) > 0.5).any())
+            if vary[link.column + 1 :].any() and _may_take(link, constants):
+                continue
+            is_branch = bool(vary[[later.column for later in links[index + 1 :]]].any())
             learns = remaining_loss(trace) <= learnt
             yield Finding(
                 f"the output of {link.site.shown} ({link.site.module_type}) is the "
@@ -263,17 +267,34 @@ def _comes_nearer(values: FloatArray, times: float) -> BoolArray:
     return np.asarray(np.abs(np.log(values)) <= start - np.log(times))
 
 
-def _outputs_vary(trace: Trace) -> bool:
-    """Whether the outputs of any layer, the head included, differ between examples."""
+def _outputs_that_vary(trace: Trace) -> BoolArray:
+    """Whether the outputs of each layer, heads included, differ between examples."""
     varies = trace.series(Role.ACTIVATION, "example_std")
     known = np.isfinite(varies)
     tells_apart = known & (varies > _FADED * trace.series(Role.ACTIVATION, "rms"))
-    return bool((tells_apart.sum(axis=0) > known.sum(axis=0) / 2).any())
+    return np.asarray(tells_apart.sum(axis=0) > known.sum(axis=0) / 2)
 
 
 def _inputs_vary(trace: Trace) -> bool:
     values = trace.series(Role.INPUT, "example_std")
     return bool((values[np.isfinite(values)] > 0).any())
+
+
+def _constant_inputs(trace: Trace) -> list[Site]:
+    """The inputs of models that were the same for every example in all sampled steps."""
+    sites = trace.sites_of(Role.INPUT)
+    varies = trace.series(Role.INPUT, "example_std")
+    known = np.isfinite(varies)
+    same = known.any(axis=0) & ~(known & (varies > 0)).any(axis=0)
+    return [sites[index] for index in np.flatnonzero(same)]
+
+
+def _may_take(link: Link, inputs: list[Site]) -> bool:
+    """Whether an input of its model has the width that a linear layer takes."""
+    if link.fans is None:
+        return False
+    given = (site for site in inputs if link.site.path.startswith(site.path.partition("input.")[0]))
+    return any(site.shape[1:] and site.shape[-1] == link.fans[0] for site in given)
 
 
 def _is_linear_layer_of_keras(flow: Flow, link: Link) -> bool:

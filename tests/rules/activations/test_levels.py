@@ -219,6 +219,25 @@ def test_a_constant_branch_of_a_model_that_learns_is_information(behind, loss, l
     assert (finding.site.path, finding.level) == ("b", level)
 
 
+@pytest.mark.parametrize(
+    ("width", "behind", "found"), [(WIDTH, 1.0, 0), (WIDTH + 1, 1.0, 1), (WIDTH, 0.0, 1)]
+)
+def test_a_layer_that_may_take_the_state_a_recurrence_begins_with_is_none(width, behind, found):
+    state = [site("input.1", "input", std=0.0, example_std=0.0, shape=[8, width])]
+    layers = [layer("a"), layer("b", example_std=0.0), layer("head", example_std=behind)]
+    rows = trace(INPUT, state, *layers)
+    assert len(findings("ACT07", rows)) == found
+
+
+def test_whether_later_layers_differ_is_asked_of_the_steps_of_their_own_model():
+    rare = [1.0] * 5 + [None] * (STEPS - 5)
+    same = [0.0] * 5 + [None] * (STEPS - 5)
+    layers = [layer(path, example_std=rare) for path in ("a", "c", "head")]
+    layers.insert(1, layer("b", example_std=same))
+    [finding] = findings("ACT07", trace(INPUT, *layers, loss=FALLING))
+    assert finding.level is Severity.INFO
+
+
 def test_what_follows_a_constant_is_not_blamed_too():
     rows = trace(INPUT, layer("a", example_std=0.0), layer("b", example_std=0.0), layer("head"))
     assert [f.site.path for f in findings("ACT07", rows)] == ["a"]
