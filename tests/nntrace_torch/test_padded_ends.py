@@ -31,6 +31,19 @@ def last(layer, x):
     return layer(x)[0][:, -1, :]
 
 
+def everything(x, axis):
+    """As older PyTorch takes a `:`."""
+    return torch.ops.aten.slice(x, axis, 0, 2**63 - 1, 1)
+
+
+def last_of_slices(layer, x):
+    return everything(everything(layer(x)[0], 0)[:, -1], 1)
+
+
+def mean_of_slices(layer, x):
+    return everything(layer(x)[0], 0).mean(1)
+
+
 def last_in_time(layer, x):
     return layer(x)[0][-1]
 
@@ -63,12 +76,17 @@ def test_what_is_read_after_the_padding_is_told_once(trace_here, kind, read, nam
     assert payload["share"] == pytest.approx(1 - LENGTHS.sum() / (12 * len(LENGTHS)))
 
 
+def test_an_axis_may_be_taken_whole_before(trace_here):
+    [payload] = told(trace_here, last_of_slices)
+    assert payload["reads"] == "output"
+
+
 def test_time_may_come_first(trace_here):
     [payload] = told(trace_here, last_in_time, batch_first=False)
     assert payload["reads"] == "output"
 
 
-@pytest.mark.parametrize("read", [own_last, mean, packed])
+@pytest.mark.parametrize("read", [own_last, mean, mean_of_slices, packed])
 def test_what_each_sequence_says_at_its_own_end_is_read_well(trace_here, read):
     assert told(trace_here, read) == []
 

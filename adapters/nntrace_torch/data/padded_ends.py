@@ -13,7 +13,7 @@ from torch import nn
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.program.describe import can_sample
-from nntrace_torch.program.graphs import nodes_of, operation, saved, signed
+from nntrace_torch.program.graphs import nodes_of, operation, output_shape, saved, signed
 from nntrace_torch.program.sources import Sources
 
 _CALLS = 64  # of which landmarks are looked at
@@ -123,13 +123,29 @@ def _padding(sequences: torch.Tensor) -> tuple[float, float] | None:
 def _what_is_read(loss: torch.Tensor, read: _Read) -> str:
     """`output` if only its last position is, `state` if only the last state is; else empty."""
     positions, is_state_read = [], False
-    for node in nodes_of(loss.grad_fn):
+    nodes = list(nodes_of(loss.grad_fn))
+    outputs = {read.output}
+    for node in reversed(nodes):
+        if _is_whole_slice(node) and _edge(*node.next_functions[0]) in outputs:
+            outputs.add((node._sequence_nr(), 0))
+    for node in nodes:
         is_state_read = is_state_read or node._sequence_nr() == read.state
+        if (node._sequence_nr(), 0) in outputs:
+            continue
         for child, place in node.next_functions:
-            if child is not None and (child._sequence_nr(), place) == read.output:
+            if _edge(child, place) in outputs:
                 is_time = signed(saved(node, "dim")) == read.time
                 is_chosen = operation(node) == "Select" and is_time
                 positions.append(signed(saved(node, "index")) if is_chosen else None)
     if positions:
         return "output" if set(positions) <= {-1, read.length - 1} else ""
     return "state" if is_state_read and not read.layer.bidirectional else ""
+
+
+def _edge(node: Any, place: int) -> tuple[int, int] | None:
+    return None if node is None else (node._sequence_nr(), place)
+
+
+def _is_whole_slice(node: Any) -> bool:
+    """Whether a node takes all there is, as each `:` of `x[:, -1, :]` does in older PyTorch."""
+    return operation(node) == "Slice" and output_shape(node) == saved(node, "self_sym_sizes")
