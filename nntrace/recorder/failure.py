@@ -7,6 +7,11 @@ from typing import Self
 
 from nntrace.notices import say
 
+_SEVERAL_THREADS = (
+    "several threads of the program train, and nntrace follows one training at a time; "
+    "in processes of their own each would be traced"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -16,27 +21,31 @@ class Failure:
         where: the part of nntrace that failed.
         summary: the error in one line.
         traceback: the traceback as Python prints it.
-        is_of_the_system: whether the system is to blame (a full disk) rather than nntrace's code.
+        is_explained: whether the summary says all: the system is to blame (a full disk), or what
+            several threads trained at once was taken for one training.
     """
 
     where: str
     summary: str
     traceback: str
-    is_of_the_system: bool
+    is_explained: bool
 
     @classmethod
-    def of(cls, error: Exception, where: str) -> Self:
+    def of(cls, error: Exception, where: str, *, in_several_threads: bool = False) -> Self:
         """The failure for an error that was raised in `where`."""
         trace = "".join(traceback.format_exception(error))
+        summary = f"{type(error).__name__}: {_said(error)}"
         of_system = isinstance(error, OSError)
-        return cls(where, f"{type(error).__name__}: {_said(error)}", trace, of_system)
+        if in_several_threads and not of_system:
+            summary = f"{_SEVERAL_THREADS} ({summary})"
+        return cls(where, summary, trace, of_system or in_several_threads)
 
     def __str__(self) -> str:
         return f"tracing stopped: {self.summary}"
 
     def announce(self) -> None:
-        """Report the failure on stderr, with the traceback unless the system is to blame."""
-        detail = "" if self.is_of_the_system else f"\n{self.traceback.rstrip()}"
+        """Report the failure on stderr, with the traceback unless the summary says all."""
+        detail = "" if self.is_explained else f"\n{self.traceback.rstrip()}"
         say(f"tracing stopped in {self.where}: {self.summary}. Training goes on.{detail}")
 
     def payload(self) -> dict[str, str]:

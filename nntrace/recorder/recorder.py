@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -109,6 +110,8 @@ class Recorder:
             lambda error: self.fail(error, "the writer"),
             self.account.charge_writer,
         )
+        self._opening = threading.Lock()
+        self._threads: set[int] = set()  # that have made sampled steps
         self.pace = Pace(cadence, self.account, self._writer)
         in_forked_children(self._abandon)
 
@@ -231,9 +234,11 @@ class Recorder:
             light: whether only the indispensable facts of the step were noted.
             facts: its other columns.
         """
+        # Nothing is called in between: no other thread that trains gets the same number.
+        number, self.steps = self.steps, self.steps + 1
         times = self.account.step_ended(settles=sampled, ended=ended, followed=followed)
         record = StepRecord(
-            step=self.steps,
+            step=number,
             time_ns=time.time_ns() if ended is None else ended.time_ns,
             duration_ns=times.duration_ns,
             overhead_ns=times.cost_ns,
@@ -246,8 +251,8 @@ class Recorder:
         self._writer.put(record)
         if not self._writer.started:
             self.open()
-        self.steps += 1
         if sampled:
+            self._threads.add(threading.get_ident())
             self.pace.sampled(times.sample_cost_ns)
         else:
             self.pace.unsampled(times.plain_ns, light=light, followed=followed)
@@ -266,18 +271,20 @@ class Recorder:
             steps: the steps, in order.
             since_1970_ns: what to add to the monotonic clock to get nanoseconds since 1970.
         """
-        began_ns = self.account.followed(len(steps), steps[-1][0])
-        self._writer.put(PlainSteps(steps, self.steps, began_ns, since_1970_ns))
-        self.steps += len(steps)
-        self.pace.facts.followed(len(steps))
+        count = len(steps)
+        began_ns = self.account.followed(count, steps[-1][0])
+        first, self.steps = self.steps, self.steps + count
+        self._writer.put(PlainSteps(steps, first, began_ns, since_1970_ns))
+        self.pace.facts.followed(count)
 
     def open(self) -> None:
         """Create the run folder, unless that was done: something trains."""
-        if not self._writer.started:
-            import_writing(self.account)
-            self.contention = Contention()  # waits before the training do not count
-            self.account.begin()
-            self._writer.start()
+        with self._opening:
+            if not self._writer.started:
+                import_writing(self.account)
+                self.contention = Contention()  # waits before the training do not count
+                self.account.begin()
+                self._writer.start()
 
     def fail(self, error: Exception, where: str) -> None:
         """Report an error of nntrace's own, once, and stop tracing; training goes on.
@@ -288,7 +295,9 @@ class Recorder:
         if self.failure is not None:
             return
         self.active = False
-        self.failure = Failure.of(error, where)
+        if where != "the writer":
+            self._threads.add(threading.get_ident())
+        self.failure = Failure.of(error, where, in_several_threads=len(self._threads) > 1)
         self.failure.announce()
         with contextlib.suppress(OSError):  # so that a watched run does not look stalled
             self._manifest.change(self.run, error=str(self.failure))

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import subprocess
 import threading
@@ -9,6 +10,7 @@ import pytest
 
 from nntrace.manifest import Manifest
 from nntrace.recorder import Cadence, Layout, Recorder, Sample, SiteSample
+from nntrace.recorder import recorder as recorder_module
 from nntrace.recorder import writer as writer_module
 from nntrace.recorder.rank_folder import RankFolder, claim
 from nntrace.recorder.records import StepRecord
@@ -391,3 +393,56 @@ def test_a_run_that_broke_before_its_first_step_has_a_folder(run):
     recorder.add_event(EventKind.ORIGIN, {"where": "forward"}, severity="error")
     recorder.close(RunStatus.FAILED, "AssertionError: loss is NaN")
     assert [event.payload["where"] for event in Trace.open(run).events_of("origin")] == ["forward"]
+
+
+def in_two_threads(act):
+    threads = [threading.Thread(target=act) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+
+def test_two_threads_that_train_at_once_open_one_run_folder(run, monkeypatch):
+    recorder, both_open = recorder_of(run), threading.Barrier(2)
+
+    def slow_import(account):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_open.wait(1)
+
+    monkeypatch.setattr(recorder_module, "import_writing", slow_import)
+    in_two_threads(lambda: step(recorder))
+    recorder.close(RunStatus.FINISHED)
+
+    assert [folder.name for folder in run.parent.iterdir()] == [run.name]
+    assert sorted(Trace.open(run).steps.step.tolist()) == [0, 1]
+
+
+def broken_hook():
+    raise IndexError("mixed")
+
+
+def test_a_failure_where_several_threads_train_is_told_without_a_traceback(run, capsys):
+    recorder = recorder_of(run)
+    in_two_threads(lambda: step(recorder, sampled=True))
+    recorder.guard(broken_hook)()
+    recorder.close(RunStatus.FINISHED)
+
+    told = capsys.readouterr().err
+    assert "several threads of the program train" in told
+    assert "Traceback" not in told
+
+
+def test_a_failure_where_one_thread_other_than_the_main_one_trains_has_a_traceback(run, capsys):
+    recorder = recorder_of(run)
+
+    def train():
+        step(recorder, sampled=True)
+        recorder.guard(broken_hook)()
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join(20)
+    recorder.close(RunStatus.FINISHED)
+
+    assert "Traceback" in capsys.readouterr().err
