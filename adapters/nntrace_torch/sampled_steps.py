@@ -95,7 +95,7 @@ class SampledSteps:
             sample.has_backward = True
             if len(losses) == 1:
                 self._look_at_graph(sample, losses[0], numbers[0])
-        elif parts.calls.called_since_backward():
+        elif parts.calls.called_since_backward() and not parts.calls.begins_with_asking():
             parts.clearing.look_between()
         if parts.forward.flow.is_open:
             parts.forward.flow.read(losses)

@@ -323,6 +323,22 @@ def test_gradients_cleared_within_a_step_are_told_at_the_backward(trace_here):
     assert event.payload["file"] == __file__
 
 
+@pytest.mark.parametrize("is_leaf", [True, False])
+def test_a_backward_for_the_inputs_of_an_attack_is_no_lost_one(trace_here, is_leaf):
+    model = mlp()
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(10):
+            change = torch.zeros(6, 4, requires_grad=True)
+            loss_of(model, change if is_leaf else torch.randn(6, 4) + change).backward()
+            optimizer.zero_grad()
+            loss_of(model, change.grad.sign()).backward()
+            optimizer.step()
+
+    assert not trace_here(program).events_of("idle")
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_copies_of_parameters_that_get_gradients_only_before_the_step_are_not_told(
     trace_here, kept

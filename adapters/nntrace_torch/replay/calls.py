@@ -147,6 +147,14 @@ class RootCalls:
         """Whether a model was called since the last backward pass."""
         return bool(self.kept) and self.kept[-1].micro_batch == self.micro_batch
 
+    def begins_with_asking(self) -> bool:
+        """Whether the step's first call was given a tensor that gets a gradient, as of attacks.
+
+        A later call may take what another model returned.
+        """
+        args = self.kept[0].args if self.kept else ()
+        return any(isinstance(arg, torch.Tensor) and arg.requires_grad for arg in args)
+
     def of_last_micro_batch(self) -> list[Call]:
         """The calls of the last micro-batch: those between the last two backward passes."""
         last = self.kept[-1].micro_batch if self.kept else 0
