@@ -28,6 +28,7 @@ class Evaluation:
     Attributes:
         group: identifies the data: passes over the same data have the same group.
         loader: the number of the loader that delivered them; None for batches made by hand.
+        calls: of the model, where they are counted.
         location: the line that asked for the pass, if known.
     """
 
@@ -35,6 +36,7 @@ class Evaluation:
     group: str
     loader: int | None = None
     examples: int = 0
+    calls: int = 0
     training: bool = False
     shape: tuple[int, ...] = ()
     mean: float | None = None
@@ -42,6 +44,11 @@ class Evaluation:
     function: str | None = None
     loss: float | None = None
     location: Location | None = None
+
+    @property
+    def is_acting(self) -> bool:
+        """Whether each call is given one example, made by hand, as the state an agent acts in."""
+        return self.loader is None and 0 < self.examples <= self.calls
 
 
 def evaluations(trace: Trace) -> tuple[Evaluation, ...]:
@@ -57,6 +64,7 @@ def evaluations(trace: Trace) -> tuple[Evaluation, ...]:
                 str(values.get("group", "")),
                 whole(values, "loader"),
                 count(values, "examples"),
+                count(values, "calls"),
                 values.get("training") is True,
                 as_shape(values.get("input_shape")) or (),
                 number(values, "input_mean"),

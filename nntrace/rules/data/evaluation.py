@@ -43,14 +43,16 @@ def train_eval_input_shift(
     Keras' evaluations of pipelines and generators that input is known on TensorFlow in graphs that
     XLA does not compile.
     Parts of a model that are called by themselves with tensors of another kind are left out, and so
-    are passes of a handful of examples, such as the states in which an agent acts.
+    are passes of a handful of examples, or of one example by hand in each call, such as the states
+    in which an agent acts.
     Source: "37 reasons", 25 (preprocessing of training and test data).
     """
     site = first_float_input(trace)
     known = [
         one
         for one in evaluations(trace)
-        if one.mean is not None and one.std is not None and one.examples >= _HANDFUL
+        if one.mean is not None and one.std is not None
+        if one.examples >= _HANDFUL and not one.is_acting
         if _is_alike(one.shape, site)
     ]
     groups: dict[str, list[Evaluation]] = {}

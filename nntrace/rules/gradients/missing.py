@@ -21,7 +21,7 @@ from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
-from nntrace.trace.model import FloatArray
+from nntrace.trace.model import BoolArray, FloatArray
 
 _LONG = 0.2  # of the run's steps without any gradient
 
@@ -55,7 +55,8 @@ def no_gradient(
     optimizer holds, such as a target network's, are left out, unless a tape was asked for their
     gradients. If no parameter has a gradient, the gradients of the layers' outputs show why: if
     there are any, gradients are cleared before the optimizer acts; if not, the loss does not depend
-    on the model.
+    on the model. Parameters that change all the same, and not by weight decay, are left out: the
+    program steps them in a way of its own, as TRPO does its policy.
     An error, too, where all gradients end in the middle of the run while the optimizer steps on.
     Source: "37 reasons", 19 (frozen or disconnected layers).
     """
@@ -74,6 +75,7 @@ def no_gradient(
     if (stopped := _stopped(trace, sites, looked[:, held > 0], samples)) is not None:
         yield stopped
         return
+    missing &= ~_moved(trace, sites)
     called = _called_prefixes(trace)
     is_alternative = chosen_at_times(trace)
     silent = {site.parent for site, never in zip(sites, missing, strict=True) if never}
@@ -108,6 +110,18 @@ def no_gradient(
             severity=Severity.ERROR if is_called and not is_aside else spare,
             evidence={"parameters": paths},
         )
+
+
+def _moved(trace: Trace, sites: Sequence[Site]) -> BoolArray:
+    """Mark the parameters that change from sample to sample, not by weight decay.
+
+    What no gradient reaches then has another master: TRPO's policy is stepped along a line by hand,
+    a momentum encoder follows its student.
+    """
+    decaying = {site.path for site in trace.sites_of(Role.UPDATE) if site.weight_decay}
+    size = columns(trace, Role.PARAM, "rms", sites)
+    changes = np.fmax.reduce(size, axis=0) > np.fmin.reduce(size, axis=0)
+    return np.asarray(changes & [site.path not in decaying for site in sites], dtype=np.bool_)
 
 
 def _without_any(trace: Trace, blamed: list[Site]) -> Finding:

@@ -58,6 +58,14 @@ def test_states_in_which_an_agent_acts_are_no_evaluation(examples, found):
     assert len(findings("DAT14", trace) if found else skip_reasons("DAT14", trace)) == 1
 
 
+@pytest.mark.parametrize(
+    ("loader", "calls", "acts"), [(None, 200, True), (None, 199, False), (1, 200, False)]
+)
+def test_calls_of_one_example_each_by_hand_are_an_agents_acts(loader, calls, acts):
+    trace = shifted(mean=3.0, loader=loader, calls=calls, examples=200)
+    assert bool(skip_reasons("DAT14", trace)) is acts
+
+
 def test_evaluations_of_another_model_are_left_out():
     assert skip_reasons("DAT14", shifted(mean=3.0, model="Critic"))
 

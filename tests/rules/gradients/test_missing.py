@@ -19,6 +19,16 @@ def test_a_layer_that_is_called_and_never_gets_a_gradient_is_an_error():
     assert finding.evidence["parameters"] == ["a.weight"]
 
 
+@pytest.mark.parametrize(
+    ("sizes", "decay", "found"), [((1, 2), 0, 0), ((1, 2), 0.1, 1), ((1, 1), 0, 1)]
+)
+def test_what_changes_without_a_gradient_and_without_decay_has_another_master(sizes, decay, found):
+    gradients, updates = gradient("a.weight", None, n=0)
+    values = site("a.weight", "param", rms=list(sizes) * 10)
+    own = [gradients, {**updates, "weight_decay": decay}, values]
+    assert len(findings("GRD03", trace(own, called("a"), gradient("b.weight", 0.1)))) == found
+
+
 def test_a_layer_that_is_never_called_is_a_warning():
     rows = [gradient("a.weight", None, n=0), called("b"), gradient("b.weight", 0.1)]
     [finding] = findings("GRD03", trace(*rows))
