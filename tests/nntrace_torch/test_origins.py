@@ -263,6 +263,23 @@ def test_an_error_that_no_nan_led_to_has_no_origin(tmp_path):
     assert ended_by(tmp_path, other) == ()
 
 
+class _HalfBuilt(nn.Module):
+    def __init__(self):
+        """Without a call of the base class's, which a program is often told of by an error."""
+
+
+def test_an_error_on_a_module_that_is_half_built_does_not_end_the_trace(tmp_path, capsys):
+    def build(half_built):
+        raise ValueError(type(half_built))
+
+    with tracing(tmp_path / "run", every=None) as recorder:
+        with pytest.raises(ValueError, match="_HalfBuilt") as raised:
+            build(_HalfBuilt())
+        recorder.hooks.ended_by(raised.value)
+        assert recorder.active
+    assert "tracing stopped" not in capsys.readouterr().err
+
+
 def test_weights_that_the_last_step_broke_are_told_of_at_the_end(trace_here):
     alive = []
 

@@ -57,7 +57,10 @@ def tensors_within(value: Any) -> list[torch.Tensor]:
 def tensors_held(value: Any) -> list[torch.Tensor]:
     """The tensors inside a value; for a module without parameters, as a loss, its buffers."""
     if isinstance(value, nn.Module):
-        return [] if any(True for _ in value.parameters()) else list(value.buffers())
+        try:
+            return [] if any(True for _ in value.parameters()) else list(value.buffers())
+        except Exception:  # half built, or with attributes that the program computes
+            return []
     return tensors_within(value)
 
 
