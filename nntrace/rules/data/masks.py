@@ -20,6 +20,7 @@ _RARE: Final = 0.05  # share of foreground
 _PLACES: Final = 64  # of an example
 _AXES: Final = 3  # examples, and two or more of places: with two, it is several labels of each
 _LEARNT: Final = 0.9  # of the loss of answering the share everywhere
+_ABOVE: Final = 1.5  # times the same: not even the share is learned yet
 _FALLS: Final = 0.95  # of the loss: within the last third, what is stuck stays at it
 _ROUNDING: Final = 1e-3
 
@@ -40,8 +41,8 @@ def foreground_never_predicted(trace: Trace, batches: Sequence[Batch]) -> Findin
     """Masks of rare foreground, of which no prediction says that it is there.
 
     Only where the loss is no better than that of the same small probability everywhere: a model
-    that knows more may have reason to be unsure. Nor where it still falls: a slow one learns the
-    share first.
+    that knows more may have reason to be unsure. Nor where it still falls from far above that: a
+    slow model learns the share first.
     """
     masks = [batch for batch in batches if _is_mask(trace, batch)]
     late = masks[len(masks) - len(masks) // _LATE :]
@@ -54,7 +55,9 @@ def foreground_never_predicted(trace: Trace, batches: Sequence[Batch]) -> Findin
     losses = [batch.loss_value for batch in late if batch.loss_value is not None]
     half = len(losses) // 2
     loss = median(losses or [0.0])
-    if loss < _LEARNT * entropy or median(losses[half:]) < _FALLS * median(losses[:half] or [0.0]):
+    if loss < _LEARNT * entropy:
+        return None
+    if loss > _ABOVE * entropy and median(losses[half:]) < _FALLS * median(losses[:half]):
         return None
     path = late[-1].loss_path or late[-1].loss_function or ""
     advice = _ADVICE_IN_KERAS if speaks_keras(trace) else _ADVICE
