@@ -53,7 +53,7 @@ def test_rare_foreground_that_is_never_predicted_is_a_warning(highest, after):
         {"highest": 0.51},
         {"highest": 0.01, "after": "_with_logits"},
         {"loss": 0.85 * ENTROPY},
-        {"loss": [3.0 * ENTROPY * 0.99**step for step in range(100)]},
+        {"loss": [4.0 * ENTROPY * 0.99**step for step in range(100)]},
         {"steps": 99},
         {"share": 0.06, "loss": 1.0},
         {"shape": (16, 400)},
