@@ -51,8 +51,8 @@ def _is_as_stepped_with(
     watched: tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor], int],
 ) -> bool:
     parameter, gradient, version = watched
-    is_written_to = (known := gradient()) is not None and known._version != version
-    return not is_written_to and _is_left((parameter, gradient))
+    known = gradient()
+    return known is not None and known._version == version and _is_left((parameter, gradient))
 
 
 def _some_gradients(optimizer: Optimizer) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -118,7 +118,9 @@ class GradientClearing:
         if not self._watched:
             return
         if self.cleared is None:
-            self.cleared = not any(map(_is_as_stepped_with, self._watched))
+            # Gradients that `zero_grad` has replaced are gone: nearly always, all of them are.
+            alive = [watched for watched in self._watched if watched[1]() is not None]
+            self.cleared = not any(map(_is_as_stepped_with, alive))
             self._before = [_state(reference()) for reference, _ in self._stepped]
             self.afterwards(self._note_given)
         else:
