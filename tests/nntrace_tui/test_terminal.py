@@ -221,7 +221,7 @@ def test_a_live_run_shows_its_output_and_ctrl_c_stops_the_training_once(terminal
     terminal.shows("Output of the program")
     terminal.press("C-c")
     terminal.shows("interrupted once")
-    terminal.shows("✔ finished")
+    terminal.shows("✘ failed")  # it ends with 7 itself
     terminal.press("q")
     terminal.shows("ended with 7")
     assert terminal.screen.count("interrupted once") == 1
