@@ -5,7 +5,6 @@ created on disk before the first record that shows that something trains.
 """
 
 import contextlib
-import itertools
 import json
 import os
 import threading
@@ -20,7 +19,6 @@ from nntrace.notices import say
 from nntrace.recorder.account import Account, Instant
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.capsules import CapsuleRecord
-from nntrace.recorder.chosen import ChosenSites
 from nntrace.recorder.contention import Contention
 from nntrace.recorder.failure import Failure
 from nntrace.recorder.forks import in_forked_children
@@ -33,9 +31,9 @@ from nntrace.recorder.pace import Pace
 from nntrace.recorder.plain_steps import Noted, PlainSteps
 from nntrace.recorder.records import EventRecord, Later, ScalarRecord, StepFacts, StepRecord
 from nntrace.recorder.sample import NO_SITE, Sample
+from nntrace.recorder.sites import Sites
 from nntrace.recorder.tokens import TokenSearch
 from nntrace.recorder.writer import Writer
-from nntrace.rows import Site
 from nntrace.sampling import Sampling
 from nntrace.schema import EventKind, Role, RunStatus
 
@@ -61,6 +59,7 @@ class Recorder:
         contention: in how much of the training's time other programs had the processor.
         setting_up: a context manager, for guarded hooks: time within it is one-time set-up.
         steps: the number of optimizer steps recorded so far.
+        tokens: searches for the table of the batches' token ids, if they hold any.
         failure: the error that ended tracing before the program ended, if any.
         replays: the capsule that the adapter is to replay in the program, instead of a training.
         rank, world_size: settable by the adapter until the folder is opened.
@@ -97,12 +96,11 @@ class Recorder:
         self.failure: Failure | None = None
         self.versions: dict[str, str] = {}
         self._manifest = OwnManifest(manifest)
-        self._site_ids = itertools.count()
         self.contention = Contention()
         self._memory = ResidentMemory()
         self._has_origin = False
-        self._tokens = TokenSearch()
-        self._chosen = ChosenSites(self.sampling)
+        self.tokens = TokenSearch()
+        self._sites = Sites(self.sampling, experiment)
         self.account = Account()
         self.setting_up = self.account.setting_up
         self._writer = Writer(
@@ -142,13 +140,11 @@ class Recorder:
 
         `fields` are the other columns of `sites`.
         """
-        if not self._chosen.wants(path, role):
+        site = self._sites.declare(path, role, fields)
+        if site is None:
             return NO_SITE
-        if self.experiment is not None:
-            fields["file"] = self.experiment.original(fields.get("file"))
         if role is Role.PARAM:
-            self._tokens.has_weight(fields.get("shape") or ())
-        site = Site(id=next(self._site_ids), path=path, role=role, **fields)
+            self.tokens.has_weight(site.shape or ())
         self._writer.put(site)
         return site.id
 
@@ -186,15 +182,11 @@ class Recorder:
 
     def add_sample(self, sample: Sample) -> None:
         """Record a sampled step's values; their array belongs to the recorder from now on."""
-        self._chosen.say_if_none()
+        self._sites.say_if_none()
         self._writer.put_sample(sample)
         if any(tensor.role is Role.INPUT for tensor in sample.tensors):
-            for found in self._tokens.find_once(sample.tensors):
+            for found in self.tokens.find_once(sample.tensors):
                 self.add_event(EventKind.TOKENS, found.payload())
-
-    def look_for_tokens_in(self, thing: object) -> None:
-        """Search this object, too, for the table of the batches' token ids, if they hold any."""
-        self._tokens.look_in(thing)
 
     def training_begins(self) -> None:
         """Let the first step start now, if none has: imports and set-up are no part of it."""
@@ -314,7 +306,7 @@ class Recorder:
         self.active = False
         self.hooks.take_off()
         self.hooks.forget()
-        self._tokens.end()
+        self.tokens.end()
         self._memory.close()
         if not self._writer.started:
             if not self._has_origin:

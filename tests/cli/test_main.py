@@ -184,7 +184,9 @@ def test_the_shell_completes_folders_where_no_run_has_that_name(tmp_path: Path) 
     assert completed(tmp_path, "nntrace diagnose ../x") == ["dir,../x"]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="only Linux has a disk that is always full"
+)
 @pytest.mark.parametrize("command", ["diagnose --format json", "report"])
 def test_the_file_that_a_full_disk_did_not_take_is_named(
     nntrace: Command, tmp_path: Path, command: str

@@ -257,7 +257,7 @@ class LoaderObserver:
         self._loaders.append(known)
         self._count += 1
         for holder in (loader.dataset, loader.collate_fn):
-            self._recorder.look_for_tokens_in(holder)
+            self._recorder.tokens.look_in(holder)
         payload = {"loader": known.number, **facts, **caller().place}
         self._recorder.add_event(EventKind.LOADER, payload)
         return known

@@ -1,11 +1,14 @@
-"""Which sites are recorded: those that the user's patterns and kinds leave.
+"""The sites of one rank: their numbers, and which of them the user's patterns and kinds leave.
 
 Patterns that leave no module at all are reported when training begins, not found out when it ends.
 """
 
-from typing import Final
+import itertools
+from typing import Any, Final
 
+from nntrace.experiment import Experiment
 from nntrace.notices import say
+from nntrace.rows import Site
 from nntrace.sampling import Sampling
 from nntrace.schema import Role
 from nntrace.text import printable
@@ -13,16 +16,30 @@ from nntrace.text import printable
 _NAMES_SHOWN: Final = 5
 
 
-class ChosenSites:
-    """Follows which modules were declared and which of them are recorded."""
+class Sites:
+    """Numbers the sites that are recorded.
 
-    def __init__(self, sampling: Sampling) -> None:
+    Args:
+        sampling: what is to be recorded.
+        experiment: how the program was changed; None in an ordinary run.
+    """
+
+    def __init__(self, sampling: Sampling, experiment: Experiment | None) -> None:
         self._sampling = sampling
+        self._experiment = experiment
+        self._ids = itertools.count()
         self._is_settled = sampling.is_whole or bool(sampling.kinds)  # nothing is to be said
         self._left_out: dict[str, None] = {}  # in the order of the model; no more than are shown
 
-    def wants(self, path: str, role: Role) -> bool:
-        """Whether a site is to be recorded."""
+    def declare(self, path: str, role: Role, fields: dict[str, Any]) -> Site | None:
+        """The site with these other columns, and a number; None if it is not to be recorded."""
+        if not self._wants(path, role):
+            return None
+        if self._experiment is not None:
+            fields["file"] = self._experiment.original(fields.get("file"))
+        return Site(id=next(self._ids), path=path, role=role, **fields)
+
+    def _wants(self, path: str, role: Role) -> bool:
         wanted = self._sampling.wants(path, role)
         if not self._is_settled and role is Role.ACTIVATION:
             if wanted:
