@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,8 +33,10 @@ def output_option(what: str = "Write to this file instead of stdout.") -> Callab
 
 def complete_run(
     ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+) -> "list[CompletionItem]":
     """What a shell offers for RUN: `latest`, the runs by name, newest first, or else folders."""
+    from click.shell_completion import CompletionItem
+
     from nntrace.config import load_config
     from nntrace.errors import NntraceError
     from nntrace.runs.find import LATEST, list_runs
