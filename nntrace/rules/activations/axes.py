@@ -5,6 +5,7 @@ from typing import Final
 
 from nntrace.rules.common.chance import loss_location
 from nntrace.rules.common.framework import speaks_keras
+from nntrace.rules.common.optimizers import backward_line
 from nntrace.rules.common.payloads import count, items, place, text
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
@@ -124,7 +125,7 @@ def _norm(trace: Trace, event: Event) -> Finding:
         severity=Severity.WARNING,
         evidence={"shape": shape, "norm_axis": axis, "summed_axis": right},
         advice=f"Take the norm over the axis that the product sums: `dim={right - len(shape)}`.",
-        location=place(event.payload) or place(trace.events_of(EventKind.OBJECTIVE)[0].payload),
+        location=place(event.payload) or backward_line(trace),
     )
 
 
@@ -199,7 +200,7 @@ def _weights(trace: Trace, event: Event) -> Finding:
         evidence={"shape": shape, "softmax_axis": axis, "summed_axis": right},
         advice="Take the softmax over the axis that is summed: "
         f"`{_word(trace)}={right - len(shape)}`.",
-        location=place(event.payload) or place(trace.events_of(EventKind.OBJECTIVE)[0].payload),
+        location=place(event.payload) or backward_line(trace),
     )
 
 
