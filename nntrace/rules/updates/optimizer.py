@@ -262,7 +262,7 @@ def optimizer_recreated(
     parts = (part for of_name in by_name.values() for part in _in_one_cell(of_name))
     for built, events in parts:
         last = events[-1]
-        if built - 1 < rebuilt or last.payload.get("stateful") is False:
+        if built - 1 < max(1, rebuilt) or last.payload.get("stateful") is False:
             continue
         if _begins_anew(trace, [event.step for event in events[1:]]):
             continue

@@ -24,6 +24,10 @@ def test_an_optimizer_that_is_built_again_and_again_is_an_error(times, found):
         assert results[0].steps[0] == 20
 
 
+def test_one_that_is_built_once_is_not_built_again_whatever_the_threshold():
+    assert findings("UPD11", trace_of(steps=100, events=rebuilt(0)), rebuilt=0) == []
+
+
 def test_one_with_a_name_of_its_own_is_known_by_the_first_that_it_replaces():
     events = [optimizer(0, 1), optimizer(20, 2, name="Adam.2", replaces="Adam")]
     events += [optimizer(40, 3, name="Adam.3", replaces="Adam")]
