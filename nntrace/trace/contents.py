@@ -1,8 +1,9 @@
 """`Contents`: the tables of one rank and their values, decoded on first use."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 
@@ -13,24 +14,12 @@ from nntrace.trace.layers import layers
 from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps, Tensor
 from nntrace.trace.statistics import Statistics
 
-# The properties computed from the tables on first use, and forgotten when the tables grow.
-_DERIVED: Final = (
-    "sites",
-    "steps",
-    "events",
-    "batches",
-    "further_losses",
-    "tensors",
-    "scalars",
-    "_statistics",
-    "_sites_by_role",
-    "_sites_by_path",
-    "_columns",
-)
-
 
 class Contents:
-    """One Arrow table per stream, and their decoded values."""
+    """One Arrow table per stream, and their decoded values.
+
+    A cached property is computed from the tables on first use, and forgotten when they grow.
+    """
 
     def __init__(self, tables: Mapping[str, pa.Table]) -> None:
         self._tables = dict(tables)
@@ -78,7 +67,14 @@ class Contents:
 
     def events_of(self, kind: str) -> tuple[Event, ...]:
         """The events of one kind."""
-        return tuple(event for event in self.events if event.kind == kind)
+        return tuple(self._events_by_kind.get(kind, ()))
+
+    @cached_property
+    def _events_by_kind(self) -> dict[str, list[Event]]:
+        by_kind: dict[str, list[Event]] = defaultdict(list)
+        for event in self.events:
+            by_kind[event.kind].append(event)
+        return by_kind
 
     @cached_property
     def batches(self) -> tuple[Batch, ...]:
@@ -144,5 +140,9 @@ class Contents:
 
     def _forget(self) -> None:
         """Forget decoded values, because the tables have grown."""
-        for name in _DERIVED:
-            self.__dict__.pop(name, None)
+        for name in [name for name in self.__dict__ if _is_cached(type(self), name)]:
+            del self.__dict__[name]
+
+
+def _is_cached(kind: type, name: str) -> bool:
+    return isinstance(getattr(kind, name, None), cached_property)

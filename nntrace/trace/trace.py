@@ -150,10 +150,6 @@ class Trace(Contents):
                 changed |= peer._read_on()
         return changed
 
-    def _forget(self) -> None:
-        super()._forget()
-        self.__dict__.pop("drawn", None)
-
     def _read_on(self) -> bool:
         changed = self._source is not None and self._source.read()
         if self.path is not None:
