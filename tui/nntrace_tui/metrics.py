@@ -26,12 +26,6 @@ class Metric(StrEnum):
     SATURATED = "saturated"
     NONFINITE = "non-finite"
 
-    @property
-    def following(self) -> "Metric":
-        """The next metric; the first after the last."""
-        order = tuple(Metric)
-        return order[(order.index(self) + 1) % len(order)]
-
 
 @dataclass(frozen=True, slots=True)
 class Scale:

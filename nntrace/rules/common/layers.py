@@ -12,6 +12,7 @@ from pathlib import PurePath
 
 import numpy as np
 
+from nntrace.paths import enclosing
 from nntrace.rules.common.signals import finite
 from nntrace.rules.finding import Skipped
 from nntrace.schema import Role
@@ -242,5 +243,5 @@ def is_used_by_its_owner(layer: str, called: Container[str], silent: Container[s
         called: paths of modules that were.
         silent: those whose own parameters have no gradient either: else the layer's had one, too.
     """
-    around = layer[: max(layer.rfind("."), layer.rfind("/"), 0)]
+    around = enclosing(layer)
     return bool(around) and around in called and around in silent

@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from nntrace.rules.common.calls import as_shape
+from nntrace.rules.common.calls import REGRESSION, as_shape
 from nntrace.rules.common.loaders import trained_loaders
 from nntrace.rules.common.payloads import count, number, place, text, whole
 from nntrace.rules.common.signals import median
@@ -15,7 +15,6 @@ from nntrace.rules.finding import Location
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
-DISTANCES = ("mse_loss", "smooth_l1_loss", "huber_loss", "l1_loss")
 _EARLY_PASSES = 20
 _STEPS_PER_ACT = 4
 _OF_A_LAYER = 2  # parameters: a weight and a bias
@@ -89,9 +88,9 @@ def makes_targets(trace: Trace) -> bool:
     called; the distance may then be written by hand.
     """
     functions = {event.payload.get("function") for event in trace.events_of(EventKind.LOSS_CALL)}
-    if functions <= set(DISTANCES) and _has_target_network(trace):
+    if functions <= REGRESSION and _has_target_network(trace):
         return True
-    if functions.isdisjoint(DISTANCES):
+    if functions.isdisjoint(REGRESSION):
         return False
     passes = trace.events_of(EventKind.EVALUATION)
     of_one = {event.step for event in passes if count(event.payload, "examples") == 1}

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.paths import enclosing
 from nntrace.rules.common.alternatives import chosen_at_times
 from nntrace.rules.common.cut_graph import CUT, CUT_IN_KERAS
 from nntrace.rules.common.framework import speaks_keras
@@ -189,5 +190,5 @@ def _called_prefixes(trace: Trace) -> set[str]:
         path = site.path
         while path not in called:
             called.add(path)
-            path = path[: max(path.rfind("."), path.rfind("/"), 0)]
+            path = enclosing(path)
     return called

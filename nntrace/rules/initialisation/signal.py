@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.activations.units import hidden_bounded
+from nntrace.rules.common.calls import REGRESSION
 from nntrace.rules.common.chance import (
     BINARY,
     CROSS_ENTROPY,
@@ -25,7 +26,6 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
 
-_CENTRED = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 _NOT_LEARNT = 0.5  # share of the first loss that is left at the end
 _GEOMETRIC = 0.6  # share of the layers that change the signal in the same direction
 _SMALLEST_DEPTH = 4  # layers; with fewer there is no trend to speak of
@@ -138,7 +138,7 @@ def output_bias_ignores_prior(
     step = int(trace.sampled_steps[0])
     finding = partial(Finding, site=output, steps=(step, step))
     target = loss_site(trace, function, Role.TARGET)
-    if function in _CENTRED and target is not None:
+    if function in REGRESSION and target is not None:
         level = median(trace.series(Role.TARGET, "mean", target))
         width = median(trace.series(Role.TARGET, "std", target))
         off = abs(level) > offset * width and abs(level) > 0 and width > 0

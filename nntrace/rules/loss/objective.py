@@ -207,20 +207,6 @@ def loss_scales_with_batch(
     )
 
 
-def _climbed_alone(trace: Trace) -> str | None:
-    """The only function that the only optimizer minimises, if its weight is negative; or None."""
-    function = None
-    for event in trace.events_of(EventKind.OBJECTIVE):
-        terms, weights = items(event.payload, "terms"), items(event.payload, "weights")
-        if len(terms) != 1 or len(weights) != 1 or not isinstance(terms[0], str):
-            return None
-        is_negative = isinstance(weights[0], int | float) and weights[0] < 0.0
-        if not is_negative or terms[0] not in _NEVER_NEGATIVE:
-            return None
-        function = terms[0]
-    return None if loss_series(trace).optimizers > 1 else function
-
-
 @rule(
     "LOS21",
     "impossible-loss",
@@ -289,6 +275,20 @@ def impossible_loss(
         },
         location=loss_location(trace, function),
     )
+
+
+def _climbed_alone(trace: Trace) -> str | None:
+    """The only function that the only optimizer minimises, if its weight is negative; or None."""
+    function = None
+    for event in trace.events_of(EventKind.OBJECTIVE):
+        terms, weights = items(event.payload, "terms"), items(event.payload, "weights")
+        if len(terms) != 1 or len(weights) != 1 or not isinstance(terms[0], str):
+            return None
+        is_negative = isinstance(weights[0], int | float) and weights[0] < 0.0
+        if not is_negative or terms[0] not in _NEVER_NEGATIVE:
+            return None
+        function = terms[0]
+    return None if loss_series(trace).optimizers > 1 else function
 
 
 def _away_from_targets(event: Event) -> Finding:

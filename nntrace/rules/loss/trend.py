@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.beside_chance import BesideChance
+from nntrace.rules.common.calls import REGRESSION
 from nntrace.rules.common.chance import (
     SQUARED_ERROR,
     batches_of_last_phase,
@@ -20,7 +21,7 @@ from nntrace.rules.common.loss_course import (
     steps_at_full_rate,
     unjudgeable,
 )
-from nntrace.rules.common.passes import DISTANCES, makes_targets
+from nntrace.rules.common.passes import makes_targets
 from nntrace.rules.common.signals import (
     lasting,
     median,
@@ -207,7 +208,7 @@ def loss_diverging(
 def _moving_targets(trace: Trace, series: LossSeries) -> Skipped | None:
     """Skip if growing errors may be success: targets such as returns grow with what is learned."""
     calls = trace.events_of(EventKind.LOSS_CALL)
-    if not all(event.payload.get("function") in DISTANCES for event in calls):
+    if not all(event.payload.get("function") in REGRESSION for event in calls):
         return None
     if makes_targets(trace):
         return Skipped("a network makes the targets of every step")

@@ -63,16 +63,15 @@ def gradient_underflow(
         yield _never_scaled(unscaled[0])
         return
     found: list[tuple[float, Site, int]] = []
-    first, last = None, 0
+    ends: list[int] = []
     for site in _half_gradients(trace):
         steps, zeros, crowded = _shares(trace, site)
         bad = (zeros >= flushed) & (crowded >= tail)
         bad |= (zeros >= flushed / 4) & (crowded >= crowd)
         if len(steps) and np.average(bad, weights=_stands_for(trace, steps)) >= 0.5:
             found.append((float(np.median(zeros[bad])), site, int(bad.sum())))
-            first = min(int(steps[bad][0]), int(steps[bad][0]) if first is None else first)
-            last = max(last, int(steps[bad][-1]))
-    if not found or first is None:
+            ends += [int(steps[bad][0]), int(steps[bad][-1])]
+    if not found:
         return
     share, site, seen = max(found, key=lambda row: (row[0], -row[1].id))
     others = f" and {len(found) - 1} more" if len(found) > 1 else ""
@@ -86,7 +85,7 @@ def gradient_underflow(
         f"{share:.0%} of the gradient of `{site.path}`{others} is 0 in float16, and the rest "
         f"lies just above its smallest number (6e-8), {without}",
         site=site,
-        steps=(first, last),
+        steps=(min(ends), max(ends)),
         evidence={"zero_fraction": share, "sites": len(found), "histograms": seen},
     )
 

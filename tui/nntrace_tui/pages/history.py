@@ -28,7 +28,7 @@ def layer_history(trace: Trace, metric: Metric, paths: Sequence[str]) -> FloatAr
         return _by_path(values, [site.path for site in sites], paths)
     if metric is Metric.GRADIENT_RMS:
         return _pooled_rms(trace, Role.PARAM_GRAD, None, paths)
-        # A frozen parameter beside trained ones would lower the ratio.
+    # A frozen parameter beside trained ones would lower the ratio.
     updated = {site.path for site in trace.sites_of(Role.UPDATE)}
     return log_ratio(
         _pooled_rms(trace, Role.UPDATE, updated, paths),
@@ -52,7 +52,6 @@ def nonfinite_history(trace: Trace, paths: Sequence[str]) -> FloatArray:
     worst = np.full((len(trace.sampled_steps), len(paths)), np.nan)
     if not np.any(floats(trace.table("stats"), "nonfinite_fraction") > 0):
         worst[:] = 0.0  # the usual case, which is quickly found
-
         return worst
     for role in _NONFINITE_ROLES:
         owners = [_owner(site) for site in trace.sites_of(role)]

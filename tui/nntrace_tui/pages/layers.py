@@ -35,7 +35,6 @@ class LayerRow:
     Attributes:
         activation_std: standard deviation of its output.
         gradient_rms: root mean square over all gradients of its parameters.
-
         log10_update_ratio: log10 of rms(Δw)/rms(w) over all its parameters; −inf if nothing
             changed.
         dead_fraction: share of its output's units that are dead.
@@ -124,7 +123,7 @@ def layer_rows(trace: Trace) -> tuple[tuple[LayerRow, ...], int | None]:
             sites[site.path].append(site)
         elif site.role in _OF_PARENT:
             sites[site.parent].append(site)
-        # A container whose output is its last child's has a site but never a row of statistics.
+    # A container whose output is its last child's has a site but never a row of statistics.
     seen = {
         path: group
         for path, group in sites.items()

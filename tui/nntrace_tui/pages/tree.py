@@ -41,7 +41,7 @@ def tree(
         for group in [*ancestors(path, separator), path]:
             order.setdefault(group)
             members.setdefault(group, []).append(number)
-        # In execution order a container's output comes after its members; its line is above them.
+    # In execution order a container's output comes after its members; its line is above them.
     children: dict[str, list[str]] = {}
     for path in order:
         children.setdefault(_parent(path, separator), []).append(path)

@@ -4,6 +4,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from nntrace.rules import Severity
+from nntrace.text import plural
 from nntrace_tui.literal import line, literal
 from nntrace_tui.snapshot import Snapshot
 from nntrace_tui.themes import Palette, palette
@@ -31,8 +32,8 @@ def headline(snapshot: Snapshot, colours: Palette) -> Text:
         else:
             text = line("✔ no problems found", f"bold {colours.good}")
         if unjudged:
-            rules = "rule" if unjudged == 1 else "rules"
-            text.append(f" · {unjudged} {rules} could not judge (8 lists them)", colours.dim)
+            rules = plural(unjudged, "rule")
+            text.append(f" · {rules} could not judge (8 lists them)", colours.dim)
         return text
     first = blamed[0]
     text = Text()
