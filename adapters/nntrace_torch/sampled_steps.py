@@ -111,8 +111,8 @@ class SampledSteps:
         examples = parts.losses.batch_size
         # Those of a GAN, which take turns, may compare the examples of a batch on purpose.
         call = kept[-1] if kept and parts.optimizers.count == 1 else None
-        from_loader = parts.loaders.delivers(examples)
-        parts.axes.look(loss, call, examples, number, from_loader=from_loader)
+        from_loader, stacked = parts.loaders.delivers(examples), parts.loaders.stacks
+        parts.axes.look(loss, call, examples, number, from_loader=from_loader, stacked=stacked)
         if not parts.backward.asks:  # the tensor may be there for a derivative by it
             parts.loose.look(loss, parts.optimizers.holder_names)
             parts.attached.look(loss, parts.optimizers.holder_names)

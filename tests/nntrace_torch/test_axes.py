@@ -245,6 +245,21 @@ def test_the_rows_a_loader_delivers_are_examples(trace_here):
     assert [answer["layer"] for answer in answers] == ["GRU"]
 
 
+@pytest.mark.parametrize(("exchanges", "number"), [(False, 1), (True, 0)])
+def test_as_many_examples_as_features_are_examples_as_the_loader_stacked_them(
+    trace_here, exchanges, number
+):
+    torch.manual_seed(0)
+    rows = TensorDataset(torch.randn(48, 4), torch.arange(48) % 3)
+
+    def program():
+        batches = DataLoader(rows, batch_size=4)
+        train(OfRows(), ((x.T if exchanges else x, labels) for x, labels in batches))
+
+    answers = told(trace_here(program))
+    assert len(answers) == number
+
+
 def test_the_question_leaves_the_training_as_it_was(trace_here):
     ends = []
 

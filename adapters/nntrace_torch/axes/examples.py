@@ -39,7 +39,7 @@ class ExamplesWatch:
         self.is_done = False
 
     def look(
-        self, call: Call, examples: int | None, loss: Any, *, from_loader: bool
+        self, call: Call, examples: int | None, loss: Any, *, from_loader: bool, stacked: bool
     ) -> Answer | None:
         """Before the first backward of a sampled step: what was found, if it mixes.
 
@@ -48,6 +48,7 @@ class ExamplesWatch:
             examples: the first axis of the targets that its loss function was given.
             loss: the number that is differentiated, if it is known already.
             from_loader: whether a loader delivers the batches, in that size.
+            stacked: whether PyTorch puts them together, examples along the first axis.
         """
         if type(loss) is float and len(self._first) < _FIRST:
             self._first.append(loss)
@@ -55,7 +56,7 @@ class ExamplesWatch:
         if not isinstance(module, nn.Module) or not call.gradients_enabled:
             return None
         forward = Forward.of(module, (call.args, call.kwargs), self._replayer, None)
-        given = _batch(forward, examples, from_loader=from_loader)
+        given = _batch(forward, examples, from_loader=from_loader, stacked=stacked)
         if given is None:
             return None
         if not self._varies and not self._differs(given):
@@ -87,7 +88,9 @@ class ExamplesWatch:
         return self._varies
 
 
-def _batch(forward: Forward, examples: int | None, *, from_loader: bool) -> torch.Tensor | None:
+def _batch(
+    forward: Forward, examples: int | None, *, from_loader: bool, stacked: bool
+) -> torch.Tensor | None:
     """The input, if its first axis is sure to be that of the examples.
 
     A sentence or an episode has positions there, each with a target of its own.
@@ -98,7 +101,9 @@ def _batch(forward: Forward, examples: int | None, *, from_loader: bool) -> torc
     if not can_sample(given[0]):  # jagged, sparse
         return None
     shape = given[0].shape
-    if shape[0] != examples or shape[1] == examples or shape[1] < 2:
+    if shape[0] != examples or shape[1] < 2:
         return None
+    if shape[1] == examples and not (from_loader and stacked and given[0].is_contiguous()):
+        return None  # the axes may have been exchanged
     is_tokens = not given[0].is_floating_point()
     return given[0] if from_loader or len(shape) > 2 or is_tokens else None

@@ -45,6 +45,7 @@ class AxesWatch:
         number: Any,
         *,
         from_loader: bool,
+        stacked: bool,
     ) -> None:
         """Before the first backward of a sampled step.
 
@@ -54,6 +55,7 @@ class AxesWatch:
             examples: the first axis of the targets that its loss function was given.
             number: the value of the loss, if it is known already.
             from_loader: whether a loader delivers batches of that size.
+            stacked: whether PyTorch put the last batch together.
         """
         self._looks += 1
         is_due = is_landmark(self._looks)
@@ -71,7 +73,9 @@ class AxesWatch:
         if is_due and not self._examples.is_done and call is not None:
             self._examples.samples = self._looks
             with self._recorder.setting_up():  # a replay, at most once
-                answer = self._examples.look(call, examples, number, from_loader=from_loader)
+                answer = self._examples.look(
+                    call, examples, number, from_loader=from_loader, stacked=stacked
+                )
             if answer is not None:
                 self._tell_mixed(call.compute, answer)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 from torch.utils.data import dataloader as loader_module
 
 from nntrace.recorder import Recorder, is_recorded
@@ -144,6 +144,13 @@ class LoaderObserver:
         living = [one.reference() for one in self._loaders]
         sizes = {loader.batch_size for loader in living if loader is not None}
         return self._delivered is not None and examples is not None and examples in sizes
+
+    @property
+    def stacks(self) -> bool:
+        """Whether the last batch was put together by PyTorch, examples along the first axis."""
+        found = self._delivered
+        loader = next((one for one in self._loaders if found and one.number == found.loader), None)
+        return getattr(loader and loader.reference(), "collate_fn", None) is default_collate
 
     def delivered(self) -> tuple[tuple[float, float], ...] | None:
         """The (minimum, maximum) of each small tensor in the last batch of this step.
