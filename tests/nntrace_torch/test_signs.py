@@ -20,7 +20,7 @@ def told(trace_here, call, labels):
 
     def train():
         for _ in range(8):
-            call(layer(torch.randn(4, 3)), labels).backward()
+            call(layer(torch.randn(len(labels), 3)), labels).backward()
             optimizer.step()
 
     return [event.payload for event in trace_here(train).events_of("signs")]
@@ -31,6 +31,11 @@ def test_zeros_and_ones_are_told_once_for_each_function(trace_here, name):
     [payload] = told(trace_here, CALLS[name], ZERO_OR_ONE)
     assert (payload["function"], payload["zeros"]) == (name, 0.5)
     assert payload["file"] == __file__
+
+
+def test_a_share_of_zeros_that_is_no_binary_fraction_is_told_too(trace_here):
+    [payload] = told(trace_here, CALLS["soft_margin_loss"], torch.tensor([0.0, 1.0, 1.0]))
+    assert payload["zeros"] == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize("labels", [SIGNS, SIGNS.clamp(min=-0.5), torch.ones(4)])

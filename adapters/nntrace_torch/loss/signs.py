@@ -48,11 +48,12 @@ class SignsWatch:
         if type(labels) is not torch.Tensor or not 1 < labels.numel() <= _MOST:
             return
         values = labels.detach()
-        zeros = float((values == 0).to(torch.float32).mean())
-        if not zeros or float((values == 1).to(torch.float32).mean()) != 1.0 - zeros:
+        are_zero = values == 0
+        if not bool(are_zero.any()) or not bool((are_zero | (values == 1)).all()):
             self._looks[name] = _LOOKS if bool((values < 0).any()) else self._looks[name]
             return
         self._looks[name] += 1
         if self._looks[name] == _LOOKS:
+            zeros = float(are_zero.double().mean())
             payload = {"function": name, "zeros": zeros, **caller().place}
             self._recorder.add_event(EventKind.SIGNS, payload, severity="warning")
