@@ -1,5 +1,8 @@
 """What a recurrent layer says after the padding of its sequences is noticed where it is used."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -99,3 +102,24 @@ def test_the_state_of_a_layer_in_both_directions_began_behind(trace_here):
     assert (
         told(trace_here, lambda *given: last_state(*given).repeat(1, 2), bidirectional=True) == []
     )
+
+
+def test_a_layer_whose_last_outputs_were_read_is_not_kept_alive(trace_here):
+    gone = []
+
+    def train():
+        layer, head = nn.GRU(5, 4, batch_first=True), nn.Linear(4, 1)
+        optimizer = torch.optim.SGD(nn.ModuleList([layer, head]).parameters(), lr=0.01)
+        for _ in range(2):
+            padded = pad_sequence([torch.randn(n, 5) for n in LENGTHS], batch_first=True)
+            head(last(layer, padded)).square().mean().backward()
+            optimizer.step()
+        gone.append(weakref.ref(layer))
+
+    def program():
+        train()
+        gc.collect()
+        gone.append(gone[0]())
+
+    trace_here(program)
+    assert gone[1] is None

@@ -14,7 +14,7 @@ from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.program.describe import can_sample
 from nntrace_torch.program.graphs import nodes_of, operation, output_shape, saved, signed
-from nntrace_torch.program.sources import Sources
+from nntrace_torch.program.sources import Source, Sources
 
 _CALLS = 64  # of which landmarks are looked at
 _FOUND = 3  # batches in which the same was seen
@@ -27,7 +27,9 @@ _MOST = 1 << 21  # elements
 class _Read(NamedTuple):
     """A padded batch of a layer, and the numbers of the nodes that made its output and state."""
 
-    layer: nn.Module
+    kind: str
+    source: Source
+    is_bidirectional: bool
     output: tuple[int, int]
     state: int
     time: int
@@ -64,11 +66,18 @@ class PaddedEnds:
         time = 1 if layer.batch_first else 0
         found = _padding(sequences.detach() if time else sequences.detach().transpose(0, 1))
         if found is not None:
-            made = values.grad_fn._sequence_nr(), values.output_nr
-            read = _Read(
-                layer, made, state.grad_fn._sequence_nr(), time, values.shape[time], *found
+            self._reads.append(
+                _Read(
+                    type(layer).__name__,
+                    self._sources.of(layer),
+                    bool(layer.bidirectional),
+                    (values.grad_fn._sequence_nr(), values.output_nr),
+                    state.grad_fn._sequence_nr(),
+                    time,
+                    values.shape[time],
+                    *found,
+                )
             )
-            self._reads.append(read)
 
     def look(self, loss: torch.Tensor) -> None:
         """Before the first backward of a sampled step."""
@@ -83,16 +92,14 @@ class PaddedEnds:
             self._found = []
 
     def _tell(self, found: list[tuple[_Read, str]]) -> None:
-        layer, what = found[0][0].layer, found[0][1]
-        source = self._sources.of(layer)
+        first, what = found[0]
         payload = {
-            "class": type(layer).__name__,
+            "class": first.kind,
             "reads": what,
             "examples": fmean(read.examples for read, _ in found),
             "share": fmean(read.share for read, _ in found),
-            "batch_first": bool(layer.batch_first),
-            "file": source.file,
-            "line": source.line,
+            "batch_first": bool(first.time),
+            **first.source.place,
         }
         self._recorder.add_event(EventKind.PADDED, payload, severity="warning")
 
@@ -139,7 +146,7 @@ def _what_is_read(loss: torch.Tensor, read: _Read) -> str:
                 positions.append(signed(saved(node, "index")) if is_chosen else None)
     if positions:
         return "output" if set(positions) <= {-1, read.length - 1} else ""
-    return "state" if is_state_read and not read.layer.bidirectional else ""
+    return "state" if is_state_read and not read.is_bidirectional else ""
 
 
 def _edge(node: Any, place: int) -> tuple[int, int] | None:
