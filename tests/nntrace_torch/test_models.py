@@ -199,6 +199,7 @@ def test_a_model_that_is_gone_leaves_its_names_to_nobody():
     owner = models.owner_of(second)
     assert owner.root is second
     assert owner.path_of(second[0]).endswith("0")
+    assert models.known[0].sites == 0
 
 
 def test_parameters_shared_by_two_modules_have_the_first_ones_name(trace_here):

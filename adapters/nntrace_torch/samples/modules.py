@@ -69,7 +69,9 @@ class Model:
     def refresh(self) -> None:
         """Read the module tree again, as it may have grown."""
         root = self._root()
-        if root is None:
+        if root is None:  # parts of it may live on
+            self._paths = {key: entry for key, entry in self._paths.items() if entry[0]()}
+            self._parameters = {key: entry for key, entry in self._parameters.items() if entry[2]()}
             return
         self._paths = {}
         self._parameters = {}
