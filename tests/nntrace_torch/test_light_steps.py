@@ -351,6 +351,24 @@ def test_a_scaler_that_comes_among_light_steps_is_followed(lightly):
     assert trace.steps.loss.tolist() == pytest.approx(training.losses)
 
 
+def test_a_scaler_that_is_off_leaves_light_steps_on(lightly):
+    training = Training()
+
+    def program():
+        scaler = torch.amp.GradScaler("cpu", enabled=False)
+        for step in range(50):
+            training.optimizer.zero_grad()
+            loss = training.loss(step)
+            training.losses.append(loss.item())
+            scaler.scale(loss).backward()
+            scaler.step(training.optimizer)
+            scaler.update()
+
+    trace, light = lightly(program)
+    assert light > 40
+    assert trace.steps.loss.tolist() == pytest.approx(training.losses)
+
+
 def test_an_error_in_a_light_step_is_looked_into(lightly):
     training = Training()
 

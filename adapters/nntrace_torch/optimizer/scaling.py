@@ -108,17 +108,17 @@ class LossScaling:
         """Also the second optimizer after one backward pass has gradients of a scaled loss."""
         if scaler.is_enabled():
             self._scaler = weakref.ref(scaler)
-        self.is_used = True
-        self.used()
+            self.is_used = True
+            self.used()
 
     def _step_begins(self, scaler: GradScaler, optimizer: Optimizer, *args: Any, **kw: Any) -> None:
-        self._pending = weakref.ref(optimizer)
-        self._uses(scaler)
+        if scaler.is_enabled():
+            self._pending = weakref.ref(optimizer)
+            self._uses(scaler)
 
     def _step_ended(
         self, result: Any, scaler: GradScaler, optimizer: Optimizer, *args: Any, **kwargs: Any
     ) -> None:
         if self._pending() is optimizer:  # its `step` was not called
             self._pending = lambda: None
-            if scaler.is_enabled():
-                self._skipped(optimizer)
+            self._skipped(optimizer)
