@@ -107,6 +107,7 @@ class Tracer:
             self.parts.calls.stop()
             self.parts.evaluations.end()
             self.parts.schedules.finish()
+            self.parts.loaders.finish()
             self._samples.leave()
             self._samples.copies.flush()
 

@@ -78,7 +78,7 @@ def test_a_pass_that_is_not_asked_for_more_batches_than_there_are_is_complete(tr
                 optimizer.step()
 
     trace = trace_here(program)
-    assert [(one["complete"], one["batches"]) for one in passes(trace)] == [(True, 3)] * 2
+    assert [(one["complete"], one["batches"]) for one in passes(trace)] == [(True, 3)] * 3
 
 
 @pytest.mark.parametrize(

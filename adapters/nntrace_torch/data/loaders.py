@@ -60,6 +60,11 @@ class _Loader:
     current: _Pass | None = None
 
     @property
+    def has_delivered_all(self) -> bool:
+        """Whether the current pass has delivered as many batches as there are."""
+        return self.current is not None and self.current.batches == self.facts["batches"]
+
+    @property
     def may_go_on(self) -> bool:
         """Whether the loader still exists, or may be built anew over its data set."""
         has_data = self.dataset is not None and self.dataset() is not None
@@ -186,13 +191,19 @@ class LoaderObserver:
         if known is None:
             known = self._announce(loader)
         if known.current is not None:
-            whole = known.current.batches == known.facts.get("batches")
-            self._record(known.current, complete=whole)
+            self._record(known.current, complete=known.has_delivered_all)
         known.current = _Pass(self._passes, known.number, known.passes, self._recorder.steps_made())
         known.passes += 1
         self._passes += 1
         # With workers the first indices are drawn before the iterator is known.
         self._beginning = known.current
+
+    def finish(self) -> None:
+        """Record the last passes that delivered all there is and were not asked for their end."""
+        for known in self._loaders:
+            if known.current is not None and known.has_delivered_all:
+                self._record(known.current, complete=True)
+                known.current = None
 
     def _has_begun(self, iterator: Any, loader: Any) -> None:
         begun, self._beginning = self._beginning, None
