@@ -106,3 +106,12 @@ def test_what_a_scheduler_of_a_metric_was_given_is_recorded(trace_here):
 
     last = payloads(trace_here(program))[-1]
     assert (last["mode"], last["first"], last["last"], last["lowest"]) == ("max", 3.0, 2.0, 1.0)
+
+
+def test_schedulers_that_are_gone_make_room_for_those_that_are_built_anew(trace_here):
+    def program():
+        for _ in range(70):
+            schedule(lambda o: lr_scheduler.StepLR(o, step_size=3), steps=2)()
+
+    found = payloads(trace_here(program))
+    assert [*dict.fromkeys(payload["scheduler"] for payload in found)] == [*range(65)]

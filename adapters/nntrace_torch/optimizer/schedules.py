@@ -7,14 +7,14 @@ followed.
 
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.optim.lr_scheduler as schedulers
 
-from nntrace.recorder import Recorder, last_landmark
+from nntrace.recorder import Recorder, is_recorded, last_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.optimizer.optimizers import Optimizers
 from nntrace_torch.patching import Undo, after, read_number
@@ -22,14 +22,13 @@ from nntrace_torch.program.sources import Source, caller
 
 # Attributes in which schedulers hold the number of their steps until they end or repeat.
 _HORIZONS = ("total_steps", "total_iters", "T_max", "T_0", "step_size", "total_size")
-_MANY = 64  # schedulers
 
 
 @dataclass(slots=True)
 class _Known:
     """A scheduler; `began` is its count at the first optimizer step after it was built."""
 
-    reference: weakref.ref[Any]
+    reference: Callable[[], Any]
     number: int
     kind: str
     source: Source
@@ -54,6 +53,8 @@ class ScheduleObserver:
         self._recorder = recorder
         self._optimizers = optimizers
         self.known: list[_Known] = []
+        self._numbers = 0
+        self._last: Callable[[], Any] = lambda: None  # to be built
         self.built: Callable[[], object] = lambda: None
 
     def install(self) -> list[Undo]:
@@ -78,20 +79,27 @@ class ScheduleObserver:
     def finish(self) -> None:
         """Record how often each was stepped in the end."""
         self.look()
-        for known in self.known:
+        self._tell(self.known)
+
+    def _tell(self, over: Iterable[_Known]) -> None:
+        for known in over:
             if known.calls != known.recorded:
                 self._record(known)
 
     def _built(self, result: None, scheduler: Any, *args: Any, **kwargs: Any) -> None:
         parts = getattr(scheduler, "_schedulers", ())
+        self._tell(k for k in self.known if k.reference() is None)
         # An inner constructor is observed before the outer one, and a part before the whole.
-        self.known = [k for k in self.known if not any(k.reference() is part for part in parts)]
-        if any(k.reference() is scheduler for k in self.known) or len(self.known) >= _MANY:
+        gone = (None, *parts)
+        self.known = [k for k in self.known if not any(k.reference() is one for one in gone)]
+        if self._last() is scheduler or any(k.reference() is scheduler for k in self.known):
             return
-        number = 1 + max((k.number for k in self.known), default=-1)
-        kind = type(scheduler).__name__
-        self.built()
-        self.known.append(_Known(weakref.ref(scheduler), number, kind, caller(scheduler)))
+        self._last = weakref.ref(scheduler)
+        number, self._numbers = self._numbers, self._numbers + 1
+        if is_recorded(number):
+            self.built()
+            kind = type(scheduler).__name__
+            self.known.append(_Known(self._last, number, kind, caller(scheduler)))
 
     def _given(self, result: None, scheduler: Any, metrics: Any = None, *args: Any) -> None:
         """A schedule that follows a metric was told its value; only numbers on the host count."""
@@ -109,7 +117,7 @@ class ScheduleObserver:
         if known.began is None:
             optimizer = getattr(scheduler, "optimizer", None)
             resumed = bool(getattr(optimizer, "state", None))
-            known.optimizer = "" if optimizer is None else self._optimizers.name(optimizer)
+            known.optimizer = "" if optimizer is None else self._optimizers.entry(optimizer).name
             known.horizon = _horizon(scheduler)
             known.optimizer_stepped = None if resumed else count <= 0
             known.began = count if resumed else 0
