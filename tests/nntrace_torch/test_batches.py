@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from nntrace_torch.data.batches import example_hashes
 from torch import nn
 from torch.nn import functional
+from torch.utils.data import DataLoader
 from torch_programs import classify, mlp
 
 from nntrace.schema import Role
@@ -253,3 +254,39 @@ def test_of_several_batches_in_a_step_the_first_is_sampled(trace_here):
     trace = trace_here(program)
     [site] = trace.sites_of(Role.INPUT)
     assert list(trace.series(Role.INPUT, "max", site)) == [0.0, 0.0, 0.0]
+
+
+class Detector(nn.Module):
+    """As those of torchvision: a list of images, one of targets, and losses by their names."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone, self.head = nn.Conv2d(3, 8, 3), nn.Linear(8, 4)
+
+    def forward(self, images, targets):
+        boxes = [self.head(self.backbone(one[None]).mean((2, 3)))[0] for one in images]
+        wanted = [target["boxes"][0] for target in targets]
+        return {"loss": functional.l1_loss(torch.stack(boxes), torch.stack(wanted))}
+
+
+def test_each_image_of_a_list_is_an_example(trace_here):
+    pairs = [
+        (torch.randn(3, 16 + n, 20), {"boxes": torch.rand(1, 4), "labels": torch.ones(1)})
+        for n in range(8)
+    ]
+
+    def program():
+        model = Detector()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        for images, targets in DataLoader(
+            pairs, 4, collate_fn=lambda batch: [*zip(*batch, strict=True)]
+        ):
+            optimizer.zero_grad()
+            model(list(images), list(targets))["loss"].backward()
+            optimizer.step()
+
+    trace = trace_here(program)
+    assert trace.steps.batch_size.tolist() == [4, 4]
+    assert [batch.batch_size for batch in trace.batches] == [4, 4]
+    assert {batch.duplicate_examples for batch in trace.batches} == {None}
+    assert [event.payload["examples"] for event in trace.events_of("epoch")] == [8]

@@ -8,7 +8,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from nntrace.recorder import Recorder
 from nntrace.schema import Role
-from nntrace_torch.program.containers import named_parts
+from nntrace_torch.program.containers import is_list_of_examples, named_parts
 from nntrace_torch.program.describe import sampled_part, tensor_fields
 from nntrace_torch.program.sources import UNKNOWN
 from nntrace_torch.samples.keepsakes import kept_batch
@@ -181,6 +181,7 @@ def inputs_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Input]:
     """The tensors among the arguments of a call, those in containers included."""
     named = {**{str(number): value for number, value in enumerate(args)}, **kwargs}
     for name, value in named.items():
+        listed = len(value) if is_list_of_examples(value, named.values()) else 0
         for own, item in named_parts(f"input.{name}", value):
             data = item.data if isinstance(item, PackedSequence) else item
             part = sampled_part(data)
@@ -190,7 +191,8 @@ def inputs_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Input]:
                 part = part[..., 0]
                 if not part.dim():
                     continue
-            examples = part.shape[0]
+            part = part[None] if listed else part
+            examples = listed or part.shape[0]
             if isinstance(item, PackedSequence):
                 examples = int(item.batch_sizes[0])
             elif data.is_nested:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import BatchSampler, IterableDataset, RandomSampler
 
+from nntrace_torch.program.containers import is_list_of_examples
 from nntrace_torch.program.describe import can_sample
 
 _SMALL = 1 << 16  # elements of the largest tensor whose range is read: labels, targets
@@ -46,6 +47,8 @@ def ranges_in(batch: Any, depth: int = 3) -> Iterator[tuple[float, float]]:
 
 def examples_of(batch: Any) -> int | None:
     """The number of examples in a batch; None for a batch without a tensor."""
+    if isinstance(batch, (tuple, list)) and batch and is_list_of_examples(batch[0], batch):
+        return len(batch[0])
     for _ in range(_DEEPEST):
         if isinstance(batch, torch.Tensor):
             return int(batch.shape[0]) if batch.dim() else None

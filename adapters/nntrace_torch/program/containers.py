@@ -64,6 +64,23 @@ def tensors_held(value: Any) -> list[torch.Tensor]:
     return tensors_within(value)
 
 
+def is_list_of_examples(value: Any, others: Iterable[Any]) -> bool:
+    """Whether each tensor of a list is one example, as the images given to a detector.
+
+    They are of any size, beside a list of as many dictionaries of targets.
+    """
+    return (
+        isinstance(value, (list, tuple))
+        and all(isinstance(one, torch.Tensor) and one.dim() == 3 for one in value)
+        and any(
+            isinstance(other, (list, tuple))
+            and 0 < len(other) == len(value)
+            and all(isinstance(one, Mapping) for one in other)
+            for other in others
+        )
+    )
+
+
 def _is_plain(value: Any) -> bool:
     """Whether it is a plain object with attributes, not a type, a module or one of PyTorch's."""
     module = type(value).__module__.partition(".")[0]
