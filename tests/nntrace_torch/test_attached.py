@@ -110,3 +110,7 @@ def test_an_entropy_and_a_divergence_are_no_advantage(actor):
     assert found((probs * log_probs).sum(1).mean()) == []
     assert found((log_probs.exp() * (log_probs - teacher)).sum(1).mean()) == []
     assert found((probs * (teacher - log_probs)).sum(1).mean()) == []
+
+
+def test_powers_of_data_are_no_errors(critic):
+    assert found((torch.full((EXAMPLES, 1), 2.0) ** critic(STATES)).mean()) == []

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from nntrace_torch.axes.softmaxes import WrongAxis, node_above, shape_of, softmax_behind
-from nntrace_torch.program.graphs import operation, output_shape, saved, signed
+from nntrace_torch.program.graphs import nodes_of, operation, output_shape, saved, signed
 
 SUMS = ("SumBackward1", "MeanBackward1")
 LOG_SUM = "LogsumexpBackward0"
@@ -56,16 +56,7 @@ def weights_in(node: Any, examples: int | None) -> WrongAxis | None:
 
 def next_to(loss: torch.Tensor) -> set[Any]:
     """The nodes whose values are only added up on their way to the loss, over all axes."""
-    seen: set[Any] = set()
-    waiting = [loss.grad_fn]
-    while waiting and len(seen) < _MOST:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if operation(node) in _LINEAR:
-            waiting += [child for child, _ in node.next_functions]
-    return seen
+    return {*nodes_of(loss.grad_fn, most=_MOST, beyond=lambda node: operation(node) in _LINEAR)}
 
 
 def _axes(node: Any) -> Iterator[int]:

@@ -4,7 +4,6 @@ Both are computed from a network's own estimate of a value. Left attached, a tar
 the estimate as much as the estimate towards the target, and an estimate is moved by the policy.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.loss.graph import MOVES
-from nntrace_torch.program.graphs import nearest_leaf, operation
+from nntrace_torch.program.graphs import nearest_leaf, nodes_of, operands, operation
 from nntrace_torch.program.sources import caller
 
 _LOOKS = 64  # samples, of which landmarks are looked at
@@ -59,51 +58,50 @@ class AttachedWatch:
             if name is None or name != its or (what == "target" and leaves[0] is not leaves[1]):
                 continue
             self._looks = _LOOKS
-            source = caller()
-            payload = {"what": what, "file": source.file, "line": source.line}
+            payload = {"what": what, **caller().place}
             self._recorder.add_event(EventKind.ATTACHED, payload, severity="warning")
             return
 
 
 def attached(loss: torch.Tensor) -> Iterator[tuple[str, Any, Any]]:
     """Candidates: what was found, and the nodes of what learns and of what should not."""
-    seen: set[Any] = set()
-    waiting: list[Any] = [loss.grad_fn]
-    while waiting and len(seen) < _MOST:
-        node = waiting.pop()
-        if node is None or node in seen:
+    for node in nodes_of(loss.grad_fn, most=_MOST, beyond=_is_added_up):
+        squared = _squared(node)
+        name, sides = operation(node), operands(node if squared is None else squared)
+        if len(sides) < 2 or None in sides[:2]:
             continue
-        seen.add(node)
-        name = operation(node)
-        sides = [child for child, _ in node.next_functions]
-        if name == "Pow" or (name == "Mul" and len(sides) == 2 and sides[0] is sides[1]):
-            node = sides[0]
-            name, sides = f"Error{operation(node)}", [child for child, _ in node.next_functions]
-        if len(sides) >= 2 and None not in sides[:2]:
-            one, other = sides[:2]
-            if name in _ERRORS or name == "ErrorSub":
-                bootstrapped = [_is_bootstrapped(side) for side in (one, other)]
-                if bootstrapped == [False, True]:
-                    yield "target", one, other
-                elif bootstrapped == [True, False]:
-                    yield "target", other, one
-            elif name == "Mul":
-                for factor, weight in ((one, other), (other, one)):
-                    value = _estimate_in(weight)
-                    if value is None or _is_likelihood(value):  # as in a divergence
-                        continue
-                    if _is_likelihood(factor):
-                        yield "weight", factor, value
-        if name in _ADDED_UP:
-            waiting += sides
+        one, other = sides[:2]
+        if name in _ERRORS or (squared is not None and operation(squared) == "Sub"):
+            bootstrapped = [_is_bootstrapped(side) for side in (one, other)]
+            if bootstrapped == [False, True]:
+                yield "target", one, other
+            elif bootstrapped == [True, False]:
+                yield "target", other, one
+        elif name == "Mul" and squared is None:
+            for factor, weight in ((one, other), (other, one)):
+                value = _estimate_in(weight)
+                if value is None or _is_likelihood(value):  # as in a divergence
+                    continue
+                if _is_likelihood(factor):
+                    yield "weight", factor, value
+
+
+def _is_added_up(node: Any) -> bool:
+    return operation(node) in _ADDED_UP and _squared(node) is None
+
+
+def _squared(node: Any) -> Any:
+    """What this is a power of, or the product with itself; None if it is none."""
+    name, sides = operation(node), operands(node)
+    is_square = name == "Mul" and len(sides) == 2 and sides[0] is sides[1]
+    return sides[0] if name == "Pow" or is_square else None
 
 
 def _is_bootstrapped(node: Any) -> bool:
     """Whether this is data + factor · estimate, as in r + γ · V(s')."""
     adds = scales = False
     for _ in range(_DEEP):
-        name = operation(node)
-        sides = [child for child, _ in node.next_functions]
+        name, sides = operation(node), operands(node)
         is_with_data = len(sides) == 2 and (sides[0] is None) != (sides[1] is None)
         if name == "Add" and is_with_data:
             adds = True
@@ -118,8 +116,7 @@ def _is_bootstrapped(node: Any) -> bool:
 def _estimate_in(node: Any) -> Any:
     """The estimate in data − estimate, perhaps normalised; None for anything else."""
     for _ in range(_DEEP):
-        name = operation(node)
-        sides = [child for child, _ in node.next_functions]
+        name, sides = operation(node), operands(node)
         computed = [side for side in sides if side is not None]
         if name == "Sub" and len(sides) == 2:
             if len(computed) == 1:
@@ -136,16 +133,7 @@ def _estimate_in(node: Any) -> Any:
 
 def _is_likelihood(node: Any) -> bool:
     """Whether a logarithm of probabilities, or of a density, was taken behind the last layer."""
-    seen: set[Any] = set()
-    waiting = deque([node])
-    while waiting and len(seen) < _MOST:
-        current = waiting.popleft()
-        if current is None or current in seen:
-            continue
-        seen.add(current)
-        name = operation(current)
-        if name in _OF_LIKELIHOODS:
-            return True
-        if name not in _LAYERS:
-            waiting.extend(child for child, _ in current.next_functions)
-    return False
+    behind = nodes_of(
+        node, most=_MOST, nearest_first=True, beyond=lambda one: operation(one) not in _LAYERS
+    )
+    return any(operation(one) in _OF_LIKELIHOODS for one in behind)

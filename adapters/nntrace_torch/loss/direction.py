@@ -14,7 +14,14 @@ import torch
 
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
-from nntrace_torch.program.graphs import operation, output_shape, saved, signed
+from nntrace_torch.program.graphs import (
+    constant_operand,
+    operands,
+    operation,
+    output_shape,
+    saved,
+    signed,
+)
 from nntrace_torch.program.sources import Source, caller
 
 _LOOKS = 4  # which all must agree
@@ -98,15 +105,13 @@ def meetings(loss: torch.Tensor) -> Iterator[Meeting]:
             if found is not None:
                 yield found
             continue
-        sides = [child for child, _ in node.next_functions]
-        computed = [child for child in sides if child is not None]
-        if name == "Mul" and len(computed) == 1:
-            factor = saved(node, "other") if sides[0] is not None else saved(node, "self")
-            if isinstance(factor, torch.Tensor) and factor.numel() > 1:
-                met = _met(computed[0], factor, is_summed=is_summed)
-                if met is not None:
-                    yield met
-                continue
+        computed = [child for child in operands(node) if child is not None]
+        factor = constant_operand(node) if name == "Mul" else None
+        if isinstance(factor, torch.Tensor) and factor.numel() > 1:
+            met = _met(computed[0], factor, is_summed=is_summed)
+            if met is not None:
+                yield met
+            continue
         is_linear = name in ("Mean", "Sum", "Neg", "Add", "Sub", "Squeeze", "View") or (
             name in ("Mul", "Div") and len(computed) == 1
         )
@@ -133,7 +138,7 @@ def _met(node: Any, factor: torch.Tensor, *, is_summed: bool) -> Meeting | None:
 
 def _picked(node: Any, name: str) -> Meeting | None:
     """The log-probabilities of the right classes, picked by their numbers."""
-    found = _head(node.next_functions[0][0])
+    found = _head(operands(node)[0])
     shape = None if found is None else output_shape(found[0])
     if found is None or shape is None or len(shape) != 2:
         return None
@@ -165,7 +170,7 @@ def _head(node: Any) -> tuple[Any, bool, bool] | None:
         has_logarithm = has_logarithm or name.startswith("Log")
         if name in _HEADS:
             return node, rises, has_logarithm
-        sides = [child for child, _ in node.next_functions]
+        sides = operands(node)
         if sum(child is not None for child in sides) != 1:
             return None
         if name in ("Neg", "Rsub") or (name == "Sub" and sides[0] is None):

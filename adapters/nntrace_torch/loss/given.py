@@ -17,7 +17,7 @@ from nntrace_torch.loss.flipped_masks import FlipWatch
 from nntrace_torch.loss.graph import LossCall, head
 from nntrace_torch.patching import read_number
 from nntrace_torch.program.describe import can_sample, tensor_fields
-from nntrace_torch.program.graphs import operation
+from nntrace_torch.program.graphs import operands, operation
 from nntrace_torch.program.sources import Source, call_path, caller
 from nntrace_torch.samples.batch_values import BatchValues
 from nntrace_torch.samples.keepsakes import kept_batch
@@ -238,9 +238,9 @@ def _last_layer(predictions: torch.Tensor) -> int | None:
     for _ in range(_DEEP):
         if node is None:
             return None
-        children = [child for child, _ in node.next_functions if child is not None]
+        children = [child for child in operands(node) if child is not None]
         for child in children:
-            leaf: Any = child.next_functions[0][0] if operation(child) == "T" else child
+            leaf: Any = operands(child)[0] if operation(child) == "T" else child
             if leaf is not None and operation(leaf) == "AccumulateGrad":
                 return id(leaf.variable)
         if len(children) != 1:

@@ -11,7 +11,15 @@ from typing import Any, NamedTuple
 
 import torch
 
-from nntrace_torch.program.graphs import operation, output_shape, saved, signed
+from nntrace_torch.program.graphs import (
+    constant_operand,
+    nodes_of,
+    operands,
+    operation,
+    output_shape,
+    saved,
+    signed,
+)
 
 _MOST_NODES = 512
 _MOST_ELEMENTS = 1 << 20  # of a term that is computed again
@@ -100,7 +108,7 @@ def head(predictions: torch.Tensor) -> Head:
             break
         name = operation(node)
         if name in MOVES:
-            node = node.next_functions[0][0]
+            node = operands(node)[0]
             continue
         found = _HEADS.get(name)
         width = None
@@ -167,7 +175,7 @@ def clamped_share(term: Term) -> torch.Tensor | None:
             return cut.to(torch.float32).mean()
         if name == "Minimum":
             one, other = saved(node, "self"), saved(node, "other")
-            sides = [child for child, _ in node.next_functions]
+            sides = operands(node)
             if not isinstance(one, torch.Tensor) or not isinstance(other, torch.Tensor):
                 return None
             if sum(side is not None for side in sides) != 1:
@@ -196,8 +204,7 @@ def broadcast(term: Term) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
 
 def _summands(node: Any, weight: float) -> Iterator[tuple[Any, float]]:
     """The operands of a node that adds or scales, with their weights; none for other nodes."""
-    name = operation(node)
-    sides = [child for child, _ in node.next_functions]
+    name, sides = operation(node), operands(node)
     if name in ("Add", "Sub"):
         alpha = _number(saved(node, "alpha"))
         second = weight * (1.0 if alpha is None else alpha) * (-1.0 if name == "Sub" else 1.0)
@@ -205,7 +212,8 @@ def _summands(node: Any, weight: float) -> Iterator[tuple[Any, float]]:
         if len(sides) > 1:
             yield sides[1], second
     elif name in ("Mul", "Div"):
-        factor = _constant_factor(node, sides)
+        is_inverse = name == "Div" and sides[0] is None
+        factor = None if is_inverse else _number(constant_operand(node))
         if factor:
             child = next(side for side in sides if side is not None)
             yield child, weight / factor if name == "Div" else weight * factor
@@ -214,22 +222,12 @@ def _summands(node: Any, weight: float) -> Iterator[tuple[Any, float]]:
     elif name in MOVES and len(sides) == 1:
         yield sides[0], weight
     elif name in _REDUCTIONS and sides and sides[0] is not None and operation(sides[0]) == "Stack":
-        parts = [child for child, _ in sides[0].next_functions]
+        parts = operands(sides[0])
         shape = output_shape(sides[0])
         if shape is not None and len(shape) == 1:
             share = weight / len(parts) if name == "Mean" else weight
             for part in parts:
                 yield part, share
-
-
-def _constant_factor(node: Any, sides: list[Any]) -> float | None:
-    """The constant operand of a product or quotient whose other operand is computed."""
-    if sum(side is not None for side in sides) != 1:
-        return None
-    if operation(node) == "Div" and sides[0] is None:
-        return None
-    other = saved(node, "other") if sides[0] is not None else saved(node, "self")
-    return _number(other)
 
 
 def _number(value: Any) -> float | None:
@@ -243,29 +241,16 @@ def _number(value: Any) -> float | None:
 
 def _only_parameters(node: Any) -> bool:
     """Whether nothing but parameters, their powers, sums and constant factors enter."""
-    seen: set[int] = set()
-    waiting, leaves = [node], 0
-    while waiting:
-        current = waiting.pop()
-        if current is None or id(current) in seen:
-            continue
-        seen.add(id(current))
-        name = operation(current)
-        if name not in _OF_WEIGHTS or len(seen) > _MOST_NODES:
+    leaves = 0
+    for number, one in enumerate(nodes_of(node)):
+        name = operation(one)
+        if name not in _OF_WEIGHTS or number == _MOST_NODES:
             return False
-        if name == "Mul" and _scales_by_data(current):
+        factor = constant_operand(one) if name == "Mul" else None
+        if isinstance(factor, torch.Tensor) and factor.numel() > 1:
             return False
         leaves += name == "AccumulateGrad"
-        waiting.extend(child for child, _ in current.next_functions)
     return leaves > 0
-
-
-def _scales_by_data(node: Any) -> bool:
-    sides = [child for child, _ in node.next_functions]
-    if all(side is not None for side in sides):
-        return False
-    other = saved(node, "other") if sides[0] is not None else saved(node, "self")
-    return isinstance(other, torch.Tensor) and other.numel() > 1
 
 
 def _toward_the_error(node: Any, through: Collection[str] = ()) -> Iterator[Any]:
@@ -274,8 +259,7 @@ def _toward_the_error(node: Any, through: Collection[str] = ()) -> Iterator[Any]
         if node is None:
             return
         yield node
-        name = operation(node)
-        sides = [child for child, _ in node.next_functions]
+        name, sides = operation(node), operands(node)
         passes = name in _REDUCTIONS or name in _ELEMENTWISE or name in MOVES or name in through
         scales = name in ("Mul", "Div") and (
             sum(side is not None for side in sides) == 1
@@ -304,7 +288,7 @@ def _elements(node: Any) -> torch.Tensor | None:
 
 
 def _only_child(node: Any) -> Any:
-    children = [child for child, _ in node.next_functions if child is not None]
+    children = [child for child in operands(node) if child is not None]
     return children[0] if len(children) == 1 else None
 
 

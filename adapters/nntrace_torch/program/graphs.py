@@ -5,45 +5,63 @@ Nothing read here is kept.
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 
 
-def nodes_of(*roots: Any, most: int = 20_000) -> Iterator[Any]:
-    """The nodes of an autograd graph from these on, each once; at most `most` of them."""
+def nodes_of(
+    *roots: Any,
+    most: int = 20_000,
+    nearest_first: bool = False,
+    beyond: Callable[[Any], bool] = lambda node: True,
+) -> Iterator[Any]:
+    """The nodes of an autograd graph from these on, each once.
+
+    Args:
+        roots: where to begin; None is left out.
+        most: how many nodes are visited.
+        nearest_first: in the order of their distance, not along one path after the other.
+        beyond: whether to go on from a node to its operands.
+    """
     seen: set[Any] = set()
-    waiting = list(roots)
+    waiting = deque(roots)
     while waiting and len(seen) < most:
-        node = waiting.pop()
+        node = waiting.popleft() if nearest_first else waiting.pop()
         if node is not None and node not in seen:
             seen.add(node)
             yield node
-            waiting += [above for above, _ in node.next_functions]
+            if beyond(node):
+                waiting.extend(operands(node))
 
 
 def leaves_of(*values: torch.Tensor, most: int = 20_000) -> list[torch.Tensor]:
     """The tensors from which values were computed and in which gradients are accumulated."""
-    nodes = nodes_of(*(value.grad_fn for value in values), most=most)
-    found = (getattr(node, "variable", None) for node in nodes)
-    return [leaf for leaf in found if isinstance(leaf, torch.Tensor)]
+    return list(_leaves(nodes_of(*(value.grad_fn for value in values), most=most)))
 
 
 def nearest_leaf(root: Any, most: int = 256) -> torch.Tensor | None:
     """The leaf with the fewest operations between it and a node; None if all are farther."""
-    seen: set[Any] = set()
-    waiting = deque([root])
-    while waiting and len(seen) < most:
-        node = waiting.popleft()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        leaf = getattr(node, "variable", None)
-        if isinstance(leaf, torch.Tensor):
-            return leaf
-        waiting.extend(above for above, _ in node.next_functions)
-    return None
+    return next(_leaves(nodes_of(root, most=most, nearest_first=True)), None)
+
+
+def _leaves(nodes: Iterable[Any]) -> Iterator[torch.Tensor]:
+    found = (getattr(node, "variable", None) for node in nodes)
+    return (leaf for leaf in found if isinstance(leaf, torch.Tensor))
+
+
+def operands(node: Any) -> list[Any]:
+    """The nodes that computed a node's operands; None for an operand without a gradient."""
+    return [above for above, _ in node.next_functions]
+
+
+def constant_operand(node: Any) -> Any:
+    """What a product or quotient was given without a gradient; None unless that is one operand."""
+    sides = operands(node)
+    if sum(side is not None for side in sides) != 1:
+        return None
+    return saved(node, "self" if sides[0] is None else "other")
 
 
 def operation(node: Any) -> str:
