@@ -281,7 +281,7 @@ class StepsByHand:
 
     def _given(self) -> set[int]:
         """The ids of the tensors that models were called with in this step."""
-        return {id(t) for call in self._parts.calls.kept for t in tensors_in(_arguments(call))}
+        return {id(t) for call in self._parts.calls.kept for t in tensors_in(call.arguments)}
 
     def _hold(self, leaves: Sequence[torch.Tensor]) -> None:
         """These are parameters, as those that were are."""
@@ -323,10 +323,6 @@ def _with_gradients(
     weights: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor | None]
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return [(w, g) for w, g in zip(weights, gradients, strict=False) if g is not None]
-
-
-def _arguments(call: Any) -> tuple[Any, ...]:
-    return (*call.args, *call.kwargs.values())
 
 
 def _has_some_gradient(parameter: torch.Tensor) -> bool:

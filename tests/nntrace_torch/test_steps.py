@@ -324,14 +324,17 @@ def test_gradients_cleared_within_a_step_are_told_at_the_backward(trace_here):
 
 
 @pytest.mark.parametrize("is_leaf", [True, False])
-def test_a_backward_for_the_inputs_of_an_attack_is_no_lost_one(trace_here, is_leaf):
+@pytest.mark.parametrize("by_keyword", [True, False])
+def test_a_backward_for_the_inputs_of_an_attack_is_no_lost_one(trace_here, is_leaf, by_keyword):
     model = mlp()
 
     def program():
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         for _ in range(10):
             change = torch.zeros(6, 4, requires_grad=True)
-            loss_of(model, change if is_leaf else torch.randn(6, 4) + change).backward()
+            x = change if is_leaf else torch.randn(6, 4) + change
+            called = (lambda x: model(input=x)) if by_keyword else model
+            loss_of(called, x).backward()
             optimizer.zero_grad()
             loss_of(model, change.grad.sign()).backward()
             optimizer.step()

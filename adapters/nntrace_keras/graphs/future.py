@@ -9,15 +9,13 @@ and only on that suspicion. Nothing that the training reads is written.
 from collections.abc import Sequence
 from typing import Any
 
+from nntrace.adapter.suspicion import FEWEST_TARGETS, MOST_PREDICTIONS, SmallLoss
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.graphs.forwards import Forward, Repeated
 from nntrace_keras.graphs.second import UNKNOWN_TO_US, CannotComputeError, Second
 
-_SUSPICIOUS = 0.25  # of the first loss
-_MANY = 1 << 25  # the most elements of predictions that are computed a second time
 _AXES = 3  # of a layer's output: examples, positions, units
-_FEWEST_TARGETS = 8
 
 
 class FutureWatch:
@@ -25,8 +23,7 @@ class FutureWatch:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._first: float | None = None
-        self._is_done = False
+        self._small = SmallLoss()
 
     def look(
         self,
@@ -44,12 +41,8 @@ class FutureWatch:
                 None.
             loss: of the step.
         """
-        if self._is_done or forward is None or loss is None:
+        if forward is None or loss is None or not self._small.is_reached(loss):
             return
-        self._first = loss if self._first is None else self._first
-        if not loss <= _SUSPICIOUS * self._first:
-            return
-        self._is_done = True
         with self._recorder.setting_up():
             try:
                 payload = _seen(forward, second, arguments)
@@ -74,7 +67,7 @@ def _seen(
     inside = Repeated(second, arguments)
     *inputs, target = inside.compute((), [*forward.inputs, forward.target])(())
     classes = int(forward.output.shape[-1] or 1)
-    if not _FEWEST_TARGETS <= target.size <= _MANY // classes:
+    if not FEWEST_TARGETS <= target.size <= MOST_PREDICTIONS // classes:
         return None
     place, beside = predicts_next(inputs, target), is_given_beside(inputs, target)
     changed_in = beside if place is None else place

@@ -7,6 +7,7 @@ ends when training goes on.
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -116,7 +117,7 @@ class EvaluationObserver:
         part = model.path_of(module) or ""
         key = _Key(model.prefix, part, self._loaders.loader, call_path())
         found = self._current = self.open.get(key)
-        inputs = tensors_in((*call.args, *call.kwargs.values()))
+        inputs = tensors_in(call.arguments)
         if found is None:
             number = self._passes.get(key, 0)
             self._passes[key] = number + 1
@@ -178,12 +179,8 @@ class EvaluationObserver:
         """Whether a model that is trained was called with this in the same step."""
         if given is None:
             return False
-        training = [call for call in self.calls() if call.gradients_enabled]
-        return any(
-            tensor is given
-            for call in training
-            for tensor in tensors_in((*call.args, *call.kwargs.values()))
-        )
+        training = (call.arguments for call in self.calls() if call.gradients_enabled)
+        return any(tensor is given for tensor in chain.from_iterable(map(tensors_in, training)))
 
     def _record(self, key: _Key, found: _Pass) -> None:
         examples = found.loss_examples

@@ -12,13 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from nntrace.adapter.suspicion import FEWEST_TARGETS, MOST_PREDICTIONS, SmallLoss
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.replay import Call, Replayer
-
-_SUSPICIOUS = 0.25  # of the first loss
-_MANY = 1 << 25  # elements of the predictions that a replay may compute again
-_FEWEST_TARGETS = 8
 
 
 class FutureWatch:
@@ -27,8 +24,7 @@ class FutureWatch:
     def __init__(self, recorder: Recorder, replayer: Replayer) -> None:
         self._recorder = recorder
         self._replayer = replayer
-        self._first: float | None = None
-        self._is_done = False
+        self._small = SmallLoss()
 
     def look(self, call: Call | None, target: torch.Tensor | None, classes: int, loss: Any) -> None:
         """Examine the step if its loss is suspicious; called before its first backward.
@@ -39,14 +35,12 @@ class FutureWatch:
             classes: the number of token ids; 1 for values.
             loss: the value that is differentiated, if it is known already.
         """
-        if self._is_done or call is None or target is None or type(loss) is not float:
+        if call is None or target is None or type(loss) is not float:
             return
-        self._first = loss if self._first is None else self._first
-        if loss > _SUSPICIOUS * self._first:
+        if not self._small.is_reached(loss):
             return
-        self._is_done = True
         module = call.compute
-        if target.numel() < _FEWEST_TARGETS or target.numel() * classes > _MANY:
+        if not FEWEST_TARGETS <= target.numel() <= MOST_PREDICTIONS // classes:
             return
         if not isinstance(module, nn.Module) or not call.gradients_enabled:
             return

@@ -1,24 +1,16 @@
 """Notices that gradients are computed and no optimizer ever acts on them.
 
-Until the first optimizer step, backward passes are counted and a few values of the parameters
-compared. A program that updates them by hand is not idle, nor is one that wants the gradient of an
-input.
+A program that wants the gradient of an input is not idle.
 """
 
-from typing import Any
-
-from nntrace.recorder import Recorder, is_landmark
-from nntrace.schema import EventKind
+from nntrace.adapter.idling import ELEMENTS, LOOKED_AT, IdlePasses
+from nntrace.recorder import Recorder
 from nntrace_torch.program.describe import sampled_part
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import caller
 from nntrace_torch.replay.calls import Call
-from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.samples.modules import Models
 
-_MANY = 32  # passes: more than are accumulated for one step, as a rule
-_LOOKED_AT = 8  # parameters
-_ELEMENTS = 64
 _BY_HAND = (
     "the program changes its parameters by hand; experiments count and change the steps of an "
     "optimizer of torch.optim"
@@ -31,27 +23,15 @@ class IdleWatch:
     def __init__(self, recorder: Recorder, models: Models) -> None:
         self._recorder = recorder
         self._models = models
-        self._backwards = 0
-        self._values: list[bytes] = []
+        self._passes = IdlePasses(recorder)
 
     def backward(self, call: Call | None) -> None:
         """A backward pass begins, after this call of a model."""
-        if self._recorder.steps or call is None or _wants_input_gradient(call):
+        if self._recorder.steps or call is None or call.asks_for_gradient:
             return
-        self._backwards += 1
-        if self._backwards == 1:
-            self._values = self._read()
-        elif self._backwards >= _MANY and is_landmark(self._backwards) and self._values:
-            now = self._read()
-            if now != self._values:
-                self._values = now
-                if self._recorder.experiment is not None:
-                    self._recorder.open()
-                    self._recorder.end_process(_BY_HAND)
-                return
-            payload = {"backwards": self._backwards, **caller().place}
-            self._recorder.add_event(EventKind.IDLE, payload, severity="warning")
+        if self._passes.count(self._read, caller) and self._recorder.experiment is not None:
             self._recorder.open()
+            self._recorder.end_process(_BY_HAND)
 
     def _read(self) -> list[bytes]:
         """A few values of the parameters, as bytes: tensors would show in the program's memory."""
@@ -59,12 +39,7 @@ class IdleWatch:
         for model in self._models.known:
             for parameter in model.parameters():
                 part = sampled_part(local_part(parameter))
-                if parameter.requires_grad and part is not None and len(values) < _LOOKED_AT:
-                    part = part.reshape(-1)[:_ELEMENTS]
+                if parameter.requires_grad and part is not None and len(values) < LOOKED_AT:
+                    part = part.reshape(-1)[:ELEMENTS]
                     values.append(part.float().cpu().numpy().tobytes())
         return values
-
-
-def _wants_input_gradient(call: Call) -> bool:
-    arguments: Any = (*call.args, *call.kwargs.values())
-    return any(tensor.requires_grad for tensor in tensors_in(arguments))

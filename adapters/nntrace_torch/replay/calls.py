@@ -68,6 +68,16 @@ class Call:
     returned: Callable[[], torch.Tensor | None] | None = None
     devices: dict[str, torch.Tensor] = field(default_factory=dict)
 
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """All arguments, those given by keyword last."""
+        return (*self.args, *self.kwargs.values())
+
+    @property
+    def asks_for_gradient(self) -> bool:
+        """Whether it was given a tensor that gets a gradient, as by an attack on the model."""
+        return any(tensor.requires_grad for tensor in tensors_in(self.arguments))
+
 
 class RootCalls:
     """The calls of the current step, oldest first.
@@ -148,17 +158,19 @@ class RootCalls:
         return bool(self.kept) and self.kept[-1].micro_batch == self.micro_batch
 
     def begins_with_asking(self) -> bool:
-        """Whether the step's first call was given a tensor that gets a gradient, as of attacks.
+        """Whether the step's first call asks for a gradient.
 
         A later call may take what another model returned.
         """
-        args = self.kept[0].args if self.kept else ()
-        return any(isinstance(arg, torch.Tensor) and arg.requires_grad for arg in args)
+        return bool(self.kept) and self.kept[0].asks_for_gradient
+
+    def of_micro_batch(self, number: int) -> list[Call]:
+        """The calls of the step after so many backward passes."""
+        return [call for call in self.kept if call.micro_batch == number]
 
     def of_last_micro_batch(self) -> list[Call]:
         """The calls of the last micro-batch: those between the last two backward passes."""
-        last = self.kept[-1].micro_batch if self.kept else 0
-        return [call for call in self.kept if call.micro_batch == last]
+        return self.of_micro_batch(self.kept[-1].micro_batch) if self.kept else []
 
     def first_seen(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """An outermost module was called while hooks were on; watch its class from now on."""
