@@ -40,6 +40,7 @@ from nntrace_torch.program.ranks import RankObserver
 from nntrace_torch.program.seeds import SeedObserver
 from nntrace_torch.program.sources import Sources
 from nntrace_torch.replay import (
+    CapsulePlayer,
     CompiledCalls,
     Investigator,
     NonfiniteWatch,
@@ -47,7 +48,6 @@ from nntrace_torch.replay import (
     RootCalls,
     SearchContext,
     StepBefore,
-    play,
 )
 from nntrace_torch.samples.attention import AttentionObserver
 from nntrace_torch.samples.forward import ForwardSampler
@@ -149,8 +149,8 @@ class Observers:
         self.asking.asked = self.watch.asked
         self.clipping.broke = self._norm_broke
         self.clipping.has_scaled = lambda: self.scaling.is_in_gradients
-        recorder.hooks.on_error(recorder.guard(self.watch.raised))
-        recorder.hooks.on_end(recorder.guard(self.watch.ended))
+        recorder.hooks.on_error(recorder.guard(self.investigator.raised))
+        recorder.hooks.on_end(recorder.guard(self.investigator.ended))
         self.backward.number_of = self.losses.number_of
         self.clearing.afterwards = self.backward.call_afterwards
         self.losses.broke = self.watch.loss_function
@@ -180,10 +180,11 @@ class Observers:
 
     def play(self) -> list[Undo]:
         """Play the capsule that the recorder names, if the process is to replay one."""
-        if self._recorder.replays is None:
+        capsule = self._recorder.replays
+        if capsule is None:
             return []
         self.watch.is_thorough = True
-        return play(self._recorder, self.calls, self.investigator)
+        return CapsulePlayer(self._recorder, self.calls, self.investigator, capsule).install()
 
     def orphans(self) -> list[torch.Tensor]:
         """Trainable parameters of the models that no optimizer steps: it was not given them, or has

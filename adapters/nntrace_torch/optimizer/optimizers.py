@@ -29,11 +29,11 @@ class Known:
 
     Attributes:
         reference: a weak reference to it.
-        name: its name in the trace. An optimizer that the same line builds again for the same
-            parameters keeps the name.
+        name: its name in the trace: its class, with a number from the second optimizer on. An
+            optimizer that the same line builds again for the same parameters keeps the name.
         built: how often that line has built it.
         announced: whether its event was recorded, which is at its first step.
-        rate: the learning rate of its last step.
+        rate: the learning rate of its last step, which schedules may have changed since.
     """
 
     __slots__ = ("announced", "built", "name", "parameters", "rate", "reference", "source")
@@ -43,13 +43,13 @@ class Known:
         self.name = name
         self.source = source
         self.built = built
-        self.parameters = [weakref.ref(parameter) for parameter in _parameters(optimizer)]
+        self.parameters = [weakref.ref(parameter) for parameter in parameters_of(optimizer)]
         self.announced = False
         self.rate: float | None = None
 
     def is_replaced_by(self, optimizer: Optimizer, source: Source) -> bool:
         """Whether `optimizer` was built by the same line, for the same parameters."""
-        parameters = _parameters(optimizer)
+        parameters = parameters_of(optimizer)
         return (
             source == self.source != UNKNOWN
             and len(parameters) == len(self.parameters) > 0
@@ -129,10 +129,6 @@ class Optimizers:
         """How many different optimizers made the last few steps."""
         return len(set(self._recent)) if self._built > 1 else 1
 
-    def name(self, optimizer: Optimizer) -> str:
-        """An optimizer's name: its class, with a number from the second optimizer on."""
-        return self.entry(optimizer).name
-
     def holder_names(self, parameters: Sequence[torch.Tensor]) -> list[str | None]:
         """For each parameter, the name of the optimizer that holds it, or None."""
         names = [self._holder(parameter) for parameter in parameters]
@@ -152,14 +148,9 @@ class Optimizers:
         """The first living optimizer that holds this parameter."""
         for known in self._known.values():
             optimizer = known.reference()
-            for group in optimizer.param_groups if optimizer is not None else ():
-                if any(held is parameter for held in group["params"]):
-                    return optimizer
+            if optimizer is not None and any(p is parameter for p in parameters_of(optimizer)):
+                return optimizer
         return None
-
-    def last_rate(self, optimizer: Optimizer) -> float | None:
-        """The learning rate of an optimizer's last step, which schedules may have changed since."""
-        return self.entry(optimizer).rate
 
     def stepped_with(self, optimizer: Optimizer, known: Known) -> float | None:
         """The learning rate of the step that has just been made; remembers it."""
@@ -219,9 +210,8 @@ class Optimizers:
     def _read_groups(self) -> None:
         for known in self._known.values():
             optimizer = known.reference()
-            for group in optimizer.param_groups if optimizer is not None else ():
-                for parameter in group["params"]:
-                    self._held[id(parameter)] = (weakref.ref(parameter), known.name)
+            for parameter in parameters_of(optimizer) if optimizer is not None else ():
+                self._held[id(parameter)] = (weakref.ref(parameter), known.name)
 
     def _announce(self, optimizer: Optimizer, known: Known) -> None:
         group: dict[str, Any] = optimizer.param_groups[0] if optimizer.param_groups else {}
@@ -258,8 +248,9 @@ def _living(references: Iterable[weakref.ref[torch.Tensor]]) -> Iterator[torch.T
     return (tensor for reference in references if (tensor := reference()) is not None)
 
 
-def _parameters(optimizer: Optimizer) -> list[torch.Tensor]:
-    groups = vars(optimizer).get("param_groups", ())  # a subclass may not have called `__init__`
+def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
+    """All that an optimizer was given, in its order."""
+    groups = getattr(optimizer, "param_groups", ())  # a subclass may not have called `__init__`
     return [parameter for group in groups for parameter in group["params"]]
 
 

@@ -78,7 +78,7 @@ class OwnFunctions:
 
 
 def _check(use: _Use) -> Answer:
-    states = RandomStates.now()
+    states = RandomStates()
     try:
         with torch.enable_grad():
             return _compare(use)

@@ -20,6 +20,7 @@ from nntrace.experiment import Ending, Experiment
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.loss.losses import LOSS_FUNCTIONS
+from nntrace_torch.optimizer.optimizers import is_given_closure, with_closure
 from nntrace_torch.patching import Undo, after, is_in_backward, wrap
 from nntrace_torch.probes.loaders import PinnedLoaders
 from nntrace_torch.probes.losses import LossFacts
@@ -133,10 +134,8 @@ class Interposer:
         self._rates.before_step(optimizer, args, kwargs)
         if not self._experiment.dependencies or not self._structure.is_due:
             return None
-        if len(args) > 1 and callable(args[1]):  # the first is the optimizer
-            return (args[0], self._examined(args[1]), *args[2:]), kwargs
-        if callable(kwargs.get("closure")):
-            return args, {**kwargs, "closure": self._examined(kwargs["closure"])}
+        if is_given_closure(args, kwargs):
+            return with_closure(args, kwargs, self._examined)
         self._structure.examine()
         return None
 

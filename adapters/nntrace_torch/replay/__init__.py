@@ -6,12 +6,13 @@ from nntrace_torch.replay.context import SearchContext
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.replay.guard import ReplayEndedError
 from nntrace_torch.replay.origin import Investigator
-from nntrace_torch.replay.player import play
+from nntrace_torch.replay.player import CapsulePlayer
 from nntrace_torch.replay.step_before import StepBefore
 from nntrace_torch.replay.watch import NonfiniteWatch
 
 __all__ = [
     "Call",
+    "CapsulePlayer",
     "CompiledCalls",
     "Investigator",
     "NonfiniteWatch",
@@ -20,5 +21,4 @@ __all__ = [
     "RootCalls",
     "SearchContext",
     "StepBefore",
-    "play",
 ]

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from nntrace_torch.program.containers import tensors_within
+from nntrace_torch.program.containers import tensors_held, tensors_within
 from nntrace_torch.program.graphs import leaves_of
 from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.engine import Replayer, original_of
 from nntrace_torch.replay.finder import Origin, OriginFinder
 from nntrace_torch.replay.frames import names_holding
-from nntrace_torch.replay.reruns import Reruns, result_of
+from nntrace_torch.replay.reruns import Reruns
 from nntrace_torch.replay.statements import has_graph, is_broken, recomputation
 from nntrace_torch.replay.step_before import Past
 
@@ -69,7 +69,7 @@ class BackwardSearch:
             if compute is None:
                 continue
             result, finder = self._reruns.compute(holder, compute)
-            origin = finder.origin_of(result_of(result))
+            origin = finder.origin_of(tensors_held(result))
             if origin is not None and not origin.given and not origin.meant:
                 first = finder.first
                 # What broke in the forward pass comes before its own derivative.

@@ -18,9 +18,9 @@ from torch import nn
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_torch.program.sources import is_users
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.engine import original_of
+from nntrace_torch.replay.frames import users_frames
 from nntrace_torch.replay.packing import Packing
 from nntrace_torch.samples.modules import Models
 
@@ -188,7 +188,7 @@ def _frames(frame: FrameType | None, packing: Packing) -> Iterator[dict[str, Any
     """The variables of the program's frames that are no results of the model: targets, numbers."""
     used = set[str]()
     room = packing.bytes + _NAMED_BYTES
-    for number, one in enumerate(_users_frames(frame)):
+    for number, one in enumerate(users_frames(frame, _FRAMES)):
         code = one.f_code
         used |= {*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars}
         held = one.f_locals
@@ -201,15 +201,6 @@ def _frames(frame: FrameType | None, packing: Packing) -> Iterator[dict[str, Any
                 kept[name] = packing.tree(value, f"frame.{number}.{name}")
         if kept:
             yield {"function": code.co_qualname, "file": code.co_filename, "names": kept}
-
-
-def _users_frames(frame: FrameType | None) -> Iterator[FrameType]:
-    for _ in range(_FRAMES):
-        if frame is None:
-            return
-        if is_users(frame.f_code.co_filename):
-            yield frame
-        frame = frame.f_back
 
 
 def _is_data(value: Any) -> bool:
@@ -236,7 +227,7 @@ def _size(value: Any) -> int:
 def _sources(frame: FrameType | None) -> dict[str, str]:
     """The checksums of the program's files, so that a replay can tell whether they have changed."""
     found: dict[str, str] = {}
-    for one in _users_frames(frame):
+    for one in users_frames(frame, _FRAMES):
         file = Path(one.f_code.co_filename)
         try:
             if str(file) not in found and file.stat().st_size <= _SOURCE_BYTES:

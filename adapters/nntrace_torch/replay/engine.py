@@ -86,7 +86,7 @@ class Replayer:
         # Before the mode, so that copies are made outside it.
         copied_args, copied_kwargs = copies((tuple(args), dict(kwargs)), guard)
         self.leaves += [t for t in pytree.tree_leaves((copied_args, copied_kwargs)) if _is_leaf(t)]
-        states = RandomStates.now()
+        states = RandomStates()
         self.active = True
         try:
             if random_state is not None:
@@ -170,34 +170,23 @@ def set_random_states(cpu: bytes, devices: Mapping[str, torch.Tensor]) -> None:
 
 
 class RandomStates:
-    """The states of the random number generators a forward may draw from."""
+    """The states, as they are now, of the generators a forward may draw from: PyTorch's, Python's
+    and NumPy's.
+    """
 
     __slots__ = ("_cpu", "_devices", "_numpy", "_python")
 
-    def __init__(self, cpu: torch.Tensor, devices: dict[str, torch.Tensor]) -> None:
-        self._cpu = cpu
-        self._devices = devices
-        self._numpy: Any = None
-        self._python: Any = None
-
-    @classmethod
-    def of_torch(cls) -> "RandomStates":
-        """The states of PyTorch's generators: read in under a microsecond on a CPU."""
-        return cls(torch.get_rng_state(), device_states(every=True))
-
-    @classmethod
-    def now(cls) -> "RandomStates":
-        """The states of PyTorch's, Python's and NumPy's generators."""
-        states = cls.of_torch()
-        states._python = random.getstate()
-        if "numpy.random" in sys.modules:
-            states._numpy = sys.modules["numpy.random"].get_state()
-        return states
+    def __init__(self) -> None:
+        self._cpu = torch.get_rng_state()
+        self._devices = device_states(every=True)
+        self._python = random.getstate()
+        numpy: Any = sys.modules.get("numpy.random")
+        self._numpy = None if numpy is None else numpy.get_state()
 
     def others_moved(self) -> tuple[str, ...]:
         """The names of generators besides PyTorch's whose state has changed since."""
         moved = []
-        if self._python is not None and random.getstate() != self._python:
+        if random.getstate() != self._python:
             moved.append("Python's `random`")
         if self._numpy is not None:
             (_, words, *rest), (_, were, *places) = (
@@ -211,8 +200,7 @@ class RandomStates:
     def restore(self) -> None:
         """Set the generators to these states."""
         set_random_states(self._cpu.numpy().tobytes(), self._devices)
-        if self._python is not None:
-            random.setstate(self._python)
+        random.setstate(self._python)
         if self._numpy is not None:
             sys.modules["numpy.random"].set_state(self._numpy)
 

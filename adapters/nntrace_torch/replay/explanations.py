@@ -5,7 +5,7 @@ that finds no such fact returns None; the explanation is then that the operands 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -273,28 +273,24 @@ def _overflow(op: Operation) -> Fact:
     return f"the result exceeds {dtype_name(op.result)} ({limit:.5g}); operands reach {shown}"
 
 
-def _named(names: Sequence[str], found: Callable[[Operation], Fact]) -> dict[str, Any]:
-    return dict.fromkeys(names, found)
-
-
 _EXPLANATIONS: dict[str, Callable[[Operation], Fact]] = {
-    **_named(("div", "reciprocal", "fmod", "remainder"), _division),
+    **dict.fromkeys(("div", "reciprocal", "fmod", "remainder"), _division),
     "reciprocal": lambda op: _count(op.operands[0].value == 0, "arguments are 0"),
-    **_named(("log", "log2", "log10"), _domain(0.0, open_end=True)),
+    **dict.fromkeys(("log", "log2", "log10"), _domain(0.0, open_end=True)),
     "xlogy": _domain(0.0, open_end=True, place=1),
     "log1p": _domain(-1.0, open_end=True),
     "special_xlog1py": _domain(-1.0, open_end=True, place=1),
     "logit": _logit,
-    **_named(("lgamma", "digamma", "polygamma"), _poles),
+    **dict.fromkeys(("lgamma", "digamma", "polygamma"), _poles),
     "weight_norm_interface": _weight_norm,
     "_weight_norm_interface": _weight_norm,
     "acosh": _domain(1.0, open_end=False),
     "sqrt": _domain(0.0, open_end=False),
     "rsqrt": _domain(0.0, open_end=True),
-    **_named(("acos", "asin", "atanh", "erfinv"), _beyond_one),
-    **_named(("exp", "expm1", "cosh", "sinh"), _exponential),
-    **_named(("_softmax", "_log_softmax", "_safe_softmax"), _softmax),
-    **_named(
+    **dict.fromkeys(("acos", "asin", "atanh", "erfinv"), _beyond_one),
+    **dict.fromkeys(("exp", "expm1", "cosh", "sinh"), _exponential),
+    **dict.fromkeys(("_softmax", "_log_softmax", "_safe_softmax"), _softmax),
+    **dict.fromkeys(
         (
             "_scaled_dot_product_flash_attention_for_cpu",
             "_scaled_dot_product_attention_math",
@@ -304,7 +300,7 @@ _EXPLANATIONS: dict[str, Callable[[Operation], Fact]] = {
         ),
         _attention,
     ),
-    **_named(
+    **dict.fromkeys(
         (
             *("native_layer_norm", "native_group_norm", "native_batch_norm", "cudnn_batch_norm"),
             *("_native_batch_norm_legit", "_native_batch_norm_legit_no_training"),
@@ -313,12 +309,14 @@ _EXPLANATIONS: dict[str, Callable[[Operation], Fact]] = {
     ),
     "pow": _power,
     "mul": _product,
-    **_named(("add", "sub", "rsub"), _difference),
-    **_named(("mm", "bmm", "addmm", "baddbmm", "convolution", "dot", "mv"), _matrix_product),
-    **_named(("var", "std", "var_mean", "std_mean"), _spread),
+    **dict.fromkeys(("add", "sub", "rsub"), _difference),
+    **dict.fromkeys(("mm", "bmm", "addmm", "baddbmm", "convolution", "dot", "mv"), _matrix_product),
+    **dict.fromkeys(("var", "std", "var_mean", "std_mean"), _spread),
     "mean": _mean,
-    **_named(("nll_loss_forward", "nll_loss2d_forward"), _negative_log_likelihood),
+    **dict.fromkeys(("nll_loss_forward", "nll_loss2d_forward"), _negative_log_likelihood),
     "_to_copy": _cast,
-    **_named(("ctc_loss", "_ctc_loss"), _alignment),
-    **_named(("masked_fill", "fill", "full", "full_like", "new_full", "scalar_tensor"), _fill),
+    **dict.fromkeys(("ctc_loss", "_ctc_loss"), _alignment),
+    **dict.fromkeys(
+        ("masked_fill", "fill", "full", "full_like", "new_full", "scalar_tensor"), _fill
+    ),
 }

@@ -19,11 +19,6 @@ _FIRST = 4  # parameters near the beginning of the model
 _ELEMENTS = 4096  # of a sample, as a rule
 
 
-def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
-    """All that an optimizer was given, in its order."""
-    return [p for group in optimizer.param_groups for p in group["params"]]
-
-
 def first_is_finite(optimizer: Optimizer) -> bool | None:
     """Whether a vector near the beginning of the model has a gradient of finite numbers.
 

@@ -93,7 +93,7 @@ class Investigator:
         if not self._context.replayer.active and self._capsules.wants("loss_spike"):
             with self._forward.paused(), self._recorder.setting_up():
                 recover_random_states(self._context.calls.kept, self._context.replayer)
-                calls = self._of_micro_batch(self._context.calls.micro_batch)
+                calls = self._context.calls.of_micro_batch(self._context.calls.micro_batch)
                 self._capsules.keep(Moment("loss_spike", calls, frame, {"loss": loss}))
 
     def function_broke(
@@ -228,16 +228,14 @@ class Investigator:
         return not self.was_well or self._recorder.steps_made() <= self._bad_step
 
     def _keep(self, found: Found, frame: FrameType | None, payload: dict[str, Any]) -> None:
-        if found.call is not None and not found.call.gradients_enabled:
-            calls = [found.call]
+        if found.call is None:
+            calls = self._context.calls.of_last_micro_batch()
+        elif found.call.gradients_enabled:
+            calls = self._context.calls.of_micro_batch(found.call.micro_batch)
         else:
-            last = self._context.calls.kept[-1].micro_batch if self._context.calls.kept else 0
-            calls = self._of_micro_batch(found.call.micro_batch if found.call else last)
+            calls = [found.call]
         culprit = found.origin.module if found.origin is not None else None
         self._capsules.keep(Moment("nonfinite", calls, frame, {"origin": payload}, culprit))
-
-    def _of_micro_batch(self, number: int) -> list[Call]:
-        return [call for call in self._context.calls.kept if call.micro_batch == number]
 
     def _told(self, origin: Origin) -> dict[str, Any]:
         """The keys of an `origin` event that tell of the operation."""

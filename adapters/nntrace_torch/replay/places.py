@@ -4,7 +4,8 @@ import linecache
 from types import FrameType
 from typing import Any
 
-from nntrace_torch.program.sources import UNKNOWN, Source, is_users
+from nntrace_torch.program.sources import UNKNOWN, Source
+from nntrace_torch.replay.frames import users_frames
 
 
 def source_text(source: Source) -> str | None:
@@ -21,6 +22,5 @@ def lines(source: Source) -> dict[str, Any]:
 
 def calling_line(frame: FrameType | None) -> Source:
     """The innermost line of the program at or above a frame."""
-    while frame is not None and not is_users(frame.f_code.co_filename):
-        frame = frame.f_back
-    return UNKNOWN if frame is None else Source(frame.f_code.co_filename, frame.f_lineno)
+    found = next(users_frames(frame, 1), None)
+    return UNKNOWN if found is None else Source(found.f_code.co_filename, found.f_lineno)

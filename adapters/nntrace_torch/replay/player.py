@@ -10,7 +10,7 @@ import ctypes
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,20 +26,14 @@ from nntrace.recorder import Recorder
 from nntrace.schema import RunStatus
 from nntrace_torch.optimizer.optimizers import is_given_closure
 from nntrace_torch.patching import Undo, before, wrap
-from nntrace_torch.program.sources import is_users
 from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.engine import device_states, original_of, set_random_states
+from nntrace_torch.replay.frames import users_frames
 from nntrace_torch.replay.origin import Investigator
 from nntrace_torch.replay.packing import Unpacking
 
 _PLAIN = (bool, int, float)
-
-
-def play(recorder: Recorder, calls: RootCalls, investigator: Investigator) -> list[Undo]:
-    """Install the hooks that play the recorder's capsule, if it has one."""
-    if recorder.replays is None:
-        return []
-    return CapsulePlayer(recorder, calls, investigator, recorder.replays).install()
+_FRAMES = 40
 
 
 class CapsulePlayer:
@@ -180,7 +174,7 @@ class CapsulePlayer:
 
     def _name(self, frame: FrameType | None) -> None:
         """Give the program's frames the values that their names had."""
-        for one in _users_frames(frame):
+        for one in users_frames(frame, _FRAMES):
             kept = next(
                 (f for f in self._frames if f.get("function") == one.f_code.co_qualname), {}
             )
@@ -233,13 +227,6 @@ class CapsulePlayer:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _users_frames(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        if is_users(frame.f_code.co_filename):
-            yield frame
-        frame = frame.f_back
 
 
 def _assign(frame: FrameType, name: str, value: Any) -> None:

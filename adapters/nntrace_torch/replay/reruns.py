@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nntrace_torch.program.containers import named_tensors, tensors_held
+from nntrace_torch.program.containers import named_tensors
 from nntrace_torch.replay.calls import Call, RootCalls, autocasting
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.replay.finder import BUFFER, OriginFinder
@@ -163,14 +163,6 @@ class Reruns:
 
 def name_arguments(call: Call, finder: OriginFinder) -> None:
     """Name the tensors of a call by their place among its arguments."""
-    for number, value in enumerate(call.args):
-        for name, tensor in named_tensors(f"input.{number}", value):
+    for place, value in (*enumerate(call.args), *call.kwargs.items()):
+        for name, tensor in named_tensors(f"input.{place}", value):
             finder.name(tensor, name)
-    for keyword, value in call.kwargs.items():
-        for name, tensor in named_tensors(f"input.{keyword}", value):
-            finder.name(tensor, name)
-
-
-def result_of(value: Any) -> list[torch.Tensor]:
-    """The tensors of what a statement gave, also the buffers of a loss module it made."""
-    return tensors_held(value)

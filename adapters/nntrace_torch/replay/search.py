@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from nntrace_torch.program.containers import tensors_within
+from nntrace_torch.program.containers import tensors_held, tensors_within
 from nntrace_torch.replay.backwards import BackwardSearch
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.context import SearchContext
@@ -22,7 +22,7 @@ from nntrace_torch.replay.found import Found, batch_facts
 from nntrace_torch.replay.graph import broken_node
 from nntrace_torch.replay.places import calling_line, lines
 from nntrace_torch.replay.recurrent import FUSED, unfused
-from nntrace_torch.replay.reruns import Reruns, result_of
+from nntrace_torch.replay.reruns import Reruns
 from nntrace_torch.replay.statements import is_broken
 from nntrace_torch.replay.weights import WeightSearch
 
@@ -117,7 +117,7 @@ class Search:
         self, call: Call, value: torch.Tensor | None, frame: FrameType | None
     ) -> Found | None:
         """Search in what the program computed before it called the model with it."""
-        for tensor in tensors_within((call.args, call.kwargs)):
+        for tensor in tensors_within(call.arguments):
             if is_broken(tensor):
                 found = self._statements(tensor, frame, nearby=True)
                 if found is None and tensor.grad_fn is not None:
@@ -137,7 +137,7 @@ class Search:
         """Search by replaying the statements of the program that gave the value."""
         for holder, compute in self.reruns.statements(value, frame, is_broken, nearby=nearby):
             result, finder = self.reruns.compute(holder, compute)
-            origin = finder.origin_of(result_of(result))
+            origin = finder.origin_of(tensors_held(result))
             if origin is None and result is None:  # it ended early
                 origin = finder.first
             if origin is not None and not origin.computed:
@@ -177,7 +177,7 @@ class Search:
         if origin is not None and origin.op in FUSED:
             origin = self._cell_by_cell(call) or origin
         if origin is None and output is None:  # what came in is known without a replay
-            origin = finder.origin_of(tensors_within((call.args, call.kwargs)))
+            origin = finder.origin_of(tensors_within(call.arguments))
             origin = None if origin is not None and origin.meant else origin
         if origin is None:
             return None

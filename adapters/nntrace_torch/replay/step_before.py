@@ -110,7 +110,7 @@ class StepBefore:
 
     def _copy(self) -> None:
         tensors = list(self._weights())
-        batches = (tensors_within((call.args, call.kwargs)) for call in self._calls.kept)
+        batches = (tensors_within(call.arguments) for call in self._calls.kept)
         kept = [tensor for batch in batches for tensor in batch]
         keeps = (
             all(type(tensor) in _PLAIN and tensor.is_cpu for tensor in tensors)
@@ -149,8 +149,8 @@ class StepBefore:
                 pair(call.args, other.args, found)
                 pair(call.kwargs, other.kwargs, found)
         batches = list(self._loaders.batches)
-        mine = {id(tensor) for call in now for tensor in tensors_within((call.args, call.kwargs))}
-        were = {id(t) for call in then for t in tensors_within((call.args, call.kwargs))}
+        mine = {id(tensor) for call in now for tensor in tensors_within(call.arguments)}
+        were = {id(t) for call in then for t in tensors_within(call.arguments)}
         current = _holding(batches, mine) or (batches[-1] if len(batches) > 1 else None)
         earlier = _holding(batches, were) or (batches[-2] if len(batches) > 1 else None)
         if current is not None and earlier is not None and current is not earlier:

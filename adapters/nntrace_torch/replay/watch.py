@@ -21,13 +21,13 @@ import torch
 from torch.optim import Optimizer
 
 from nntrace.recorder import LossLevel
+from nntrace_torch.optimizer.optimizers import parameters_of
 from nntrace_torch.patching import read_number
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.gradient_pieces import (
     ALL,
     first_is_finite,
-    parameters_of,
     pieces_of,
     total,
     upstream,
@@ -193,14 +193,6 @@ class NonfiniteWatch:
             return
         if not self._investigator.asked(value, sys._getframe(1), may_be_meant=may_be_meant):
             self._own_infinities += 1
-
-    def ended(self) -> None:
-        """The program has ended without an error."""
-        self._investigator.ended()
-
-    def raised(self, error: BaseException) -> None:
-        """The program has ended with an error."""
-        self._investigator.raised(error)
 
     def _look(self, optimizer: Optimizer, looks: int) -> None:
         started = time.perf_counter_ns()

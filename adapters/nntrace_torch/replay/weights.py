@@ -81,7 +81,8 @@ class WeightSearch:
         optimizer = self._context.optimizers.holder(weight)
         if (self._steps == 0 and not self._moved) or optimizer is None:
             return Found("weights", origin, facts)
-        verdict = broken_update(optimizer, weight, self._context.optimizers.last_rate(optimizer))
+        rate = self._context.optimizers.entry(optimizer).rate
+        verdict = broken_update(optimizer, weight, rate)
         facts["what"] = verdict.what
         if verdict.written:
             return Found("weights", origin, {**facts, "written": True})
@@ -122,7 +123,7 @@ class WeightSearch:
         for call in calls:
             finder = OriginFinder()
             name_arguments(call, finder)
-            origin = finder.origin_of(tensors_within((call.args, call.kwargs)))
+            origin = finder.origin_of(tensors_within(call.arguments))
             if origin is not None and not origin.meant:
                 return Found("data", origin, batch_facts(self._context.calls, call), call)
         return None

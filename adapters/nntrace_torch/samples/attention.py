@@ -17,7 +17,7 @@ from torch import nn
 from nntrace.recorder import NO_SITE, Recorder
 from nntrace.schema import Role
 from nntrace_torch.patching import Undo, after, is_in_backward
-from nntrace_torch.program.describe import can_sample, class_name, dtype_name
+from nntrace_torch.program.describe import can_sample, class_name, tensor_fields
 from nntrace_torch.program.sources import Sources
 from nntrace_torch.samples.masks import AddedMasks
 from nntrace_torch.samples.plans import activation_plan
@@ -228,16 +228,9 @@ class AttentionObserver:
         path, module = place
         site = self._sites.get(path)
         if site is None:
-            source = self._sources.of(module)
+            fields = tensor_fields(of, self._sources.of(module))
             site = self._sites[path] = self._recorder.add_site(
-                path,
-                Role.ATTENTION,
-                module_type=class_name(module),
-                shape=tuple(of.shape),
-                dtype=dtype_name(of),
-                numel=of.numel(),
-                file=source.file,
-                line=source.line,
+                path, Role.ATTENTION, module_type=class_name(module), **fields
             )
         if self.sample is not None and site != NO_SITE:
             form = _Form(self.sample.token, taken.shape, taken.device, scale, causal)
