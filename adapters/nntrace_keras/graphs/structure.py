@@ -11,13 +11,14 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.graphs.dataflow import DataFlow
 from nntrace_keras.graphs.dependence import Dependence
+from nntrace_keras.graphs.loose import loose_variables
 from nntrace_keras.graphs.weights import over_another_axis
 from nntrace_keras.nonfinite.origins import line_of, span_of
 from nntrace_keras.program import objective
 from nntrace_keras.program.objective import Term
 from nntrace_keras.program.sources import Sources, caller
 from nntrace_keras.samples.capture import Capture
-from nntrace_keras.tape.under_tape import Gradient, Span
+from nntrace_keras.tape.under_tape import Gradient, LayerCall, Span
 
 _MOST_OPERATIONS = 40_000
 
@@ -32,6 +33,7 @@ class Structure:
         self._announced: set[tuple[str, ...]] = set()
         self._reused: set[str] = set()
         self._told_broadcast = False
+        self._told_loose = False
         self._told_axes: set[tuple[str, str | None, int | None]] = set()
 
     def note_reuse(self, gradients: Sequence[Gradient]) -> None:
@@ -62,6 +64,8 @@ class Structure:
         spans = [s for g in gradients for s in g.calls.spans if s.graph is graph]
         self._flow.read(depends, targets, sorted(set(spans), key=lambda span: span.start))
         self._note_axes(depends, targets, spans)
+        if not self._told_loose:
+            self._note_loose(list(loose_variables(graph, gradients, targets)))
         scalars = [target for target in targets if target.shape.rank == 0]
         if len(scalars) != 1:
             return None
@@ -93,6 +97,19 @@ class Structure:
                 "line": line.get("line"),
             }
             self._recorder.add_event(EventKind.AXES, payload, severity="warning")
+
+    def _note_loose(self, found: Sequence[tuple[LayerCall, str]]) -> None:
+        """Record variables that gradients would reach and that are no weights of any layer."""
+        if not found:
+            return
+        self._told_loose = True
+        layer = found[0][0].layer
+        payload = {
+            "tensors": list(dict.fromkeys(f"{call.path}/{name}" for call, name in found)),
+            "class": type(layer).__name__,
+            **self._sources.of(layer).place,
+        }
+        self._recorder.add_event(EventKind.LOOSE, payload, severity="warning")
 
     def _note_broadcast(self, gradients: Sequence[Gradient]) -> None:
         """Record that predictions are compared with all targets; needs no graph."""

@@ -69,12 +69,13 @@ def parameter_not_in_optimizer(
     LoRA), if they were unfrozen after Keras had built its training step, which leaves them out, if
     the optimizer holds as many parameters that no model uses any more, and if a module of PyTorch
     has plain tensors that want gradients, as `parameters()` leaves them out. And an error, in Keras
-    on TensorFlow, if an optimizer is given gradients beside other variables than their own.
+    on TensorFlow, if a layer has a `tf.Variable` of its own, which the model leaves out (seen in
+    graphs), or if an optimizer is given gradients beside other variables than their own.
     Parameters that change without an optimizer are left out.
     Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
     """
     if loose := trace.events_of(EventKind.LOOSE):
-        yield _no_parameters(loose[0])
+        yield _no_parameters(loose[0], speaks_keras(trace))
         return
     if crossed := trace.events_of(EventKind.CROSSED):
         yield gradients_of_others(crossed[0])
@@ -126,16 +127,20 @@ def parameter_not_in_optimizer(
     )
 
 
-def _no_parameters(event: Event) -> Finding:
+def _no_parameters(event: Event, is_keras: bool) -> Finding:
     paths = [path for path in items(event.payload, "tensors") if isinstance(path, str)]
     kind = text(event.payload, "class")
     return Finding(
-        f"{kind} has plain tensors that receive gradients but are no parameters, so that no "
-        f"optimizer has them and they stay as they are: {named(paths)}.",
+        f"{kind} has plain {'variables' if is_keras else 'tensors'} that receive gradients but are "
+        f"no {'weights' if is_keras else 'parameters'}, so that no optimizer has them and they "
+        f"stay as they are: {named(paths)}.",
         steps=(event.step, event.step),
         evidence={"tensors": paths},
-        advice="Wrap each in `nn.Parameter(…)` in the constructor: `model.parameters()` then has "
-        "it, and `state_dict()` and `.to(device)` as well.",
+        advice="Make each with `self.add_weight(…)` in `build`: Keras 3 tracks no `tf.Variable` of "
+        "a layer, neither to train nor to save it."
+        if is_keras
+        else "Wrap each in `nn.Parameter(…)` in the constructor: `model.parameters()` then has it, "
+        "and `state_dict()` and `.to(device)` as well.",
         location=place(event.payload),
     )
 
