@@ -323,6 +323,25 @@ def test_gradients_cleared_within_a_step_are_told_at_the_backward(trace_here):
     assert event.payload["file"] == __file__
 
 
+def test_gradients_that_the_program_reads_before_it_clears_them_are_not_lost(trace_here):
+    model = mlp()
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(10):
+            loss_of(model, torch.randn(6, 4)).backward()  # examples of an earlier task
+            earlier = [parameter.grad.clone() for parameter in model.parameters()]
+            optimizer.zero_grad()
+            loss_of(model, torch.randn(6, 4)).backward()
+            for parameter, known in zip(model.parameters(), earlier, strict=True):
+                if (parameter.grad * known).sum() < 0:
+                    parameter.grad -= known * (parameter.grad * known).sum() / (known * known).sum()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    assert not trace_here(program).events_of("idle")
+
+
 @pytest.mark.parametrize("is_leaf", [True, False])
 @pytest.mark.parametrize("by_keyword", [True, False])
 def test_a_backward_for_the_inputs_of_an_attack_is_no_lost_one(trace_here, is_leaf, by_keyword):

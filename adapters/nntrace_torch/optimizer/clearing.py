@@ -6,14 +6,16 @@ and attacks, whose gradients are for their inputs, run before the program clears
 optimizers, the gradients of one rightly outlive the step of another: they count as uncleared if
 every backward finds them until the same optimizer steps again, with them. Within a step, gradients
 that are gone when the backward of the next micro-batch begins were computed for nothing, unless the
-parameters were changed meanwhile (SAM) or the gradients are zero at the end of the step as well
-(units that never fire).
+parameters were changed meanwhile (SAM), the gradients are zero at the end of the step as well
+(units that never fire), or the program reads gradients itself (GEM keeps those of earlier tasks).
 """
 
+import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
+from types import FrameType
 
 import torch
 from torch.optim import Optimizer
@@ -21,6 +23,7 @@ from torch.optim import Optimizer
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.program.sources import Source, caller
+from nntrace_torch.replay.frames import users_frames
 
 _LOST = 5  # steps in which a backward had no effect, after which that is reported
 _WATCHED = 8  # parameters; one that was not cleared is enough
@@ -66,6 +69,17 @@ def _state(parameter: torch.Tensor | None) -> tuple[int, int]:
     """What changes when a parameter is given a gradient, or more of it; needs no waiting."""
     gradient = None if parameter is None else parameter.grad
     return (0, 0) if gradient is None else (id(gradient), gradient._version)
+
+
+def _reads_gradients(frame: FrameType | None) -> bool:
+    """Whether the functions that lead to this call, or functions they call, name `.grad`."""
+    for one in users_frames(frame):
+        owner = type(one.f_locals.get("self"))
+        called = [one.f_globals.get(n, getattr(owner, n, None)) for n in one.f_code.co_names]
+        codes = [one.f_code, *(getattr(function, "__code__", None) for function in called)]
+        if any("grad" in code.co_names for code in codes if code is not None):
+            return True
+    return False
 
 
 class GradientClearing:
@@ -153,7 +167,10 @@ class GradientClearing:
                 return
             if parameter.grad is not None and bool(parameter.grad.any()):
                 return
-        self._gone_at = caller()
+        if self._lost == _LOST - 1 and _reads_gradients(sys._getframe(1)):
+            self._lost = _LOST
+        else:
+            self._gone_at = caller()
 
     def take(self, optimizer: Optimizer) -> bool | None:
         """Whether gradients were cleared before the step of `optimizer` that is now over.
