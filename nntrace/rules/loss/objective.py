@@ -67,7 +67,8 @@ def loss_terms_imbalanced(
     The gradient then follows the large one, and the small task is learned by accident, if at all.
     Terms are taken with their weights, at the start and over the last half. A term that has halved
     anyway needs no help, and one that grows from next to nothing is no task of its own: the
-    distance to a teacher, a divergence that is warmed up.
+    distance to a teacher, a divergence that is warmed up. One that an opponent holds up, whose
+    optimizer minimises the same function, is small by choice.
     Source: "37 reasons", 18 (weights of multiple losses).
     """
     names, values, steps = summed_terms(trace)
@@ -84,6 +85,8 @@ def loss_terms_imbalanced(
     if not learned * start[small] <= end[small] <= grown * start[small]:
         return
     one, other = (names[calls[place]] for place in (large, small))
+    if _has_opponent(trace, names, other.partition("#")[0]):
+        return
     times = f"{in_times(end[large] / end[small])} times" if end[small] > 0 else "infinitely often"
     yield Finding(
         f"`{one}` contributes {times} what `{other}` does ({end[large]:.3g} against "
@@ -101,6 +104,16 @@ def loss_terms_imbalanced(
         if end[small] > 0
         else "",
     )
+
+
+def _has_opponent(trace: Trace, names: tuple[str, ...], function: str) -> bool:
+    """Whether another optimizer's objective, of other terms, holds this loss function, too."""
+    others = [
+        terms
+        for event in trace.events_of(EventKind.OBJECTIVE)
+        if (terms := items(event.payload, "terms")) and tuple(terms) != names
+    ]
+    return len(set(trace.steps.optimizer)) > 1 and any(function in terms for terms in others)
 
 
 @rule(

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import compress, groupby
+from itertools import compress, groupby, pairwise
 from typing import Annotated
 
 import numpy as np
@@ -245,13 +245,13 @@ def optimizer_recreated(
     """The same line builds a new optimizer for the same parameters again and again.
 
     Each one starts without momentum and moments: Adam's first steps are of full size in every
-    direction, whatever the gradient. Building it again once or twice is training in phases, and
-    plain SGD has no state to lose; neither is reported. Running a notebook cell again is not
-    reported either: the optimizers of each run of a cell are counted separately. Nor are trainings
-    in a row, each from the first weights (the folds of a cross-validation), where the loss is back
-    where it began. A warning if a line builds the optimizer of another model of the same kind
-    before each pass over the same data, five times or more, with the same settings and no other
-    seed: the model was meant to be built once.
+    direction, whatever the gradient. Building it again once, or each time with at most half the
+    rate, is training in phases, and plain SGD has no state to lose; neither is reported. Running a
+    notebook cell again is not reported either: the optimizers of each run of a cell are counted
+    separately. Nor are trainings in a row, each from the first weights (the folds of a
+    cross-validation), where the loss is back where it began. A warning if a line builds the
+    optimizer of another model of the same kind before each pass over the same data, five times or
+    more, with the same settings and no other seed: the model was meant to be built once.
     Source: PyTorch's documentation of `torch.optim` (optimizers hold state).
     """
     if rebuilt_models := models_rebuilt(trace):
@@ -271,7 +271,10 @@ def optimizer_recreated(
             continue
         if _begins_anew(trace, [event.step for event in events[1:]]):
             continue
-        rates = {number(event.payload, "lr") for event in events}
+        rates = [number(event.payload, "lr") or 0.0 for event in events]
+        falls = all(0 < rate <= before / 2 for before, rate in pairwise(rates))
+        if falls and len(rates) == built:
+            continue
         kind = text(last.payload, "class") or "the optimizer"
         every = (last.step - events[0].step) / (built - 1)
         often = "in every step" if every < 1.5 else f"about every {every:.0f} steps"
@@ -279,7 +282,7 @@ def optimizer_recreated(
             f"{kind} is built again for the same parameters {often}, {built} times in "
             f"{len(trace.steps)} steps: each time it forgets its moments.",
             steps=(events[1].step if len(events) > 1 else last.step, last.step),
-            severity=Severity.ERROR if len(rates) == 1 else Severity.WARNING,
+            severity=Severity.ERROR if len(set(rates)) == 1 else Severity.WARNING,
             evidence={"built": built, "steps_between": every, "optimizer": kind},
             location=place(last.payload),
         )

@@ -38,6 +38,25 @@ def test_terms_that_are_no_loss_functions_are_not_compared():
     assert skip_reasons("LOS16", summed(["cross_entropy", "penalty"], (1.0, 1000.0)))
 
 
+@pytest.mark.parametrize(
+    ("optimizers", "others", "found"),
+    [
+        (["Adam", "Adam#2"], ["cross_entropy", "cross_entropy#2"], 0),
+        (["Adam", "Adam#2"], ["l1_loss", "l1_loss#2"], 1),
+        (["Adam"], ["cross_entropy", "cross_entropy#2"], 1),
+    ],
+)
+def test_a_small_loss_that_another_optimizer_works_against_is_no_neglected_task(
+    optimizers, others, found
+):
+    names = ("mse_loss", "cross_entropy")
+    rows = batches(20, term_names=names, term_values=(999.0, 1.0))
+    objectives = [event("objective", terms=list(names)), event("objective", terms=others)]
+    steps = {"optimizer": optimizers * (20 // len(optimizers)), "steps": 20}
+    trace = trace_of(batches=rows, events=objectives, **steps)
+    assert len(findings("LOS16", trace)) == found
+
+
 # LOS17
 
 

@@ -41,6 +41,12 @@ def test_one_that_comes_back_with_another_rate_is_a_warning():
     assert finding.level is Severity.WARNING
 
 
+@pytest.mark.parametrize(("factor", "found"), [(0.5, 0), (0.51, 1)])
+def test_phases_that_begin_with_at_most_half_the_rate_are_a_schedule(factor, found):
+    events = [optimizer(20 * n, n + 1, lr=factor**n) for n in range(4)]
+    assert len(findings("UPD11", trace_of(steps=100, events=events))) == found
+
+
 @pytest.mark.parametrize(("cells", "found"), [([7, 8, 9], 0), ([7, 8, 8, 8], 1)])
 def test_a_cell_of_a_notebook_that_is_run_again_goes_on_as_it_was_meant(cells, found):
     events = [optimizer(20 * n, n + 1, cell=cell) for n, cell in enumerate(cells)]
