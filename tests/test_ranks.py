@@ -32,7 +32,7 @@ def train(fault=""):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     losses, step = [], 0
     if "uneven" in fault:
-        import nntrace_torch.replay.watch as watch
+        import nntrace_torch.nonfinite.watch as watch
         watch._SHARE = watch._EARLY_STEPS = rank  # one rank looks at gradients, the other does not
     for epoch in range(3):
         if sampler is not None:

@@ -8,8 +8,8 @@ import torch
 from nntrace.recorder import Recorder
 from nntrace_torch.optimizer.scaling import LossScaling
 from nntrace_torch.patching import Undo, after, is_captured, is_in_backward, read_number, wrap
-from nntrace_torch.program.describe import can_sample
 from nntrace_torch.program.devices import queue
+from nntrace_torch.program.tensors import can_sample
 from nntrace_torch.samples.buffer import Number, SentNumber
 
 _MANY_LOSSES = 1024

@@ -22,9 +22,9 @@ from nntrace_torch.observers import Observers
 from nntrace_torch.optimizer.optimizers import HandWritten
 from nntrace_torch.optimizer.replaced import Leaves, lent
 from nntrace_torch.patching import Undo, after, is_captured, is_in_backward, wrap
-from nntrace_torch.program.describe import can_sample
+from nntrace_torch.program.containers import tensors_in
 from nntrace_torch.program.graphs import leaves_of
-from nntrace_torch.replay.guard import tensors_in
+from nntrace_torch.program.tensors import can_sample
 
 _NODES = 1 << 30  # a weight that is left out would be no weight of the step
 _ELEMENTS = 65536  # of the parameter that is compared

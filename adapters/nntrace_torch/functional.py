@@ -22,7 +22,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.patching import Undo, before, is_captured, is_in_backward, wrap
-from nntrace_torch.program.describe import can_sample
+from nntrace_torch.program.tensors import can_sample
 from nntrace_torch.samples.modules import Models
 
 _functorch = torch._C._functorch

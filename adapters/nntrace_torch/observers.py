@@ -8,6 +8,7 @@ from nntrace.recorder import Recorder
 from nntrace_torch.axes.laid_out import LaidOutAnew
 from nntrace_torch.axes.watch import AxesWatch
 from nntrace_torch.backward import BackwardObserver
+from nntrace_torch.capsules.player import CapsulePlayer
 from nntrace_torch.data.batches import InputSampler
 from nntrace_torch.data.carried import CarriedStates
 from nntrace_torch.data.evaluations import EvaluationObserver
@@ -24,6 +25,10 @@ from nntrace_torch.loss.losses import LossObserver
 from nntrace_torch.loss.objective import ObjectiveReader
 from nntrace_torch.loss.shifts import ShiftWatch
 from nntrace_torch.loss.signs import SignsWatch
+from nntrace_torch.nonfinite.context import SearchContext
+from nntrace_torch.nonfinite.origin import Investigator
+from nntrace_torch.nonfinite.step_before import StepBefore
+from nntrace_torch.nonfinite.watch import NonfiniteWatch
 from nntrace_torch.optimizer.clearing import GradientClearing
 from nntrace_torch.optimizer.clipping import GradientClipping
 from nntrace_torch.optimizer.idling import IdleWatch
@@ -39,16 +44,9 @@ from nntrace_torch.program.modes import ModeObserver
 from nntrace_torch.program.ranks import RankObserver
 from nntrace_torch.program.seeds import SeedObserver
 from nntrace_torch.program.sources import Sources
-from nntrace_torch.replay import (
-    CapsulePlayer,
-    CompiledCalls,
-    Investigator,
-    NonfiniteWatch,
-    Replayer,
-    RootCalls,
-    SearchContext,
-    StepBefore,
-)
+from nntrace_torch.replay.calls import RootCalls
+from nntrace_torch.replay.compiled import CompiledCalls
+from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.samples.attention import AttentionObserver
 from nntrace_torch.samples.forward import ForwardSampler
 from nntrace_torch.samples.modules import Models

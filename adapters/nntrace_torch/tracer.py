@@ -29,7 +29,8 @@ from nntrace_torch.optimizer.optimizers import Known, is_given_closure, is_insid
 from nntrace_torch.optimizer.step_hooks import StepHooks
 from nntrace_torch.patching import Undo, outside_graphs
 from nntrace_torch.program.devices import allocated_bytes
-from nntrace_torch.replay import Call, ReplayEndedError
+from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.guard import ReplayEndedError
 from nntrace_torch.sampled_steps import SampledSteps
 from nntrace_torch.samples.buffer import Number
 from nntrace_torch.samples.modules import Model, unwrapped

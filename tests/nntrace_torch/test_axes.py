@@ -4,7 +4,7 @@ import weakref
 
 import pytest
 import torch
-from nntrace_torch.axes.graph import wrong_axes
+from nntrace_torch.axes.wrong_axes import wrong_axes
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from nntrace_torch import tracer as tracer_module
-from nntrace_torch.replay import capsules as module_under_test
+from nntrace_torch.capsules import capsules as module_under_test
 from processes import traced, write
 from safetensors.torch import load_file
 from terminals import in_a_terminal

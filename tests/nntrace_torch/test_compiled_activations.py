@@ -223,7 +223,7 @@ class Records(Net):
 
 
 def test_lists_attributes_and_buffers_of_a_module_are_put_back_after_a_replay():
-    from nntrace_torch.replay import Replayer
+    from nntrace_torch.replay.engine import Replayer
     from nntrace_torch.replay.guard import WriteGuard
 
     model = Records()
@@ -236,7 +236,7 @@ def test_lists_attributes_and_buffers_of_a_module_are_put_back_after_a_replay():
 
 
 def test_hooks_of_the_program_are_not_called_by_a_replay():
-    from nntrace_torch.replay import Replayer
+    from nntrace_torch.replay.engine import Replayer
     from nntrace_torch.replay.guard import WriteGuard
 
     model, calls = Net(), []

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from nntrace_torch.replay.weights import broken_weight
+from nntrace_torch.nonfinite.weights import broken_weight
 from nntrace_torch.samples.modules import Models
 from nonfinite_programs import PROGRAMS
 from processes import traced, write

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from nntrace_torch.data.loaders import LoaderObserver
-from nntrace_torch.replay import step_before
+from nntrace_torch.nonfinite import step_before
+from nntrace_torch.nonfinite.step_before import StepBefore, pair
 from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.engine import Replayer
-from nntrace_torch.replay.step_before import StepBefore, pair
 from nntrace_torch.samples.modules import Models
 from torch import nn
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from nntrace_torch import TorchAdapter
 from nntrace_torch.loss.losses import LOSS_FUNCTIONS
-from nntrace_torch.replay import step_before
+from nntrace_torch.nonfinite import step_before
 from nntrace_torch.tracer import Tracer
 from torch import nn
 from torch.nn import functional

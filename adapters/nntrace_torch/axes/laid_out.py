@@ -14,7 +14,7 @@ from nntrace.schema import EventKind
 from nntrace_torch.patching import is_captured
 from nntrace_torch.program.containers import tensors_within
 from nntrace_torch.program.sources import caller
-from nntrace_torch.replay.guard import memory_of
+from nntrace_torch.program.tensors import memory_of
 
 _Place = tuple[int, int]
 

@@ -8,12 +8,13 @@ from torch import nn
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.axes.examples import ExamplesWatch
-from nntrace_torch.axes.graph import wrong_axes
+from nntrace_torch.axes.wrong_axes import wrong_axes
 from nntrace_torch.data.batches import examples_in
 from nntrace_torch.probes.dependencies import Answer
 from nntrace_torch.probes.mixing import sequence_first
 from nntrace_torch.program.sources import UNKNOWN, Source, Sources, caller
-from nntrace_torch.replay import Call, Replayer
+from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.engine import Replayer
 
 _LOOKS = 64  # samples, of which some are looked at: a program may train several models in turn
 _LAYERS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)  # hand `batch_first` on

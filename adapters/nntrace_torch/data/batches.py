@@ -9,8 +9,9 @@ from torch.nn.utils.rnn import PackedSequence
 from nntrace.recorder import Recorder
 from nntrace.schema import Role
 from nntrace_torch.program.containers import is_list_of_examples, named_parts
-from nntrace_torch.program.describe import sampled_part, tensor_fields
+from nntrace_torch.program.describe import tensor_fields
 from nntrace_torch.program.sources import UNKNOWN
+from nntrace_torch.program.tensors import sampled_part
 from nntrace_torch.samples.keepsakes import kept_batch
 from nntrace_torch.samples.modules import Model
 from nntrace_torch.samples.plans import Plan, activation_plan

@@ -12,9 +12,9 @@ from torch import nn
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.data.loaders import LoaderObserver
-from nntrace_torch.program.describe import can_sample
+from nntrace_torch.program.containers import tensors_in
 from nntrace_torch.program.sources import Sources
-from nntrace_torch.replay.guard import tensors_in
+from nntrace_torch.program.tensors import can_sample
 
 _SEEN = 4  # batches that went on from the state of the one before
 _FEW = 32  # elements that are compared

@@ -21,12 +21,12 @@ from nntrace_torch.data.batches import input_plan
 from nntrace_torch.data.lasting_dropout import LastingDropout
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.patching import Undo
-from nntrace_torch.program.describe import sampled_part
+from nntrace_torch.program.containers import tensors_in
 from nntrace_torch.program.modes import modes_of
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import UNKNOWN, Source, call_path, caller
+from nntrace_torch.program.tensors import sampled_part
 from nntrace_torch.replay.calls import Call
-from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.samples.modules import Models, unwrapped
 
 _ELEMENTS = 4096

@@ -13,7 +13,7 @@ import torch
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.loss.graph import head
-from nntrace_torch.program.describe import can_sample
+from nntrace_torch.program.tensors import can_sample
 from nntrace_torch.samples.modules import Model
 
 _BOUNDS = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import BatchSampler, IterableDataset, RandomSampler
 
 from nntrace_torch.program.containers import is_list_of_examples
-from nntrace_torch.program.describe import can_sample
+from nntrace_torch.program.tensors import can_sample
 
 _SMALL = 1 << 16  # elements of the largest tensor whose range is read: labels, targets
 _FEW = 8  # parts of a batch that are looked at

@@ -12,9 +12,9 @@ from torch import nn
 
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
-from nntrace_torch.program.describe import can_sample
 from nntrace_torch.program.graphs import nodes_of, operation, output_shape, saved, signed
 from nntrace_torch.program.sources import Source, Sources
+from nntrace_torch.program.tensors import can_sample
 
 _CALLS = 64  # of which landmarks are looked at
 _FOUND = 3  # batches in which the same was seen

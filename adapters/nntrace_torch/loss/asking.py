@@ -17,8 +17,8 @@ import torch
 from nntrace.recorder import Recorder
 from nntrace_torch.patching import Undo, calling_from, is_captured, read_number, wrap
 from nntrace_torch.program.containers import tensors_held
+from nntrace_torch.program.frames import users_frames
 from nntrace_torch.program.sources import is_users
-from nntrace_torch.replay.frames import users_frames
 
 _QUESTIONS = ("isnan", "isinf", "isfinite")
 _COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")

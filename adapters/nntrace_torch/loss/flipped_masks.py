@@ -16,7 +16,7 @@ from nntrace.adapter.flips import (
 )
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
-from nntrace_torch.program.describe import can_sample
+from nntrace_torch.program.tensors import can_sample
 
 _OF_CLASSES = ("cross_entropy", "nll_loss")
 _OF_PIXELS = ("binary_cross_entropy", "binary_cross_entropy_with_logits", "mse_loss", "l1_loss")

@@ -15,7 +15,8 @@ from torch import nn
 from nntrace.adapter.suspicion import FEWEST_TARGETS, MOST_PREDICTIONS, SmallLoss
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_torch.replay import Call, Replayer
+from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.engine import Replayer
 
 
 class FutureWatch:

@@ -16,9 +16,10 @@ from nntrace.schema import EventKind, Role
 from nntrace_torch.loss.flipped_masks import FlipWatch
 from nntrace_torch.loss.graph import LossCall, head
 from nntrace_torch.patching import read_number
-from nntrace_torch.program.describe import can_sample, tensor_fields
+from nntrace_torch.program.describe import tensor_fields
 from nntrace_torch.program.graphs import operands, operation
 from nntrace_torch.program.sources import Source, call_path, caller
+from nntrace_torch.program.tensors import can_sample
 from nntrace_torch.samples.batch_values import BatchValues
 from nntrace_torch.samples.keepsakes import kept_batch
 from nntrace_torch.samples.plans import activation_plan

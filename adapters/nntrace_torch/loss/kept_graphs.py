@@ -19,8 +19,8 @@ import torch
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.program.containers import named_parts
+from nntrace_torch.program.frames import users_frames
 from nntrace_torch.program.graphs import nodes_of
-from nntrace_torch.replay.frames import users_frames
 
 _KEY = "nntrace"
 _MANY = 8  # live graphs of earlier steps: more than a comparison with the last step needs

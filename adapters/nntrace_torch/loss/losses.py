@@ -17,7 +17,7 @@ import torch.nn.functional as functional
 from nntrace.recorder import ForeignLoss, Recorder
 from nntrace_torch.loss.given import LossSampler, reduction
 from nntrace_torch.patching import Undo, is_captured, outside_modes, read_number, wrap
-from nntrace_torch.program.describe import can_sample
+from nntrace_torch.program.tensors import can_sample
 from nntrace_torch.samples.step import StepSample
 
 # Their first two arguments are predictions and targets.

@@ -15,9 +15,9 @@ from torch.nn.utils import clip_grad
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.patching import Undo, is_captured, read_number, wrap
-from nntrace_torch.program.describe import can_sample
 from nntrace_torch.program.devices import queue
 from nntrace_torch.program.sources import UNKNOWN, Source, caller
+from nntrace_torch.program.tensors import can_sample
 from nntrace_torch.samples.buffer import Number, SentNumber
 
 _MANY = 64  # calls in a step

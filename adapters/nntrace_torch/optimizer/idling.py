@@ -5,9 +5,9 @@ A program that wants the gradient of an input is not idle.
 
 from nntrace.adapter.idling import ELEMENTS, LOOKED_AT, IdlePasses
 from nntrace.recorder import Recorder
-from nntrace_torch.program.describe import sampled_part
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import caller
+from nntrace_torch.program.tensors import sampled_part
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.samples.modules import Models
 

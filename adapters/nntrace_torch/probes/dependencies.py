@@ -16,8 +16,7 @@ from torch.utils import _pytree as pytree
 from nntrace.text import in_short
 from nntrace_torch.probes.roles import TARGET, Roles
 from nntrace_torch.probes.trees import is_foreign, is_packed
-from nntrace_torch.replay import Replayer
-from nntrace_torch.replay.engine import original_of
+from nntrace_torch.replay.engine import Replayer, original_of
 from nntrace_torch.replay.guard import ReplayRefusedError, WriteGuard
 
 R = TypeVar("R")

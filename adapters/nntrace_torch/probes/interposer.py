@@ -28,7 +28,7 @@ from nntrace_torch.probes.meetings import Meetings
 from nntrace_torch.probes.rates import Rates
 from nntrace_torch.probes.regularisation import Dropout
 from nntrace_torch.probes.structure import Structure
-from nntrace_torch.replay import Replayer
+from nntrace_torch.replay.engine import Replayer
 
 _LEFT_ALONE = frozenset(
     ("backward", "grad", "register_hook", "retain_grad", "copy_", "set_", "__setitem__")

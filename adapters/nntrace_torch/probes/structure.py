@@ -17,7 +17,7 @@ from nntrace_torch.probes.layers import own_layers
 from nntrace_torch.probes.mixing import mixing
 from nntrace_torch.probes.roles import Roles
 from nntrace_torch.probes.trees import foreign_tensors
-from nntrace_torch.replay import Replayer
+from nntrace_torch.replay.engine import Replayer
 
 _NOT_SEEN = Answer(UNKNOWN, "no call of a module with parameters was seen in a training step")
 

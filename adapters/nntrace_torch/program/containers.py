@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,15 @@ from torch.nn.utils.rnn import PackedSequence
 
 _MAX_PARTS = 64
 _DEPTH = 3
+
+
+def tensors_in(value: Any) -> Sequence[torch.Tensor]:
+    """The tensors of tuples and lists alone, which is all that operations and most models take."""
+    if isinstance(value, torch.Tensor):
+        return (value,)
+    if isinstance(value, (tuple, list)):
+        return [tensor for item in value for tensor in tensors_in(item)]
+    return ()
 
 
 def named_parts(name: str, value: Any, depth: int = _DEPTH) -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,7 @@ from nntrace.adapter.flow import FlowGraph, ModuleCall, NewGraphs, Operation
 from nntrace.recorder import Recorder
 from nntrace_torch.program.containers import tensors_within
 from nntrace_torch.program.graphs import operation
-from nntrace_torch.replay.guard import memory_of
+from nntrace_torch.program.tensors import memory_of
 
 _LOOKS = 8  # backward passes that are looked at: those of a few steps, and of a GAN's parts
 _MAX_NODES = 50_000

@@ -1,10 +1,8 @@
 """Describes modules and parameters in the schema's terms: fans, ranges, unit axes, type names."""
 
-import dataclasses
 import math
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
 from torch import nn
@@ -132,41 +130,6 @@ def unit_axis(module: nn.Module, output: torch.Tensor, before: tuple[int, int] |
     return 1 if output.dim() >= 4 else -1
 
 
-_REAL = frozenset(
-    {
-        torch.float32,
-        torch.float64,
-        torch.float16,
-        torch.bfloat16,
-        torch.int64,
-        torch.int32,
-        torch.int16,
-        torch.int8,
-        torch.uint8,
-        torch.bool,
-    }
-)
-
-
-def can_sample(value: object) -> TypeGuard[torch.Tensor]:
-    """Whether it is an ordinary dense tensor of real numbers with at least one element.
-
-    A tensor inside a transform of `torch.func` is not: it stands for many. Called for every tensor
-    of a sampled step, so the cheapest tests come first.
-    """
-    # isinstance() of an abstract Parameter would run Python code.
-    if type(value) is not torch.Tensor and type(value) is not nn.Parameter:
-        return False
-    return (
-        value.dtype in _REAL
-        and value.layout is torch.strided
-        and not value.is_nested
-        and not value.is_meta
-        and value.numel() > 0
-        and not torch._C._functorch.is_functorch_wrapped_tensor(value)
-    )
-
-
 def hides_inside(module: nn.Module) -> str | None:
     """What keeps hooks from a module's inside, as `TorchScript`; None if nothing does."""
     if isinstance(module, torch.jit.ScriptModule):
@@ -177,54 +140,3 @@ def hides_inside(module: nn.Module) -> str | None:
     called = [module.get_submodule(n.target) for n in module.graph.nodes if n.op == "call_module"]
     layers = any(next(part.parameters(), None) is not None for part in called)
     return None if layers else "a graph module (torch.export)"
-
-
-def sampled_part(value: object) -> torch.Tensor | None:
-    """The detached, dense, real tensor that is sampled in place of a value; None if there is none.
-
-    It shares the value's memory. A complex tensor gets a last axis for real and imaginary part; the
-    examples of a jagged nested tensor are concatenated.
-    """
-    if can_sample(value):
-        return value.detach()
-    if not isinstance(value, torch.Tensor) or torch._C._functorch.is_functorch_wrapped_tensor(
-        value
-    ):
-        return None
-    with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
-        part = value.detach()
-        if value.is_nested:
-            part = part.values() if value.layout is torch.jagged else part
-        elif value.layout is not torch.strided or value.is_meta:
-            return None
-        elif type(value).__torch_dispatch__ is torch.Tensor.__torch_dispatch__:
-            part = part.as_subclass(torch.Tensor)  # a subclass in name only
-        if part.is_complex():
-            part = torch.view_as_real(part.resolve_conj())
-        return part if can_sample(part) else None
-
-
-def main_tensor(output: Any) -> torch.Tensor | None:
-    """The tensor that stands for a module's output: the first of floats with at least one axis."""
-    if type(output) is torch.Tensor:  # the case of nearly every module
-        return output if _is_signal(output) else None
-    return next((tensor for tensor in _tensors_in(output) if _is_signal(tensor)), None)
-
-
-def _is_signal(tensor: torch.Tensor) -> bool:
-    return (tensor.is_floating_point() or tensor.is_complex()) and tensor.dim() > 0
-
-
-def _tensors_in(output: Any) -> Iterator[torch.Tensor]:
-    """The tensors inside tuples, lists, mappings and dataclasses, in their order."""
-    if isinstance(output, torch.Tensor):
-        yield output
-    elif isinstance(output, Mapping):
-        for value in output.values():
-            yield from _tensors_in(value)
-    elif isinstance(output, (tuple, list)):
-        for item in output:
-            yield from _tensors_in(item)
-    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
-        for field in dataclasses.fields(output):
-            yield from _tensors_in(getattr(output, field.name, None))

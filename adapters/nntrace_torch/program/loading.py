@@ -13,7 +13,7 @@ from nntrace.schema import EventKind
 from nntrace_torch.patching import Undo, after
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import caller
-from nntrace_torch.replay.guard import memory_of
+from nntrace_torch.program.tensors import memory_of
 
 _MANY = 16  # of a run
 

@@ -20,8 +20,8 @@ from torch.utils.hooks import unserializable_hook
 
 from nntrace.recorder import Recorder
 from nntrace_torch.patching import Undo, wrap
+from nntrace_torch.program.containers import tensors_in
 from nntrace_torch.replay.engine import Replayer, device_states
-from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.replay.mersenne import cpu_state
 
 _MAX_OUTPUTS = 4

@@ -4,12 +4,14 @@ Every operation of a replay passes through it. An operation that would write to 
 did not allocate, or communicate with other ranks, ends the replay before it is executed.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from nntrace_torch.program.containers import tensors_in
+from nntrace_torch.program.tensors import memory_of
 
 _COLLECTIVES = ("c10d", "_c10d_functional", "c10d_functional", "_dtensor")
 _FRESH = "aten::lift_fresh"  # its schema says it returns a view, but the argument is a new constant
@@ -75,23 +77,6 @@ class WriteGuard(TorchDispatchMode):
                 place = memory_of(tensor)
                 if place is not None and place not in self._own:
                     raise ReplayRefusedError(f"{func} writes to a tensor of the program")
-
-
-def tensors_in(value: Any) -> Sequence[torch.Tensor]:
-    """The tensors of an operation's argument or result."""
-    if isinstance(value, torch.Tensor):
-        return (value,)
-    if isinstance(value, (tuple, list)):
-        return [tensor for item in value for tensor in tensors_in(item)]
-    return ()
-
-
-def memory_of(tensor: torch.Tensor) -> int | None:
-    """The address of the tensor's storage; None if it has no memory of its own."""
-    try:
-        return tensor.untyped_storage().data_ptr() or None
-    except (RuntimeError, NotImplementedError):  # sparse tensors raise one, fake ones the other
-        return None
 
 
 @lru_cache(maxsize=4096)

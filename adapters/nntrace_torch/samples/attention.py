@@ -17,8 +17,9 @@ from torch import nn
 from nntrace.recorder import NO_SITE, Recorder
 from nntrace.schema import Role
 from nntrace_torch.patching import Undo, after, is_in_backward
-from nntrace_torch.program.describe import can_sample, class_name, tensor_fields
+from nntrace_torch.program.describe import class_name, tensor_fields
 from nntrace_torch.program.sources import Sources
+from nntrace_torch.program.tensors import can_sample
 from nntrace_torch.samples.masks import AddedMasks
 from nntrace_torch.samples.plans import activation_plan
 from nntrace_torch.samples.step import StepSample

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from nntrace.recorder import NO_SITE, Recorder
-from nntrace_torch.program.describe import sampled_part
+from nntrace_torch.program.tensors import sampled_part
 from nntrace_torch.samples.module_sites import ModuleSites
 from nntrace_torch.samples.step import StepSample
 from nntrace_torch.samples.waiting import LARGE_BYTES, MOST_BYTES, Seen, Waiting, can_wait

@@ -10,7 +10,8 @@ from torch import nn
 
 from nntrace.recorder import KeptTensor, batch_extent, next_turn
 from nntrace.schema import Role
-from nntrace_torch.program.describe import can_sample, dtype_name
+from nntrace_torch.program.describe import dtype_name
+from nntrace_torch.program.tensors import can_sample
 
 _MAX_FILTER_ELEMENTS = 1 << 16
 _MAX_PLANES = 4  # channels an image can have

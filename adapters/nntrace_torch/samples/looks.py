@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from nntrace.recorder import Recorder
-from nntrace_torch.program.describe import main_tensor, sampled_part
 from nntrace_torch.program.sources import Sources
+from nntrace_torch.program.tensors import main_tensor, sampled_part
 from nntrace_torch.samples.declarations import Declarations
 from nntrace_torch.samples.module_sites import ModuleSites
 from nntrace_torch.samples.modules import Model

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from nntrace_torch.program.describe import can_sample
+from nntrace_torch.program.tensors import can_sample
 from nntrace_torch.samples.parameter_sites import ParameterSites, elements_of, planned
 from nntrace_torch.samples.plans import Plan, meets_all
 from nntrace_torch.samples.rows import Rows

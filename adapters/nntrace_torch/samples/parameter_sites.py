@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 
 from nntrace.recorder import NO_SITE, Layout
-from nntrace_torch.program.describe import sampled_part
 from nntrace_torch.program.ranks import local_part
+from nntrace_torch.program.tensors import sampled_part
 from nntrace_torch.samples.plans import Plan, fixed_plan
 
 UNDECLARED = NO_SITE - 1

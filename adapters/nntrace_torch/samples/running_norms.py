@@ -14,8 +14,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from nntrace.recorder import Recorder
 from nntrace.schema import Role
-from nntrace_torch.program.describe import can_sample, class_name, tensor_fields
+from nntrace_torch.program.describe import class_name, tensor_fields
 from nntrace_torch.program.sources import Sources
+from nntrace_torch.program.tensors import can_sample
 from nntrace_torch.samples.plans import activation_plan
 from nntrace_torch.samples.step import StepSample
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TypeGuard
 
 import torch
 
-from nntrace_torch.program.describe import can_sample
+from nntrace_torch.program.tensors import can_sample
 from nntrace_torch.samples.module_sites import ModuleSites
 
 # What is held cannot be used again: the program's next tensors are in fresh memory, which is cold

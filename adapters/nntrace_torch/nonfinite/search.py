@@ -13,18 +13,18 @@ from typing import Any
 
 import torch
 
+from nntrace_torch.nonfinite.backwards import BackwardSearch
+from nntrace_torch.nonfinite.context import SearchContext
+from nntrace_torch.nonfinite.finder import BUFFER, Origin, OriginFinder
+from nntrace_torch.nonfinite.found import Found, batch_facts
+from nntrace_torch.nonfinite.kept_operands import broken_node
+from nntrace_torch.nonfinite.recurrent import FUSED, unfused
+from nntrace_torch.nonfinite.reruns import Reruns
+from nntrace_torch.nonfinite.statements import is_broken
+from nntrace_torch.nonfinite.weights import WeightSearch
 from nntrace_torch.program.containers import tensors_held, tensors_within
-from nntrace_torch.replay.backwards import BackwardSearch
+from nntrace_torch.program.frames import calling_line, lines
 from nntrace_torch.replay.calls import Call
-from nntrace_torch.replay.context import SearchContext
-from nntrace_torch.replay.finder import BUFFER, Origin, OriginFinder
-from nntrace_torch.replay.found import Found, batch_facts
-from nntrace_torch.replay.graph import broken_node
-from nntrace_torch.replay.places import calling_line, lines
-from nntrace_torch.replay.recurrent import FUSED, unfused
-from nntrace_torch.replay.reruns import Reruns
-from nntrace_torch.replay.statements import is_broken
-from nntrace_torch.replay.weights import WeightSearch
 
 
 class Search:

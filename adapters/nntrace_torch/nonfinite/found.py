@@ -2,8 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from nntrace_torch.nonfinite.finder import Origin
 from nntrace_torch.replay.calls import Call, RootCalls
-from nntrace_torch.replay.finder import Origin
 
 
 class Found(NamedTuple):

@@ -13,15 +13,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from nntrace_torch.nonfinite.expressions import expressions_holding
+from nntrace_torch.nonfinite.finder import BUFFER, OriginFinder
+from nntrace_torch.nonfinite.repeats import Repeats
+from nntrace_torch.nonfinite.statements import differentiated, recomputation
+from nntrace_torch.nonfinite.step_before import Past
 from nntrace_torch.program.containers import named_tensors
 from nntrace_torch.replay.calls import Call, RootCalls, autocasting
 from nntrace_torch.replay.engine import Replayer
-from nntrace_torch.replay.finder import BUFFER, OriginFinder
-from nntrace_torch.replay.frames import expressions_holding
 from nntrace_torch.replay.guard import ReplayRefusedError
-from nntrace_torch.replay.repeats import Repeats
-from nntrace_torch.replay.statements import differentiated, recomputation
-from nntrace_torch.replay.step_before import Past
 from nntrace_torch.samples.modules import Models
 
 Compute = Callable[..., Any]

@@ -12,18 +12,18 @@ import torch
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_torch.capsules.capsules import Capsules, Moment
+from nntrace_torch.nonfinite.context import SearchContext
+from nntrace_torch.nonfinite.finder import BUFFER, Origin
+from nntrace_torch.nonfinite.found import Found
+from nntrace_torch.nonfinite.search import Search
+from nntrace_torch.nonfinite.weights import broken_weight
 from nntrace_torch.older import is_device_error
 from nntrace_torch.program.containers import tensors_within
+from nntrace_torch.program.frames import lines
 from nntrace_torch.program.sources import UNKNOWN
 from nntrace_torch.replay.calls import Call
-from nntrace_torch.replay.capsules import Capsules, Moment
-from nntrace_torch.replay.context import SearchContext
-from nntrace_torch.replay.finder import BUFFER, Origin
-from nntrace_torch.replay.found import Found
-from nntrace_torch.replay.places import lines
 from nntrace_torch.replay.recovery import recover_random_states
-from nntrace_torch.replay.search import Search
-from nntrace_torch.replay.weights import broken_weight
 from nntrace_torch.samples.forward import ForwardSampler
 
 _MAX_EPISODES = 8

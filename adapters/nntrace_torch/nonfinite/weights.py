@@ -13,19 +13,19 @@ from typing import Any
 import torch
 from torch.nn.parameter import is_lazy
 
+from nntrace_torch.nonfinite.backwards import BackwardSearch
+from nntrace_torch.nonfinite.context import SearchContext
+from nntrace_torch.nonfinite.finder import OriginFinder
+from nntrace_torch.nonfinite.found import Found, batch_facts
+from nntrace_torch.nonfinite.reruns import Reruns, name_arguments
+from nntrace_torch.nonfinite.statements import is_broken
+from nntrace_torch.nonfinite.step_before import Past
+from nntrace_torch.nonfinite.updates import broken_update
 from nntrace_torch.patching import read_number
 from nntrace_torch.program.containers import tensors_within
+from nntrace_torch.program.frames import lines
 from nntrace_torch.program.ranks import local_part
-from nntrace_torch.replay.backwards import BackwardSearch
 from nntrace_torch.replay.calls import Call
-from nntrace_torch.replay.context import SearchContext
-from nntrace_torch.replay.finder import OriginFinder
-from nntrace_torch.replay.found import Found, batch_facts
-from nntrace_torch.replay.places import lines
-from nntrace_torch.replay.postmortem import broken_update
-from nntrace_torch.replay.reruns import Reruns, name_arguments
-from nntrace_torch.replay.statements import is_broken
-from nntrace_torch.replay.step_before import Past
 from nntrace_torch.samples.modules import Models
 
 _SUMMED = (torch.float32, torch.float64, torch.bfloat16, torch.float16)

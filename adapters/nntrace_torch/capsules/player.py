@@ -24,13 +24,13 @@ from torch.optim.optimizer import (
 
 from nntrace.recorder import Recorder
 from nntrace.schema import RunStatus
+from nntrace_torch.capsules.packing import Unpacking
+from nntrace_torch.nonfinite.origin import Investigator
 from nntrace_torch.optimizer.optimizers import is_given_closure
 from nntrace_torch.patching import Undo, before, wrap
+from nntrace_torch.program.frames import users_frames
 from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.engine import device_states, original_of, set_random_states
-from nntrace_torch.replay.frames import users_frames
-from nntrace_torch.replay.origin import Investigator
-from nntrace_torch.replay.packing import Unpacking
 
 _PLAIN = (bool, int, float)
 _FRAMES = 40

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from nntrace_torch.nonfinite.operands import Operation
 from nntrace_torch.program.describe import dtype_name
-from nntrace_torch.replay.operands import Operation
 
 Fact = str | None
 # Values above this power of a dtype's largest number can overflow in products of many values.

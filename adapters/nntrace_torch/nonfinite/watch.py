@@ -21,20 +21,20 @@ import torch
 from torch.optim import Optimizer
 
 from nntrace.recorder import LossLevel
-from nntrace_torch.optimizer.optimizers import parameters_of
-from nntrace_torch.patching import read_number
-from nntrace_torch.program.ranks import local_part
-from nntrace_torch.replay.calls import Call
-from nntrace_torch.replay.gradient_pieces import (
+from nntrace_torch.nonfinite.gradient_pieces import (
     ALL,
     first_is_finite,
     pieces_of,
     total,
     upstream,
 )
-from nntrace_torch.replay.guard import tensors_in
-from nntrace_torch.replay.origin import Investigator
-from nntrace_torch.replay.statements import is_broken
+from nntrace_torch.nonfinite.origin import Investigator
+from nntrace_torch.nonfinite.statements import is_broken
+from nntrace_torch.optimizer.optimizers import parameters_of
+from nntrace_torch.patching import read_number
+from nntrace_torch.program.containers import tensors_in
+from nntrace_torch.program.ranks import local_part
+from nntrace_torch.replay.calls import Call
 from nntrace_torch.samples.buffer import Number, SentNumber
 from nntrace_torch.samples.parameters import SampledGradients
 

@@ -1,4 +1,4 @@
-"""What the frames of the program are doing: the call each is in, and what it calls a value.
+"""What frames of the program are doing: the call each is in, and what it calls a value.
 
 Read from the source of a suspended frame; nothing of the program is executed.
 """
@@ -14,11 +14,11 @@ from typing import Any
 import torch
 
 from nntrace_torch.program.containers import tensors_held
+from nntrace_torch.program.frames import users_frames
 from nntrace_torch.program.sources import is_users
 
 _MAX_FRAMES = 40
 _MAX_TARGETS = 64
-_NAMED_FRAMES = 3
 _UNKNOWN = object()
 
 
@@ -49,15 +49,6 @@ def expressions_holding(
                 held = [frame.f_locals.get(name) for name in handed]
                 targets += [t for v in held for t in tensors_held(v) if again(t)][:_MAX_TARGETS]
             is_innermost = False
-        frame = frame.f_back
-
-
-def users_frames(frame: FrameType | None, most: int = _NAMED_FRAMES) -> Iterator[FrameType]:
-    """The program's innermost frames, from inside out."""
-    while frame is not None and most:
-        if is_users(frame.f_code.co_filename):
-            most -= 1
-            yield frame
         frame = frame.f_back
 
 

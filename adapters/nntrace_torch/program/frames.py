@@ -1,11 +1,22 @@
-"""Lines of the program as they are reported: file, line number and source text."""
+"""The frames of the program, and its lines as they are reported: file, number and source text."""
 
 import linecache
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from nntrace_torch.program.sources import UNKNOWN, Source
-from nntrace_torch.replay.frames import users_frames
+from nntrace_torch.program.sources import UNKNOWN, Source, is_users
+
+_FEW = 3
+
+
+def users_frames(frame: FrameType | None, most: int = _FEW) -> Iterator[FrameType]:
+    """The program's innermost frames, from inside out."""
+    while frame is not None and most:
+        if is_users(frame.f_code.co_filename):
+            most -= 1
+            yield frame
+        frame = frame.f_back
 
 
 def source_text(source: Source) -> str | None:

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import torch
 
+from nntrace_torch.nonfinite.expressions import held_by, is_known, source_tree
 from nntrace_torch.program.containers import tensors_held
+from nntrace_torch.program.frames import users_frames
 from nntrace_torch.program.ranks import local_part
-from nntrace_torch.replay.frames import held_by, is_known, source_tree, users_frames
 
 _MAX_STATEMENTS = 64
 _RESULT = "_nntrace_value"
@@ -34,7 +35,7 @@ def recomputation(
 
     Args:
         frame: a suspended frame of the program.
-        expression: of its code, as `frames.expressions_holding` gives it.
+        expression: of its code, as `expressions_holding` gives it.
         again: whether a value must be computed again; others are taken from the frame.
         nearby: only by statements of the innermost loop, or of a function without one.
         then: what to compute with in the place of a value of the frame's.

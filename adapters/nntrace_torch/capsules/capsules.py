@@ -18,10 +18,10 @@ from torch import nn
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_torch.capsules.packing import Packing
+from nntrace_torch.program.frames import users_frames
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.engine import original_of
-from nntrace_torch.replay.frames import users_frames
-from nntrace_torch.replay.packing import Packing
 from nntrace_torch.samples.modules import Models
 
 CAPSULE_BYTES = 64 << 20  # the most of one capsule: copied in some ten milliseconds

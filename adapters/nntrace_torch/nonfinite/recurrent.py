@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from nntrace_torch.replay.guard import tensors_in
+from nntrace_torch.program.containers import tensors_in
 
 FUSED = ("mkldnn_rnn_layer", "cudnn_rnn", "miopen_rnn")  # operations that hide their cells
 _MAX_STEPS = 1 << 14  # over all layers and directions

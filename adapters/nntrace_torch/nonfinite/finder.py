@@ -15,12 +15,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from nntrace_torch.nonfinite.explanations import explain
+from nntrace_torch.nonfinite.operands import Operand, Operation, describe
+from nntrace_torch.nonfinite.recurrent import Moment, moment
+from nntrace_torch.program.containers import tensors_in
 from nntrace_torch.program.sources import UNKNOWN, Source, is_users
+from nntrace_torch.program.tensors import memory_of
 from nntrace_torch.replay import engine
-from nntrace_torch.replay.explanations import explain
-from nntrace_torch.replay.guard import WriteGuard, memory_of, tensors_in
-from nntrace_torch.replay.operands import Operand, Operation, describe
-from nntrace_torch.replay.recurrent import Moment, moment
+from nntrace_torch.replay.guard import WriteGuard
 
 _UNINITIALISED = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 _FILLS = ("fill", "full", "full_like", "new_full", "masked_fill", "lift_fresh", "scalar_tensor")

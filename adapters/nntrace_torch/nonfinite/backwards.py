@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from nntrace_torch.nonfinite.expressions import names_holding
+from nntrace_torch.nonfinite.finder import Origin, OriginFinder
+from nntrace_torch.nonfinite.reruns import Reruns
+from nntrace_torch.nonfinite.statements import has_graph, is_broken, recomputation
+from nntrace_torch.nonfinite.step_before import Past
 from nntrace_torch.program.containers import tensors_held, tensors_within
 from nntrace_torch.program.graphs import leaves_of
 from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.engine import Replayer, original_of
-from nntrace_torch.replay.finder import Origin, OriginFinder
-from nntrace_torch.replay.frames import names_holding
-from nntrace_torch.replay.reruns import Reruns
-from nntrace_torch.replay.statements import has_graph, is_broken, recomputation
-from nntrace_torch.replay.step_before import Past
 
 _MAX_NAMES = 8
 

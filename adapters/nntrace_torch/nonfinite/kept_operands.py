@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
+from nntrace_torch.nonfinite.explanations import explain
+from nntrace_torch.nonfinite.finder import Origin, first_bad
+from nntrace_torch.nonfinite.operands import Operand, Operation, describe
 from nntrace_torch.program.graphs import nodes_of
-from nntrace_torch.replay.explanations import explain
-from nntrace_torch.replay.finder import Origin, first_bad
-from nntrace_torch.replay.operands import Operand, Operation, describe
 
 
 def broken_node(value: torch.Tensor) -> Origin | None:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from nntrace_torch.nonfinite.step_before import StepBefore
 from nntrace_torch.optimizer.optimizers import Optimizers
 from nntrace_torch.program.sources import Sources
 from nntrace_torch.replay.calls import RootCalls
 from nntrace_torch.replay.engine import Replayer
-from nntrace_torch.replay.step_before import StepBefore
 from nntrace_torch.samples.modules import Models
 
 

@@ -1,0 +1,1 @@
+"""Steps that are kept on disk, to be played again."""
