@@ -7,9 +7,8 @@ graph of the next loss shows, replaced by others. Where they are, the passes bef
 """
 
 import inspect
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch.autograd.graph import GradientEdge
@@ -19,6 +18,7 @@ from torch.overrides import is_tensor_like
 from nntrace.recorder import Recorder, is_landmark
 from nntrace_torch.functional import FunctionalGradients, Pairs
 from nntrace_torch.observers import Observers
+from nntrace_torch.optimizer.changes import AwaitedChange
 from nntrace_torch.optimizer.optimizers import HandWritten
 from nntrace_torch.optimizer.replaced import Leaves, lent
 from nntrace_torch.patching import Undo, after, is_captured, is_in_backward, wrap
@@ -27,14 +27,6 @@ from nntrace_torch.program.graphs import leaves_of
 from nntrace_torch.program.tensors import can_sample
 
 _NODES = 1 << 30  # a weight that is left out would be no weight of the step
-_ELEMENTS = 65536  # of the parameter that is compared
-
-
-class _Before(NamedTuple):
-    """A parameter before it may change: how often it was written to, and what it held."""
-
-    version: int
-    values: torch.Tensor | None
 
 
 class StepsByHand:
@@ -62,9 +54,7 @@ class StepsByHand:
         self._end = end
         self._abandon = abandon
         self._optimizer: HandWritten | None = None
-        self._watched: Callable[[], torch.Tensor | None] = lambda: None
-        self._before: _Before | None = None
-        self._is_counted = False  # whether the last change was counted by PyTorch
+        self._change = AwaitedChange()
         self._leaves = Leaves()  # those that may be replaced
         self._replaces = False  # whether they were, at the last step
         # Whether they are given to each pass, which then tells what took whose place.
@@ -155,21 +145,21 @@ class StepsByHand:
         """A functional gradient is being computed by these; by none that it is known of, if
         another model has begun.
         """
-        if self._before is not None:
+        if self._change.is_awaited:
             self._settle((), weights)
 
     def _functional_computed(self, loss: torch.Tensor, gradients: Pairs) -> None:
         if not self._others():
             self._are_given = True
             self._parts.backward.computed(loss)
-            if self._before is None and self._optimizer is not None:
+            if not self._change.is_awaited and self._optimizer is not None:
                 self._supersede(self._optimizer, [weight for weight, _ in gradients])
             self._differentiated((), gradients)
 
     def _differentiated(
         self, tensors: Sequence[torch.Tensor], gradients: Pairs | None = None
     ) -> None:
-        if self._parts.replayer.active or self._before is not None or self._others():
+        if self._parts.replayer.active or self._change.is_awaited or self._others():
             return
         self._passes += 1
         self._parts.calls.differentiated()
@@ -179,13 +169,7 @@ class StepsByHand:
         if optimizer is None:
             return
         with lent(gradients or ()):
-            is_candidate = _has_some_gradient if self._is_counted else _has_gradient
-            changes = next(filter(is_candidate, optimizer.by_size()), None)
-            if changes is not None:
-                self._watched = weakref.ref(changes)
-                compares = not (self._is_counted or self._replaces)
-                values = _elements(changes).clone() if compares else None
-                self._before = _Before(changes._version, values)
+            if self._change.begin(optimizer.by_size(), compares=not self._replaces):
                 self._begin(optimizer)
 
     def _go_on(self, *losses: torch.Tensor) -> None:
@@ -194,11 +178,11 @@ class StepsByHand:
         Args:
             losses: what was computed by now, where that is known.
         """
-        if self._before is not None and not self._are_given:
+        if self._change.is_awaited and not self._are_given:
             self._look_again(losses)
 
     def _is_over(self) -> None:
-        if self._before is not None and not (self._are_given and self._replaces):
+        if self._change.is_awaited and not (self._are_given and self._replaces):
             self._look_again(())
 
     def _settle(
@@ -210,40 +194,41 @@ class StepsByHand:
             losses: what was computed by now.
             given: the parameters by now, if it is known which is which; none of another model.
         """
-        optimizer, before = self._optimizer, self._before
-        if optimizer is None or before is None or self._parts.replayer.active:
+        optimizer, change = self._optimizer, self._change
+        if optimizer is None or not change.is_awaited or self._parts.replayer.active:
             return
-        now = self._watched()
         if self._others():
-            self._before = None
-            self._abandon()
+            self._give_up()
         elif given is not None and self._replace(optimizer, self._leaves.followed_by(given)):
             return
-        elif now is not None and self._has_changed(now, before):
-            self._before, self._replaces = None, False
+        elif change.has_come():
+            change.end()
+            self._replaces = False
             self._end(optimizer)
         elif given is not None and not given:
-            self._before = None
-            self._abandon()
+            self._give_up()
         elif any(loss.grad_fn is not None for loss in losses):
-            self._look_for_others(optimizer, losses, is_gone=now is None)
+            self._look_for_others(optimizer, losses)
 
-    def _look_for_others(
-        self, optimizer: HandWritten, losses: Sequence[torch.Tensor], *, is_gone: bool
-    ) -> None:
+    def _give_up(self) -> None:
+        self._change.end()
+        self._abandon()
+
+    def _look_for_others(self, optimizer: HandWritten, losses: Sequence[torch.Tensor]) -> None:
         """Whether the leaves of these losses have taken the place of those of the last."""
+        is_gone = self._change.is_gone
         if not (self._replaces or is_gone or is_landmark(self._passes)):
             return
         leaves = self._leaves_of(losses)
         if not self._replace(optimizer, self._leaves.replaced_by(leaves)) and is_gone:
-            self._before = None
-            self._abandon()
+            self._give_up()
 
     def _replace(self, optimizer: HandWritten, replaced: Mapping[int, torch.Tensor]) -> bool:
         """End the step if the leaves at these places were replaced: whether there are any."""
         if not replaced:
             return False
-        self._before, self._replaces = None, True
+        self._change.end()
+        self._replaces = True
         self._parts.parameters.replaced(self._leaves, replaced)
         self._supersede(optimizer, [replaced[place] for place in range(len(replaced))])
         self._end(optimizer)
@@ -255,16 +240,6 @@ class StepsByHand:
         others = [parameter for parameter in known if parameter not in self._leaves]
         optimizer.hold({id(leaf): leaf for leaf in (*others, *leaves)}.values())
         self._leaves = Leaves(leaves)
-
-    def _has_changed(self, now: torch.Tensor, before: _Before) -> bool:
-        """Programs that write to `.data` are not counted: of theirs the values are compared."""
-        self._is_counted = now._version != before.version
-        if self._is_counted:
-            return True
-        if before.values is None:
-            self._before = _Before(before.version, _elements(now).clone())
-            return False
-        return not torch.equal(_elements(now), before.values)
 
     def _others(self) -> bool:
         """Whether the program has an optimizer, and nothing is to be seen here any more."""
@@ -323,20 +298,3 @@ def _with_gradients(
     weights: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor | None]
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return [(w, g) for w, g in zip(weights, gradients, strict=False) if g is not None]
-
-
-def _has_some_gradient(parameter: torch.Tensor) -> bool:
-    return parameter.grad is not None
-
-
-def _has_gradient(parameter: torch.Tensor) -> bool:
-    gradient = parameter.grad
-    if gradient is None or gradient.is_sparse:
-        return gradient is not None
-    return torch.count_nonzero(gradient).item() > 0  # half the time of `any`
-
-
-def _elements(parameter: torch.Tensor) -> torch.Tensor:
-    values = parameter.detach()
-    elements = values.numel()
-    return values if elements <= _ELEMENTS else values.reshape(-1)[:: elements // _ELEMENTS]

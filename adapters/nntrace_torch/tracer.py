@@ -9,7 +9,6 @@ rare (scalers, schedulers, clipping, evaluations, several models) is behind an a
 tested first. Measured costs: `docs/performance.md`.
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,19 +20,18 @@ from torch.optim import Optimizer
 from nntrace.recorder import Recorder
 from nntrace_torch.by_hand import StepsByHand
 from nntrace_torch.called_models import CalledModels, phase_of
-from nntrace_torch.data.batches import examples_in
-from nntrace_torch.late_steps import LateSteps, Step
+from nntrace_torch.late_steps import LateSteps
 from nntrace_torch.light_steps import LightSteps
 from nntrace_torch.observers import Observers
 from nntrace_torch.optimizer.optimizers import Known, is_given_closure, is_inside, with_closure
 from nntrace_torch.optimizer.step_hooks import StepHooks
 from nntrace_torch.patching import Undo, outside_graphs
-from nntrace_torch.program.devices import allocated_bytes
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.guard import ReplayEndedError
 from nntrace_torch.sampled_steps import SampledSteps
 from nntrace_torch.samples.buffer import Number
 from nntrace_torch.samples.modules import Model, unwrapped
+from nntrace_torch.step_facts import StepFacts
 
 _WORTH_HOOKS_NS = 3_000_000  # in a shorter step, calls are kept by reference and nothing else
 
@@ -64,13 +62,12 @@ class Tracer:
             end=lambda optimizer: self._after_step(optimizer, (), {}),
             abandon=self._samples.begin_again,
         )
-        # The phase at the beginning of a step by hand, whose end is only seen later.
-        self._phase_before: str | None = None
         self._stepping: Known | None = None  # the optimizer whose step is under way
         self._stepped: Known | None = None  # the optimizer that stepped last
         self._late = LateSteps(recorder)
         self._step_hooks = StepHooks()
         self._models = CalledModels(self.parts.models)
+        self._facts = StepFacts(recorder, self.parts, self._models.of)
         self._light = LightSteps(
             recorder,
             self.parts,
@@ -85,8 +82,6 @@ class Tracer:
         self.parts.schedules.built = self._light.look_again
         self._has_closure = False
         self._compiles_graphs = False
-        self._step_ended_ns = time.perf_counter_ns()
-        self._backward_began_ns = 0
 
     @property
     def has_left_out_functions(self) -> bool:
@@ -121,7 +116,7 @@ class Tracer:
         self._step_hooks.put_on(outside(guard(self._before_step)), outside(guard(self._after_step)))
 
     def _light_ended(self, step_ended_ns: int) -> None:
-        self._step_ended_ns = step_ended_ns
+        self._facts.ended_ns = step_ended_ns
 
     def _stepped_unforeseen(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """During light steps, an optimizer has stepped whose pre-step hook did not run."""
@@ -154,7 +149,7 @@ class Tracer:
                 parts.evaluations.end()
             if parts.clipping.calls:
                 parts.clipping.backward_begins()
-            self._backward_began_ns = time.perf_counter_ns()
+            self._facts.backward_began_ns = time.perf_counter_ns()
         if sample is not None:
             self._samples.backward_begins(sample, losses, numbers, first=first)
         for loss, number in zip(losses, numbers, strict=True):
@@ -204,7 +199,7 @@ class Tracer:
 
     def _begin_by_hand(self, optimizer: Optimizer) -> None:
         self._before_step(optimizer, (), {})
-        self._phase_before = phase_of(self._models.of(optimizer)())
+        self._facts.phase_before = phase_of(self._models.of(optimizer)())
 
     def _watched(self, optimizer: Optimizer, closure: Callable[[], Any]) -> Callable[[], Any]:
         is_sampled = self._samples.current is not None
@@ -229,7 +224,8 @@ class Tracer:
             return
         sample = self._samples.current
         if sample is not None:
-            self._samples.after_step(sample, self._count_examples(), has_closure=has_closure)
+            examples = self._facts.count_examples()
+            self._samples.after_step(sample, examples, has_closure=has_closure)
         self._end_step(optimizer, known, is_sampled=sample is not None, has_closure=has_closure)
 
     def _skipped(self, optimizer: Optimizer) -> None:
@@ -246,23 +242,24 @@ class Tracer:
         has_closure: bool = False,
         skipped: bool = False,
     ) -> None:
-        parts = self.parts
+        parts, facts = self.parts, self._facts
         if self._samples.copies.waiting:
             self._samples.copies.poll()
         if not known.announced or parts.optimizers.count > 1:
             parts.optimizers.observe(optimizer, known)
         if parts.evaluations.open:
             parts.evaluations.end()
-        before_ns, now = self._step_ended_ns, time.perf_counter_ns()
-        step = self._facts(optimizer, known, now, has_closure=has_closure)
+        before_ns, now = facts.ended_ns, time.perf_counter_ns()
+        step = facts.take(optimizer, known, now, has_closure=has_closure)
         may_turn_light = False
-        if is_sampled or skipped or self._is_remarkable(step):
-            wants_next = self._add_now(optimizer, step, is_sampled=is_sampled, skipped=skipped)
-            self._step_ended_ns = time.perf_counter_ns()  # when the recorder's next step begins
+        if is_sampled or skipped or facts.is_remarkable(step):
+            more = facts.take_more(optimizer, is_sampled=is_sampled, skipped=skipped)
+            wants_next = self._late.add_now(step, **more)
+            facts.ended_ns = time.perf_counter_ns()  # when the recorder's next step begins
         else:
             wants_next = self._late.add(step)
-            self._step_ended_ns = now
-            may_turn_light = not (has_closure or self._phase_before or self._compiles_graphs)
+            facts.ended_ns = now
+            may_turn_light = not (has_closure or facts.phase_before or self._compiles_graphs)
         parts.calls.clear(gradients_are_well=is_sampled)
         parts.watch.step_took(now - before_ns)
         parts.calls.steps_are_long = now - before_ns > _WORTH_HOOKS_NS
@@ -271,53 +268,7 @@ class Tracer:
         elif is_sampled:
             parts.forward.gradients.forget()
         elif may_turn_light and not self._late.waiting and self._recorder.wants_light:
-            self._light.begin(self._step_ended_ns)
-
-    def _facts(self, optimizer: Optimizer, known: Known, now: int, *, has_closure: bool) -> Step:
-        """What is known of every step, taken from where it was noted: the next begins anew."""
-        parts, clipping = self.parts, self.parts.clipping
-        loss, backwards = parts.backward.take(first_only=has_closure)
-        began_ns, self._backward_began_ns = self._backward_began_ns, 0
-        return (
-            now,
-            parts.loaders.take_wait_ns() if parts.loaders.wait_ns else 0,
-            loss,
-            parts.optimizers.stepped_with(optimizer, known),
-            self._count_examples(),
-            known.name,
-            self._phase_before or phase_of(self._models.of(optimizer)()),
-            # The time up to the first backward: no other rank can delay it.
-            began_ns - self._step_ended_ns if began_ns and self._recorder.steps else None,
-            backwards,
-            *(clipping.take() if clipping.calls else (None, None)),
-        )
-
-    def _is_remarkable(self, step: Step) -> bool:
-        """Whether there is more to say of an unsampled step than its plain facts."""
-        parts, loss = self.parts, step[2]
-        return (
-            parts.watch.has_jumped
-            or parts.scaling.is_used
-            or parts.clearing.cleared is not None
-            or type(loss) is not float
-            or not math.isfinite(loss)
-        )
-
-    def _add_now(
-        self, optimizer: Optimizer, step: Step, *, is_sampled: bool, skipped: bool
-    ) -> bool:
-        """Record a step of which there is more to say; whether to sample the next one."""
-        parts = self.parts
-        jumped, parts.watch.has_jumped = parts.watch.has_jumped, False
-        return self._late.add_now(
-            step,
-            sampled=is_sampled,
-            gradients_cleared=parts.clearing.take(optimizer),
-            skipped=skipped,
-            loss_scale=parts.scaling.take_scale() if parts.scaling.is_used else None,
-            memory_bytes=allocated_bytes() if is_sampled else None,
-            jumped=jumped,
-        )
+            self._light.begin(facts.ended_ns)
 
     def _sample_next(self, optimizer: Optimizer, *, goes_on: bool = False) -> None:
         if not goes_on:
@@ -329,15 +280,6 @@ class Tracer:
     def _end_replay(self) -> None:
         """Leave a replay that has reached the backward pass: it was for the forward only."""
         raise ReplayEndedError("the forward is over")
-
-    def _count_examples(self) -> int | None:
-        """The batch size of the last forward with gradients; for language models, sequences."""
-        targets = self.parts.losses.batch_size
-        for call in reversed(self.parts.calls.kept):
-            if call.gradients_enabled:
-                found = examples_in(call.args, call.kwargs, outputs=call.outputs, targets=targets)
-                return targets if found is None else found
-        return targets
 
     def _compiles(self) -> None:
         """The program compiles code: a compiled step breaks its graph at our hooks from now on, as

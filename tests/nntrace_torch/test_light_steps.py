@@ -31,9 +31,9 @@ def lightly(monkeypatch, tmp_path):
 
     def ended(self, *args, **kwargs):
         end_step(self, *args, **kwargs)
-        plain = not (kwargs.get("has_closure") or self._phase_before or self._compiles_graphs)
+        plain = not (kwargs.get("has_closure") or self._facts.phase_before or self._compiles_graphs)
         if plain and self._samples.current is None and not self._light.are_on:
-            self._light.begin(self._step_ended_ns)
+            self._light.begin(self._facts.ended_ns)
 
     monkeypatch.setattr(LightSteps, "_stepped", noted)
     monkeypatch.setattr(Tracer, "_end_step", ended)

@@ -194,7 +194,7 @@ class CapsulePlayer:
         """A forward without gradients is replayed by itself: the loop may be far from it."""
         random = None if state is None else state.numpy().tobytes()
         call = Call(module, tuple(args), kwargs, random, (), 0, gradients_enabled=False)
-        self._investigator.output_broke(call, None)
+        self._investigator.output_broke(call)
         self._finish({"outcome": "finite"})
 
     def _backward(self, tensors: Any = None, *args: Any, **kwargs: Any) -> None:

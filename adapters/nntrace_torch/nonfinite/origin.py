@@ -150,7 +150,7 @@ class Investigator:
 
         self._episode("error", frame, look)
 
-    def output_broke(self, call: Call, output: Any) -> bool:
+    def output_broke(self, call: Call) -> bool:
         """An evaluation's output holds a NaN or an infinity; False if the program wrote it."""
 
         def look(search: Search) -> Found:

@@ -265,7 +265,7 @@ class NonfiniteWatch:
                 if not math.isfinite(added) and id(call.compute) not in self._infinite:
                     has_nan = bool(flat.isnan().any())
                     if (has_nan or bool(flat.isposinf().any())) and not (
-                        self._investigator.output_broke(call, output) or has_nan
+                        self._investigator.output_broke(call) or has_nan
                     ):
                         self._infinite.add(id(call.compute))
             return
