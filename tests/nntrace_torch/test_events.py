@@ -33,6 +33,15 @@ def test_seeds_set_before_the_first_step_are_recorded(trace_here):
     assert {event.step for event in trace.events_of("seed")} == {0}
 
 
+@pytest.mark.parametrize(("seed", "found"), [(2**32 - 1, 1), (2**60, 0)])
+def test_a_seed_set_before_tracing_began_is_told_from_the_one_that_pytorch_chooses(
+    trace_here, seed, found
+):
+    torch.manual_seed(seed)
+    trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4)))
+    assert [payload["seed"] for payload in payloads(trace, "seed")] == [str(seed)] * found
+
+
 def test_a_program_that_seeds_without_end_before_it_trains_is_no_memory_leak(trace_here):
     def program():
         for seed in range(5000):
