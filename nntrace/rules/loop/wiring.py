@@ -199,7 +199,8 @@ def unused_layer(
     Its parameters never get a gradient: a line of `forward` is missing, or the wrong layer is
     called twice. Not reported: a layer whose weight is used without calling it, since it gets
     gradients, or since the module around it, which uses it, gets none either; and a second model,
-    or a part of the first, that is called by itself without gradients (a target network). Only
+    or a part of the first, that is called by itself without gradients (a target network), or that
+    is a copy which no optimizer holds (a former policy, of which only the actor acts). Only
     information if an installed library built the layers, or they are a minor part of a model of a
     library that the program built: it may hold some that this use does not need. Where each step
     calls some of several alike layers (the experts of a mixture), those that were never chosen are
@@ -219,11 +220,14 @@ def unused_layer(
     passes = [event.payload for event in trace.events_of(EventKind.EVALUATION)]
     others = {found.get("part") or found.get("model") for found in passes}
     evaluated = tuple(f"{path}." for path in others if isinstance(path, str) and path)
+    held = {site.path for site in trace.sites_of(Role.UPDATE)}
+    tails = {path.partition(".")[2] for path in held}  # without their model's name
     sites = [
         site
         for site in trace.sites_of(Role.PARAM_GRAD)
         if site.parent and site.module_type != "Parameter"  # whose module is known
         if not site.path.startswith(evaluated)
+        if site.path in held or not (site.path in tails or site.path.partition(".")[2] in held)
     ]
     looked = columns(trace, Role.PARAM_GRAD, "n", sites)
     if not len(looked) or max((len(finite(column)) for column in looked.T), default=0) < samples:

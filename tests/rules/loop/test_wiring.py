@@ -152,6 +152,21 @@ def test_a_second_model_that_is_called_without_gradients_is_used(called, found):
 
 
 @pytest.mark.parametrize(
+    ("extra", "held", "found"),
+    [("extra", "Copy.extra", 0), ("Copy.extra", "extra", 0), ("extra", "Copy.other", 1)],
+)
+def test_a_copy_of_what_is_trained_that_no_optimizer_holds_need_not_be_called(extra, held, found):
+    common = {"shape": [4, 4], "numel": 16, "file": "train.py"}
+    rows = [site(path, "activation", std=1.0) for path in ("fc", held)]
+    rows += [site(f"{path}.weight", "update", rms=0.1, **common) for path in ("fc", held)]
+    rows += [
+        site(f"{path}.weight", "param_grad", n=n, parent=path, **common)
+        for path, n in (("fc", 16), (held, 16), (extra, 0))
+    ]
+    assert len(findings("RUN05", trace_of(steps=5, sites=rows))) == found
+
+
+@pytest.mark.parametrize(
     ("beside", "level"),
     [("experts.0.up", Severity.INFO), ("experts.0", Severity.WARNING), ("fc2", Severity.WARNING)],
 )
