@@ -22,8 +22,8 @@ from torch.optim import Optimizer
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_torch.program.frames import users_frames
 from nntrace_torch.program.sources import Source, caller
-from nntrace_torch.replay.frames import users_frames
 
 _LOST = 5  # steps in which a backward had no effect, after which that is reported
 _WATCHED = 8  # parameters; one that was not cleared is enough
