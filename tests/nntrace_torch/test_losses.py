@@ -271,3 +271,27 @@ def test_the_loss_value_of_the_batch_is_the_one_returned(trace_here):
     trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4)))
     recorded = [batch.loss_value for batch in trace.batches]
     assert recorded == pytest.approx(trace.steps.loss.tolist(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("predict", "over_classes"),
+    [
+        (lambda out: out.log_softmax(0), False),
+        (lambda out: out.log_softmax(1), True),
+        (lambda out: out.T.log_softmax(0).T, True),
+        (lambda out: out.T.log_softmax(-1).T, False),
+        (lambda out: out, None),
+    ],
+)
+def test_whether_a_softmax_is_over_the_classes_is_known_in_a_square_of_predictions(
+    trace_here, predict, over_classes
+):
+    model = nn.Linear(4, 4)
+
+    def program():
+        given, labels = torch.randn(4, 4), torch.arange(4)
+        functional.nll_loss(predict(model(given)), labels).backward()
+        torch.optim.SGD(model.parameters(), lr=0.1).step()
+
+    [event] = trace_here(program).events_of("loss_call")
+    assert event.payload["over_classes"] is over_classes

@@ -8,6 +8,7 @@ import torch
 
 from nntrace_torch.program.graphs import saved, signed
 
+_SOFTMAXES = ("SoftmaxBackward0", "LogSoftmaxBackward0")
 RESHAPES = ("ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0")
 
 
@@ -35,6 +36,24 @@ def softmax_behind(node: Any, shape: tuple[int, ...] | None, axis: int) -> tuple
     """The softmax whose result this is, only moved, and where its axis `axis` was there."""
     found = made_by(lambda made: made.name() == "SoftmaxBackward0", node, shape, axis)
     return None if found is None else (found[0], found[2])
+
+
+def is_over(predictions: torch.Tensor, axis: int) -> bool | None:
+    """Whether the softmax that made predictions ran over the axis that is now `axis`.
+
+    None if another operation made them, or it cannot be followed.
+    """
+    found = made_by(
+        lambda made: made.name() in _SOFTMAXES,
+        predictions.grad_fn,
+        tuple(predictions.shape),
+        axis,
+    )
+    ran_over = None if found is None else signed(saved(found[0], "dim"))
+    if found is None or ran_over is None:
+        return None
+    _, shape, there = found
+    return ran_over % len(shape) == there
 
 
 def made_by(

@@ -13,6 +13,7 @@ import torch
 
 from nntrace.recorder import ForeignLoss, Recorder
 from nntrace.schema import EventKind, Role
+from nntrace_torch.axes.softmaxes import is_over
 from nntrace_torch.loss.flipped_masks import FlipWatch
 from nntrace_torch.loss.graph import LossCall, head
 from nntrace_torch.patching import read_number
@@ -140,7 +141,7 @@ class LossSampler:
         if (call.path, source) in self._announced:
             return
         self._announced.add((call.path, source))
-        made_by = head(call.predictions)
+        made_by, axis = head(call.predictions), call.class_axis
         payload = {
             "function": call.name,
             "path": call.path,
@@ -154,6 +155,7 @@ class LossSampler:
             "target_shape": list(call.target.shape),
             "head": made_by.name,
             "head_width": made_by.width,
+            "over_classes": None if axis is None else is_over(call.predictions, axis),
             **source.place,
         }
         if "ignore_index" in given:

@@ -6,7 +6,7 @@ A trace is not trusted: a payload value of another type than documented counts a
 from dataclasses import dataclass
 from typing import Any
 
-from nntrace.rules.common.payloads import count, place, text, whole
+from nntrace.rules.common.payloads import count, flag, place, text, whole
 from nntrace.rules.finding import Location
 from nntrace.schema import EventKind
 from nntrace.trace import Trace
@@ -28,6 +28,7 @@ class LossCall:
         classes: the width of the predictions' class axis; None if unknown.
         head: the operation that made the predictions, such as `softmax`; None if unknown.
         head_width: the size of a softmax's axis.
+        over_classes: whether that axis is the one of the classes; None if unknown.
         takes_probabilities: whether it is one of Keras' losses on probabilities of classes.
         is_paired: whether Keras' loss uses the logits behind the predictions, whatever it is told.
         is_contradicted: whether it does so although it is told that the predictions are logits.
@@ -44,6 +45,7 @@ class LossCall:
     target_shape: tuple[int, ...] | None
     head: str | None
     head_width: int | None
+    over_classes: bool | None
     takes_probabilities: bool
     is_paired: bool
     is_contradicted: bool
@@ -71,6 +73,7 @@ def loss_calls(trace: Trace) -> tuple[LossCall, ...]:
                 as_shape(values.get("target_shape")),
                 text(values, "head") or None,
                 whole(values, "head_width"),
+                flag(values, "over_classes"),
                 _takes_probabilities(values),
                 values.get("hidden_logits") is True,
                 values.get("hidden_logits") is True and values.get("from_logits") is True,

@@ -26,6 +26,12 @@ def whole(payload: Mapping[str, Any], key: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
+def flag(payload: Mapping[str, Any], key: str) -> bool | None:
+    """True or false; None for anything else."""
+    value = payload.get(key)
+    return value if isinstance(value, bool) else None
+
+
 def text(payload: Mapping[str, Any], key: str) -> str:
     """A string; empty for anything else."""
     value = payload.get(key)

@@ -117,7 +117,7 @@ def nll_without_log_softmax(
     Source: "37 reasons", 15 (check your loss function) and 20; PyTorch's documentation of
     `NLLLoss`, Keras' of `from_logits`.
     """
-    told = _softmax_of_another_width(trace)
+    told = _softmax_of_another_axis(trace)
     raw = [
         *told.values(),
         *unnormalised(trace, error, batches),
@@ -175,7 +175,7 @@ def _on_probabilities(trace: Trace) -> dict[str, LossCall]:
     }
 
 
-def _softmax_of_another_width(trace: Trace) -> dict[str, Finding]:
+def _softmax_of_another_axis(trace: Trace) -> dict[str, Finding]:
     """Findings, by path, on a softmax before a cross-entropy that is not over the classes."""
     told: dict[str, Finding] = {}
     for call in loss_calls(trace):
@@ -184,7 +184,9 @@ def _softmax_of_another_width(trace: Trace) -> dict[str, Finding]:
             continue
         if call.path in told or call.takes_probabilities:
             continue
-        if not call.classes or width in (None, 1, call.classes):
+        if call.over_classes or not call.classes or width in (None, 1):
+            continue
+        if call.over_classes is None and width == call.classes:
             continue
         if width not in shape:
             continue  # the width is of something else: a slice, or several heads in one

@@ -164,6 +164,14 @@ def test_a_softmax_over_another_axis_than_the_classes_is_an_error(
     assert [finding.location.line for finding in told] == [7] * found
 
 
+@pytest.mark.parametrize(("over_classes", "found"), [(True, 0), (None, 0), (False, 1)])
+def test_in_a_batch_of_as_many_examples_as_classes_the_axis_itself_tells(over_classes, found):
+    call = {"shape": [10, 10], "classes": 10, "over_classes": over_classes}
+    logs = {"classes": 10, "row_lse_min": 0.0, "row_lse_max": 0.0}
+    trace = called("nll_loss", head="log_softmax", width=10, call=call, **logs)
+    assert len(findings("LOS03", trace)) == found
+
+
 def test_a_softmax_over_the_batch_is_told_once():
     call = {"shape": [32, 10], "classes": 10}
     raw = {"classes": 10, "row_lse_min": -1.9, "row_lse_max": -1.8}
