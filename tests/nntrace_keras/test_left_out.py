@@ -1,13 +1,14 @@
-"""Layers that were applied to a functional model's inputs and lead to none of its outputs."""
+"""Layers that lead to none of a functional model's outputs, and penalties outside of the loss."""
 
 import inspect
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
-from nntrace.rules import get_rule
+from nntrace.rules import Finding, get_rule
 from nntrace.schema import EventKind
 
 KEPT = []  # models that live as long as the process
@@ -89,3 +90,39 @@ def test_the_finding_points_at_the_last_of_them(trace_keras):
     [finding] = get_rule("RUN05").run(trace_keras(trained(forgotten)))
     assert "nothing of first, second reaches the output" in finding.message
     assert finding.location.line == inspect.getsourcelines(forgotten)[1] + 3
+
+
+def penalised(*, adds_them, regularizer="l2"):
+    def train():
+        hidden = layers.Dense(3, kernel_regularizer=regularizer, name="hidden")
+        model = keras.Sequential([keras.Input((8,)), hidden, layers.Dense(1)], name="net")
+        optimizer, error = keras.optimizers.SGD(0.01), keras.losses.MeanSquaredError()
+
+        @tf.function
+        def step(inputs):
+            with tf.GradientTape() as tape:
+                loss = error(tf.ones((8, 1)), model(inputs, training=True))
+                if adds_them:
+                    loss += tf.add_n(model.losses)
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.apply(gradients, model.trainable_variables)
+
+        for _ in range(3):
+            step(tf.ones((8, 8)))
+
+    return train
+
+
+@pytest.mark.parametrize(
+    ("train", "left_out"),
+    [
+        pytest.param(penalised(adds_them=False), [["net/hidden/kernel"]], id="left out"),
+        pytest.param(penalised(adds_them=True), [], id="added"),
+        pytest.param(penalised(adds_them=False, regularizer=None), [], id="none declared"),
+    ],
+)
+def test_penalties_that_are_no_part_of_the_loss_are_named(trace_keras, train, left_out):
+    trace = trace_keras(train)
+    assert [e.payload["penalties"] for e in trace.events_of(EventKind.LEFT_OUT)] == left_out
+    told = [f for f in get_rule("RUN05").run(trace) if isinstance(f, Finding)]
+    assert ["penalties" in finding.message for finding in told] == [True] * len(left_out)

@@ -34,6 +34,7 @@ class Structure:
         self._reused: set[str] = set()
         self._told_broadcast = False
         self._told_loose = False
+        self._told_unpenalised = False
         self._told_axes: set[tuple[str, str | None, int | None]] = set()
 
     def note_reuse(self, gradients: Sequence[Gradient]) -> None:
@@ -75,6 +76,8 @@ class Structure:
             capture.add_scalar(f"clamped.{number}", clamp.values, clamp.share)
         pairs = (shapes for term in found if (shapes := objective.broadcast(depends, term)))
         self._announce(found, is_clamped=bool(clamps), shapes=next(pairs, None))
+        if found and all(term.is_call for term in found):
+            self._note_unpenalised(gradients)
         return found
 
     def _note_axes(
@@ -110,6 +113,15 @@ class Structure:
             **self._sources.of(layer).place,
         }
         self._recorder.add_event(EventKind.LOOSE, payload, severity="warning")
+
+    def _note_unpenalised(self, gradients: Sequence[Gradient]) -> None:
+        """Record variables that declare a penalty, where loss functions are all that is added."""
+        variables = (source for gradient in gradients for source in gradient.sources)
+        paths = [v.path for v in variables if getattr(v, "regularizer", None) is not None]
+        if paths and not self._told_unpenalised:
+            self._told_unpenalised = True
+            payload = {"penalties": paths, **caller().place}
+            self._recorder.add_event(EventKind.LEFT_OUT, payload, severity="warning")
 
     def _note_broadcast(self, gradients: Sequence[Gradient]) -> None:
         """Record that predictions are compared with all targets; needs no graph."""

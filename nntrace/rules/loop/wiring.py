@@ -20,7 +20,7 @@ from nntrace.rules.common.layers import span as sampled_span
 from nntrace.rules.common.payloads import count, place, text
 from nntrace.rules.common.signals import finite, lasting, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
-from nntrace.rules.loop.left_out import left_out_layers
+from nntrace.rules.loop.left_out import left_out_layers, left_out_penalties
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
@@ -206,10 +206,13 @@ def unused_layer(
     calls some of several alike layers (the experts of a mixture), those that were never chosen are
     information, a warning if they are most of them. In Keras on TensorFlow, also layers that were
     applied to what comes from a functional model's inputs and lead to none of its outputs, as where
-    the next layer was given another tensor, nor are part of another model.
+    the next layer was given another tensor, nor are part of another model; and, in a step of the
+    program's own, penalties that its layers declare (`kernel_regularizer`) and the loss leaves out.
     Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe, step 2 (visualize prior to net);
     Shazeer et al. 2017 (1701.06538), 4 (balancing expert utilization).
     """
+    if unpenalised := left_out_penalties(trace):
+        yield unpenalised
     if left_out := left_out_layers(trace):
         yield left_out
         return
