@@ -7,6 +7,7 @@ import numpy as np
 
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.input_values import first_float_input
+from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.passes import Evaluation, evaluations
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
@@ -14,6 +15,7 @@ from nntrace.schema import Role
 from nntrace.trace import Batch, Site, Trace
 
 _LEAST_EXAMPLES = 32
+_LEARNT = 0.5  # of the first loss: it is the evaluation that is at chance, not the training
 _HANDFUL = 16  # examples; smaller passes look at examples or act on them, and do not evaluate
 
 
@@ -88,9 +90,15 @@ def train_eval_input_shift(
                 "scale_ratio": ratio,
             },
             location=group[0].location,
-            explains=("LOS01",) if is_larger else (),  # of what is trained on
+            explains=_explained(trace, is_larger=is_larger),
         )
         return
+
+
+def _explained(trace: Trace, *, is_larger: bool) -> tuple[str, ...]:
+    """What else comes of it: a high first loss on larger inputs, evaluations that are at chance."""
+    on_unseen = ("LOS11",) if remaining_loss(trace) <= _LEARNT else ()
+    return (("LOS01",) if is_larger else ()) + on_unseen
 
 
 def _trained_on_before(trace: Trace, step: int) -> Sequence[Batch]:

@@ -1,13 +1,14 @@
+import numpy as np
 import pytest
 from rules.builders import batches, evaluated, event, findings, site, skip_reasons, trace_of
 
 
-def shifted(mean=0.0, std=1.0, examples=200, **facts):
+def shifted(mean=0.0, std=1.0, examples=200, loss=None, **facts):
     moments = {"input_mean": mean, "input_std": std, "input_shape": [32, 8], **facts}
     rows = batches(10, input_mean=0.0, input_std=1.0, batch_size=32)
     inputs = site("input.0", "input", shape=[32, 8], mean=0.0)
     events = evaluated([0.5] * 2, examples=examples, **moments)
-    return trace_of(steps=60, sites=[inputs], batches=rows, events=events)
+    return trace_of(steps=60, loss=loss, sites=[inputs], batches=rows, events=events)
 
 
 @pytest.mark.parametrize(("mean", "found"), [(0.49, 0), (0.51, 1), (-0.51, 1)])
@@ -84,4 +85,10 @@ def test_training_after_the_last_evaluation_may_be_that_of_another_model(last, f
 @pytest.mark.parametrize(("std", "explains"), [(0.49, ("LOS01",)), (2.1, ())])
 def test_training_inputs_of_a_larger_scale_are_why_the_first_loss_is_high(std, explains):
     [finding] = findings("DAT14", shifted(std=std))
+    assert finding.explains == explains
+
+
+@pytest.mark.parametrize(("loss", "explains"), [((2.0, 0.8), ("LOS11",)), ((2.0, 1.2), ())])
+def test_other_inputs_are_why_evaluations_of_what_learns_are_at_chance(loss, explains):
+    [finding] = findings("DAT14", shifted(mean=3.0, loss=np.repeat(loss, 30)))
     assert finding.explains == explains
