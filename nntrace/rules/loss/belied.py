@@ -14,7 +14,7 @@ from nntrace.rules.common.payloads import number
 from nntrace.schema import Role
 from nntrace.trace import Trace
 
-_EPOCHS: Final = 3  # that are needed
+_EPOCHS: Final = 3  # that are needed, the last ones
 _SURPLUS: Final = 0.1  # of wrong examples beyond what the loss allows
 
 
@@ -28,7 +28,7 @@ class Belied(NamedTuple):
 
 
 def belied_accuracy(trace: Trace, labels: Counter[int]) -> Belied | None:
-    """The first accuracy that was too low for its loss in all epochs of the second half.
+    """The first accuracy that was too low for its loss in the last epochs.
 
     Losses that weigh classes, examples or positions must have been ruled out. A mean over classes
     may be lower than one over examples, by at most the ratio of an even share to the rarest one.
@@ -41,7 +41,7 @@ def belied_accuracy(trace: Trace, labels: Counter[int]) -> Belied | None:
     if len(epochs) < _EPOCHS or not labels or not _has_one_target(trace):
         return None
     unevenness = labels.total() / (len(labels) * min(labels.values()))
-    late = epochs[len(epochs) // 2 :]
+    late = epochs[-_EPOCHS:]
     for name in (name for name in late[-1] if "acc" in name.lower()):
         told = [_compare(metrics, name, unevenness) for metrics in late]
         if all(told):

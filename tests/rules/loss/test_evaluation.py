@@ -158,8 +158,11 @@ def test_accuracy_at_chance_is_right_while_the_loss_is_high(loss, found):
 
 def reported(accuracy, loss=0.1, counts=(10, 10), shape=(20, 1), name="accuracy"):
     of_loss = "val_loss" if name.startswith("val_") else "loss"
-    metrics = {"loss": 0.1, "accuracy": 1.0, of_loss: loss, name: accuracy}
-    epochs = [event("epoch", 10 * n, epoch=n, metrics=metrics) for n in range(4)]
+    told = [
+        {"loss": 0.1, "accuracy": 1.0, of_loss: float(value), name: accuracy}
+        for value in np.broadcast_to(loss, max(4, np.size(loss)))
+    ]
+    epochs = [event("epoch", 10 * n, epoch=n, metrics=metrics) for n, metrics in enumerate(told)]
     labels = {"label_values": (0, 1), "label_counts": counts, "classes": 2}
     rows = batches(40, loss_function="cross_entropy", batch_size=20, loss_value=0.1, **labels)
     sites = [
@@ -167,6 +170,12 @@ def reported(accuracy, loss=0.1, counts=(10, 10), shape=(20, 1), name="accuracy"
         site("cross_entropy", "target", shape=list(shape), numel=int(np.prod(shape))),
     ]
     return trace_of(loss=[0.1] * 40, batches=rows, events=epochs, sites=sites)
+
+
+@pytest.mark.parametrize(("last", "found"), [(3, 1), (2, 0)])
+def test_the_last_three_epochs_are_enough_to_rule_an_accuracy_out(last, found):
+    loss = [0.6] * (8 - last) + [0.1] * last
+    assert len(findings("LOS22", reported(0.6, loss))) == found
 
 
 # A loss of 0.1 allows 14 % of wrong examples, and as many are granted for rounding.
