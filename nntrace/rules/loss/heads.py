@@ -4,7 +4,13 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from nntrace.rules.common.calls import REGRESSION, LossCall, loss_calls
-from nntrace.rules.common.chance import BINARY, batch_span, loss_inputs, loss_location
+from nntrace.rules.common.chance import (
+    BINARY,
+    CROSS_ENTROPY,
+    batch_span,
+    loss_inputs,
+    loss_location,
+)
 from nntrace.rules.common.payloads import number, text
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
@@ -131,7 +137,8 @@ def head_cannot_reach_targets(
     """The range of the output activation leaves out targets: they can never be predicted.
 
     A sigmoid or tanh before wider targets, a ReLU before negative ones (by the 1 % and 99 %
-    quantiles of the targets), a softmax over a single unit, which is always 1, or a ReLU before a
+    quantiles of the targets), a single unit for a softmax or a cross-entropy between classes, to
+    which it is always right, or a ReLU before a
     binary cross-entropy on logits, whose probabilities then never fall below 0.5. A warning for a
     ReLU before a cross-entropy on logits, which stops the gradient of every logit that it cuts off,
     and for logits that training pushes against a bound of 1 and that never pass it (cosines or a
@@ -214,8 +221,8 @@ def _one_class(call: LossCall) -> str:
     """The problem of a softmax over one unit, in the head or inside the loss; else empty."""
     if call.head == "softmax" and call.head_width == 1:
         return "the head is a softmax over a single unit: it is 1 whatever the input."
-    shape = call.shape or ()
-    if call.function in ("cross_entropy", "nll_loss") and len(shape) > 1 and shape[1] == 1:
+    classes = call.shape[1] if call.shape and len(call.shape) > 1 else call.head_width
+    if call.function in CROSS_ENTROPY and classes == 1:
         return f"`{call.function}` has a single class to choose from: the loss is always 0."
     return ""
 

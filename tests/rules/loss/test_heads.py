@@ -139,6 +139,13 @@ def test_cross_entropy_over_one_class_is_an_error(classes, found):
     assert len(findings("LOS05", trace)) == found
 
 
+@pytest.mark.parametrize(("width", "found"), [(1, 1), (2, 0)])
+def test_a_categorical_loss_of_keras_on_one_sigmoid_is_an_error(width, found):
+    name = "categorical_crossentropy"
+    trace = called(name, head="sigmoid", width=width, call={"keras_function": name})
+    assert len(findings("LOS05", trace)) == found
+
+
 @pytest.mark.parametrize(("head", "found"), [("relu", 1), ("softplus", 0), ("affine", 0)])
 def test_logits_of_classes_that_a_relu_cuts_off_are_a_warning(head, found):
     results = findings("LOS05", called("cross_entropy", head=head, width=10))
