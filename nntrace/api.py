@@ -9,6 +9,7 @@ from nntrace.diagnosis import Diagnosis
 from nntrace.diagnosis import diagnose as run_rules
 from nntrace.diagnosis.report import make_report
 from nntrace.extras import require_extra
+from nntrace.files import replacing
 from nntrace.runs.find import find_run
 from nntrace.trace import Trace
 
@@ -75,7 +76,8 @@ def report(run: str | Path | Trace | None = None, file: str | Path | None = None
     page = render_html(make_report(trace, config.chosen_rules(), config.thresholds()))
     name = trace.path.name if trace.path is not None else trace.manifest.name
     target = Path(f"{name}.html" if file is None else file)
-    target.write_text(page, encoding="utf-8")
+    with replacing(target) as new:
+        new.write_text(page, encoding="utf-8")
     return target
 
 

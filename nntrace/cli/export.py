@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nntrace.cli.options import complete_run
-from nntrace.cli.output import naming, note, write_text
+from nntrace.cli.output import note, write_text
 from nntrace.export import FORMS, load
 
 
@@ -42,7 +42,10 @@ def command(run: str | None, form: str, target: Path | None) -> None:
     exporter = load(form)
     trace = Trace.open(path)
     folder = target or Path(f"{path.name}-{form}")
-    with naming(folder):
+    try:
         written = exporter(trace, folder)
+    except OSError as error:  # on a full disk the system does not say what was written to
+        error.filename = error.filename or str(folder)
+        raise
     write_text(str(folder))
     note(f"wrote {written} values. {FORMS[form].format(folder)}")

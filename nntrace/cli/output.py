@@ -9,6 +9,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
+from nntrace.files import replacing
 from nntrace.notices import say
 from nntrace.text import printable
 from nntrace.text.narrow import narrow_errors
@@ -33,22 +34,11 @@ def output(path: Path | None = None) -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
     else:
-        with naming(path), path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        with (
+            replacing(path) as new,
+            new.open("w", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             yield file
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Give an error of the system within the name of this file, if it has none: the disk is full.
-
-    Where that is an error in writing, Python does not say what was written to.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None:
-            error.filename = str(path)
-        raise
 
 
 def write_text(text: str, path: Path | None = None) -> None:

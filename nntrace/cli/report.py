@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from nntrace.cli.options import complete_run, format_option, output_option
-from nntrace.cli.output import naming, note, output
+from nntrace.cli.output import note, output
+from nntrace.files import replacing
 
 
 @click.command(name="report")
@@ -94,8 +95,8 @@ def _write(content: bytes, target: Path, *, asked: bool) -> None:
     if str(target) == "-":
         sys.stdout.buffer.write(content)
         return
-    with naming(target):
-        target.write_bytes(content)
+    with replacing(target) as new:
+        new.write_bytes(content)
     if not asked:
         with output() as file:
             file.write(f"{target}\n")

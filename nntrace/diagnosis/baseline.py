@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from nntrace.errors import NntraceError
+from nntrace.files import replacing
 from nntrace.rules import Finding
 
 BASELINE_VERSION: Final = 1
@@ -58,7 +59,8 @@ class Baseline:
         rows = [json.dumps(dict(zip(_FIELDS, one, strict=True))) for one in sorted(self.identities)]
         listed = "\n" + ",\n".join(f"  {row}" for row in rows) + "\n" if rows else ""
         text = f'{{"{_KEY}": {BASELINE_VERSION}, "findings": [{listed}]}}\n'
-        self.source.write_text(text, encoding="utf-8")
+        with replacing(self.source) as new:
+            new.write_text(text, encoding="utf-8")
 
     def knows(self, finding: Finding) -> bool:
         """Whether the finding is listed."""
