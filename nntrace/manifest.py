@@ -138,6 +138,13 @@ class Manifest:
             return written
         return RunStatus.KILLED
 
+    def lost_sight(self, status: RunStatus) -> bool:
+        """Whether tracing stopped before a run of that status did: on a full disk, by an error.
+
+        The manifest's error is then that of tracing; the program itself has none.
+        """
+        return bool(self.error) and status in (RunStatus.RUNNING, RunStatus.FINISHED)
+
     def _is_alive(self, run: Path) -> bool:
         return process_is_alive(self.pid, self.host, run)
 

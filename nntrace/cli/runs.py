@@ -50,6 +50,7 @@ def _row(run: "RunFolder") -> dict[str, Any]:
     from nntrace.trace import last_step
 
     manifest = run.manifest
+    status = manifest.current_status(run.path)
     try:
         steps, loss = last_step(run.path)
         damage = None
@@ -58,7 +59,8 @@ def _row(run: "RunFolder") -> dict[str, Any]:
     return {
         "name": run.path.name,
         "path": str(run.path),
-        "status": manifest.current_status(run.path).value,
+        "status": status.value,
+        "is_whole": not manifest.lost_sight(status),
         "started_ns": manifest.started_ns,
         "steps": steps,
         "last_loss": loss,
@@ -82,7 +84,8 @@ def _table(rows: list[dict[str, Any]]) -> "Table":
         table.add_column(heading, no_wrap=True, justify="right")
     for row in rows:
         steps = "damaged" if row["damage"] else str(row["steps"])
-        cells = (row["name"], row["status"], when(row["started_ns"]), steps)
+        status = row["status"] if row["is_whole"] else f"{row['status']}, not traced to the end"
+        cells = (row["name"], status, when(row["started_ns"]), steps)
         measured = (number(row["last_loss"]), percent(row["overhead"]), size(row["bytes_on_disk"]))
         table.add_row(*(Text(printable(cell)) for cell in (*cells, *measured)))
     return table

@@ -20,9 +20,6 @@ from nntrace.trace import Trace
 # fourth, … is judged, so that a diagnosis never takes more than some hundred megabytes.
 MOST_ROWS: Final = 1_000_000
 
-# With one of these, the error of the manifest is that of tracing: the program itself has none.
-_GOES_ON: Final = (RunStatus.RUNNING, RunStatus.FINISHED)
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -50,7 +47,7 @@ class Report:
     @property
     def lost_sight(self) -> bool:
         """Whether tracing stopped before the run did: on a full disk, or by an error of its own."""
-        return bool(self.trace.manifest.error) and self.status in _GOES_ON
+        return self.trace.manifest.lost_sight(self.status)
 
     @property
     def torn(self) -> tuple[str, ...]:

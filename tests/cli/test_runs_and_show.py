@@ -45,6 +45,16 @@ def test_a_damaged_run_is_listed_as_damaged(nntrace: Command) -> None:
     assert "damaged" in nntrace("runs").out
 
 
+@pytest.mark.parametrize(("status", "said"), [("finished", True), ("failed", False)])
+def test_a_run_that_tracing_lost_sight_of_says_so(
+    nntrace: Command, status: str, said: bool
+) -> None:
+    small_run(Path("nntrace-runs/a"), manifest={"status": status, "error": "No space left"})
+    assert (f"{status}, not traced to the end" in nntrace("runs").out) is said
+    (row,) = json.loads(nntrace("runs", "--format", "json").out)
+    assert row["is_whole"] is not said
+
+
 def test_without_a_runs_folder_the_message_says_how_to_record(nntrace: Command) -> None:
     result = nntrace("runs")
     assert result.code == 2
