@@ -8,7 +8,7 @@ import numpy as np
 
 from nntrace.dataflow import Vertex
 from nntrace.rules.common.flow import UNKNOWN_FLOW, Flow
-from nntrace.rules.common.layers import by_path, chain, columns, named, span, weights
+from nntrace.rules.common.layers import by_path, chain, columns, named, sampled_span, weights
 from nntrace.rules.common.loss_course import loss_series, remaining_loss, unjudgeable
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
@@ -64,7 +64,7 @@ def missing_nonlinearity(trace: Trace) -> Iterator[Finding | Skipped]:
         f"{first} feeds {second_path} with no activation function between: the two compute what "
         f"one linear layer could.{others}",
         site=flow.sites.get(second_path),
-        steps=span(trace),
+        steps=sampled_span(trace),
         evidence={"first": [one for one, _ in found], "second": [two for _, two in found]},
     )
 
@@ -132,7 +132,7 @@ def dropout_too_strong(
             f"{named([site.path for site in strong])}, the first {strong[0].dropout_rate:.0%}"
             + (", and the training loss does not come down." if stuck else "."),
             site=strong[0],
-            steps=span(trace),
+            steps=sampled_span(trace),
             severity=None if stuck else Severity.INFO,
             evidence={
                 "layers": [site.path for site in strong],
@@ -146,7 +146,7 @@ def dropout_too_strong(
                 f"dropout acts on the output: no layer follows {site.path or 'it'}, so "
                 f"{site.dropout_rate:.0%} of the predictions are set to zero at random.",
                 site=site,
-                steps=span(trace),
+                steps=sampled_span(trace),
                 evidence={"layer": site.path, "rate": float(site.dropout_rate)},
             )
 
@@ -195,7 +195,7 @@ def dropout_before_batchnorm(trace: Trace) -> Iterator[Finding | Skipped]:
                 f"`{vertex.name}` feeds the batch norm `{norm.name}`: its running statistics are "
                 "those of inputs with dropout, which evaluation does not have.",
                 site=flow.sites.get(norm.name),
-                steps=span(trace),
+                steps=sampled_span(trace),
                 evidence={"dropout": vertex.name, "norm": norm.name},
             )
             return
@@ -268,7 +268,7 @@ def redundant_bias(
         f"them: {named(paths)}; the gradient of the first is {found[0][1]:.1g} of that of its "
         "weights.",
         site=param.get(paths[0]),
-        steps=span(trace),
+        steps=sampled_span(trace),
         evidence={"biases": paths, "gradient_ratio": [share for _, share in found]},
     )
 

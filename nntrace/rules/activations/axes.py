@@ -23,24 +23,20 @@ from nntrace.trace import Event, Trace
 def wrong_axis(trace: Trace) -> Iterator[Finding | Skipped]:
     """An operation runs over another axis than its own result is used for.
 
-    Six kinds are seen. With PyTorch, predictions [N, C, H, W] that are laid out as [N·H·W, C]
-    without moving the classes behind first: a row then holds neighbouring pixels; and a layer that
-    is given the model's input [N, C, T] laid out as [N, T, C], a warning; and a product of two
-    normalised operands whose norms are over another axis than the product sums, a warning. Weights
-    of attention, made by a softmax of products of two activations, that are summed over another
-    axis than the softmax ran over (a warning; not if they are divided by their sum, as in slot
-    attention); an error for any weights (of a mixture, a gate, attention) if the softmax ran over
-    the examples of the batch, or over an axis of one value, where all are 1. And examples of a
-    batch that change each other's outputs in evaluation mode, or with PyTorch whose outputs go by
-    their place in the batch (positions that are added along it): asked, by replaying one forward
-    with other examples and in another order, only of a model whose recurrent or attention layers
-    take examples along the second axis though the batch has them along the first, or whose loss has
-    stayed where it began (Keras on TensorFlow, in graphs: only of the latter, in training mode,
-    where batch norm and what keeps statistics mix by design). Not asked of GANs, of full batches,
-    of inputs whose first axis may be time or the nodes of a graph, and about places of models that
-    keep something of each place from call to call. A warning, with PyTorch, for a recurrent layer
-    that begins each batch of a shuffling loader with the state of the batch before. Weights are
-    read off the graph of a loss; TensorFlow has one in `fit` and in functions.
+    Read off the graph of a loss (TensorFlow has one in `fit` and in functions): weights of
+    attention that are summed over another axis than their softmax ran over (a warning; not if they
+    are divided by their sum, as in slot attention), and any weights whose softmax ran over the
+    examples of the batch or over an axis of one value. With PyTorch predictions [N, C, H, W] laid
+    out as [N·H·W, C] without moving the classes behind first and, as warnings, a model's input [N,
+    C, T] laid out as [N, T, C] for a layer, cosines whose norms are over another axis than the
+    products sum, and a recurrent layer that begins each batch of a shuffling loader with the state
+    of the one before.
+
+    And examples of a batch that change each other's outputs, or with PyTorch whose outputs go by
+    their place in the batch: asked, by replaying a forward with other examples and in another
+    order, only where the loss has stayed where it began or, with PyTorch, recurrent or attention
+    layers take examples along the second axis though the batch has them along the first. Not asked
+    of GANs, of full batches, and of inputs whose first axis may be time or the nodes of a graph.
     Source: Karpathy's Recipe, step 2 ("use backprop to chart dependencies": `view` instead of
     `transpose`); Vaswani et al. 2017, Attention Is All You Need, 3.2.1.
     """

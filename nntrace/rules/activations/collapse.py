@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.depth import since_late
-from nntrace.rules.common.layers import early_samples, named, span
+from nntrace.rules.common.layers import early_samples, named, sampled_span
 from nntrace.rules.common.loss_course import is_still_learning, remaining_loss
 from nntrace.rules.common.signals import finite, median
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
@@ -86,7 +86,7 @@ def attention_collapse(
             f"look {kind} in {len(paths)} of {len(judged)} layers ({named(paths)}); their "
             f"entropy is {level:.2g} times that of even weights.",
             site=sites[index],
-            steps=span(trace, row),
+            steps=sampled_span(trace, row),
             severity=Severity.INFO if stayed_even else None,
             evidence={"layers": paths, "relative_entropy": level, "kind": kind},
             advice="" if kind == _ONE_KEY else _OF_EVEN_ROWS,
@@ -153,7 +153,7 @@ def batchnorm_mismatch(
         f"batches: {named(paths)}; normalised by them, the input of the first has rms "
         f"{level:.2g} in place of 1. Evaluation will differ from training.",
         site=sites[index],
-        steps=span(trace, since),
+        steps=sampled_span(trace, since),
         evidence={"norms": paths, "rms": [median(size[start:, i]) for i, start in found]},
     )
 

@@ -19,7 +19,7 @@ from nntrace.rules.common.layers import (
     first_finite,
     is_embedding,
     named,
-    span,
+    sampled_span,
 )
 from nntrace.rules.common.loss_course import is_still_learning, remaining_loss
 from nntrace.rules.common.signals import median
@@ -109,7 +109,7 @@ def activation_std_out_of_band(
         f"the standard deviation of the outputs of {links[index].site.shown}{between} "
         f"{change_in_words}{also}.",
         site=links[index].site,
-        steps=span(trace, since),
+        steps=sampled_span(trace, since),
         severity=Severity.INFO if learns else None,
         explains=_HELD_BACK if any(at_start[i] < low or begin[i] > high for i, _ in found) else (),
         evidence={
@@ -172,7 +172,7 @@ def activation_mean_shift(
         f"the outputs of {links[index].site.path} lie at {level:.2g} ± {spread:.2g}, "
         f"{abs(level) / max(spread, 1e-30):.0f} standard deviations from zero.",
         site=links[index].site,
-        steps=span(trace, since),
+        steps=sampled_span(trace, since),
         severity=None if stays_high else Severity.INFO,
         evidence={"mean": level, "std": spread, "layers": [links[i].site.path for i, _ in found]},
     )
@@ -241,7 +241,7 @@ def constant_activation(
                 f"same for every example, in {int(same[:, index].sum())} of {int(seen.sum())} "
                 "sampled steps.",
                 site=link.site,
-                steps=span(trace, int(np.flatnonzero(same[:, index])[0])),
+                steps=sampled_span(trace, int(np.flatnonzero(same[:, index])[0])),
                 severity=Severity.INFO if is_branch and learns else None,
                 advice=_OF_ONE_VALUE if link.is_norm and 1 in link.site.shape[1:] else "",
                 evidence={"samples": int(seen.sum()), "constant": int(same[:, index].sum())},

@@ -11,7 +11,7 @@ from nntrace.rules.activations.units import has_died_out
 from nntrace.rules.common.depth import since_late
 from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.frequencies import has_seen_few_of_each, is_on_its_way
-from nntrace.rules.common.layers import Link, chain, first_finite, span
+from nntrace.rules.common.layers import Link, chain, first_finite, sampled_span
 from nntrace.rules.common.loss_course import is_still_learning, remaining_loss
 from nntrace.rules.common.signals import finite, lasting, median
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
@@ -56,18 +56,15 @@ def collapsed_representation(
     """A hidden layer comes to use next to no directions: its outputs lie on a line, or a point.
 
     Measured by the participation ratio of the outputs' covariance. It falls in any good classifier,
-    down to about the number of classes, so it counts only below two directions or a twentieth of
-    what the sample can show, from one layer to the last before the head, and only for a model
-    without targets (self-supervised training) or one whose loss does not fall. A loss that has only
-    just reached the level of the label frequencies needs one direction, and is a start; so it is as
-    long as each class was seldom a target, as the words of a vocabulary are. One number to predict
-    or two classes to separate need no more than a line, a few outputs without targets are answers
-    (quantiles) and no representation, and after a layer of three units or fewer there are no more
-    directions to use. The last layer of a model without targets is a representation, too: it has
-    collapsed into a point if examples differ by next to nothing of its outputs' size, unless these
-    are logarithms of scales. A code that is drawn around a mean, as in a variational autoencoder,
-    has collapsed if the means of examples lie within a tenth of the noise, and were twice as far
-    apart before.
+    so it counts only below two directions or a twentieth of what the sample can show, from one
+    layer to the last before the head, and only for a model without targets (self-supervised
+    training) or one whose loss does not fall. Not where little is needed: by a loss that has only
+    just reached the label frequencies, with one number or two classes to predict, with a few
+    outputs without targets (quantiles), or after a layer of three units or fewer. The last layer of
+    a model without targets has collapsed into a point if examples differ by next to nothing of its
+    outputs' size, unless these are logarithms of scales. A code that is drawn around a mean, as in
+    a variational autoencoder, has collapsed if the means of examples lie within a tenth of the
+    noise, and were twice as far apart before.
     Source: Jing et al. 2022 (Dimensional collapse); Gao et al. 2017 (participation ratio);
     Bowman et al. 2016 (a code that is ignored).
     """
@@ -107,7 +104,7 @@ def collapsed_representation(
         f"the outputs of {link.site.shown} have collapsed: they used {begin:.1f} "
         f"directions of {link.site.units} at the start and use {end:.1f}.",
         site=link.site,
-        steps=span(trace, row),
+        steps=sampled_span(trace, row),
         evidence={
             "layers": [one.site.path for one, _ in reversed(found)],
             "first_rank": begin,
@@ -195,7 +192,7 @@ def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding
         + f": the outputs of examples differed by {begin:.0%} of their size at the start, and by "
         f"{end:.1%} at the end.",
         site=link.site,
-        steps=span(trace, int(rows[since])),
+        steps=sampled_span(trace, int(rows[since])),
         evidence={"layers": [link.site.path], "first_spread": begin, "last_spread": end},
         not_explained_by=_of_itself(trace),
         explains=_of_itself(trace),

@@ -14,7 +14,7 @@ from nntrace.rules.common.depth import (
     until_end,
 )
 from nntrace.rules.common.flow import Flow
-from nntrace.rules.common.layers import Link, any_finite, chain, first_finite, span
+from nntrace.rules.common.layers import Link, any_finite, chain, first_finite, sampled_span
 from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.signals import in_times, median
 from nntrace.rules.finding import Finding, Severity, Skipped
@@ -78,7 +78,7 @@ def vanishing_activations(
         f"first layers and by at most {low:.2g} from {links[at].site.path} on, "
         f"{in_times(high / low)} times less.",
         site=links[at].site,
-        steps=span(trace, since),
+        steps=sampled_span(trace, since),
         evidence={
             "first": high,
             "layers": [link.site.path for link in links if link.is_affine],
@@ -161,7 +161,7 @@ def exploding_activations(
             f"activations explode with {kind}: {links[at].site.shown} reaches rms "
             f"{reached:.3g}, {compared}.",
             site=links[at].site,
-            steps=span(trace, since),
+            steps=sampled_span(trace, since),
             evidence={
                 "kind": kind,
                 "factor": float(peak[at]),

@@ -56,19 +56,17 @@ def dead_units(
     """Rectified units gave exactly zero for every example of the last samples.
 
     A unit that never fires gets no gradient and can never come back. Counted per unit over at least
-    256 rows, not per batch, because a sparse batch is healthy. Only rectified outputs are judged,
-    including those that the program rectifies itself (`F.relu`), and of one layer's chain (ReLU,
-    dropout, pooling) only the first. Shares that add up to one (a softmax, a sparsemax, routing
-    weights) are zero by choice.
+    256 rows, not per batch, because a sparse batch is healthy. Only rectified outputs are judged
+    (also by `F.relu`), and of one layer's chain (ReLU, dropout, pooling) only the first. Shares
+    that add up to one (a softmax, routing weights) are zero by choice.
 
     Deep ReLU networks may have single layers with a quarter of their units dead and train well, so
-    a warning also needs the share to be exceeded in the model as a whole. It is information if the
-    loss falls and no more units die, or if it falls steadily and at most half are dead: a layer
-    wider than its few inputs need has units from the start that they never reach. With one or two
-    inputs (a coupling layer of a flow, a curve fit) units may die during training for the same
-    reason, which is information wherever the loss falls. In a layer of fewer than eight units it is
-    no error unless all are dead. A layer of which a fifth fires passes a signal on, and does not
-    explain a loss that stays where it is.
+    a warning also needs the share to be exceeded in the model as a whole, and an error eight units
+    or more, or all of them. It is information if the loss falls and no more units die, or it falls
+    steadily and at most half are dead: a layer wider than its few inputs need has units that they
+    never reach. Where inputs span one or two directions units may go on dying for the same reason.
+    A layer of which a fifth fires passes a signal on, and does not explain a loss that stays where
+    it is.
     Source: Maas 2013; Karpathy's notes on ReLU; "37 reasons", 25 (dead units).
     """
     dead = trace.series(Role.ACTIVATION, "dead_fraction")

@@ -201,7 +201,7 @@ def first_sampled_is_start(trace: Trace) -> bool:
     return bool(len(sampled) and len(steps) and sampled[0] <= steps[0])
 
 
-def span(trace: Trace, first: int = 0) -> tuple[int, int]:
+def sampled_span(trace: Trace, first: int = 0) -> tuple[int, int]:
     """The steps from the sampled step with index `first` to the last sampled one."""
     sampled = trace.sampled_steps
     return (int(sampled[first]), int(sampled[-1])) if len(sampled) else (0, 0)

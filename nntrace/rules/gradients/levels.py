@@ -17,7 +17,7 @@ from nntrace.rules.common.layers import (
     early_samples,
     is_embedding,
     named,
-    span,
+    sampled_span,
     update_ratios,
     weights,
 )
@@ -115,7 +115,7 @@ def zero_gradient(
         f"{len(found)} of {len(sites)} parameters receive gradients that are exactly zero: "
         f"{named(paths)}{_ONE_STEP if never_used else ''}.",
         site=found[0][0],
-        steps=span(trace, since),
+        steps=sampled_span(trace, since),
         severity=Severity.INFO if is_scale else None,
         evidence={"parameters": paths, "since": [int(trace.sampled_steps[r]) for _, r in found]},
         advice=_IN_TIME if never_used else "",
@@ -310,7 +310,7 @@ def gradient_depth_imbalance(
             f"{median(gradient[both, large]):.2g} at {sites[large].path}; relative to their "
             f"weights they differ by a factor of {in_times(np.exp(abs(level)))}.",
             site=sites[small],
-            steps=span(trace, int(both[since or 0])),
+            steps=sampled_span(trace, int(both[since or 0])),
             severity=Severity.INFO if moves and remaining_loss(trace) <= fitted else None,
             evidence={
                 "small": sites[small].path,

@@ -15,7 +15,7 @@ from nntrace.rules.common.layers import (
     is_used_by_its_owner,
     named,
     of_a_library,
-    span,
+    sampled_span,
 )
 from nntrace.rules.common.optimizers import backward_line
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
@@ -107,7 +107,7 @@ def no_gradient(
             f"{len(blamed)} of {len(sites)} parameters never received a gradient, {why}: "
             f"{named(paths)}.",
             site=blamed[0],
-            steps=span(trace),
+            steps=sampled_span(trace),
             severity=Severity.ERROR if is_called and not is_aside else spare,
             evidence={"parameters": paths},
         )
@@ -145,7 +145,7 @@ def _without_any(trace: Trace, blamed: list[Site]) -> Finding:
     return Finding(
         message,
         site=blamed[0],
-        steps=span(trace),
+        steps=sampled_span(trace),
         evidence={"parameters": [site.path for site in blamed]},
         location=backward_line(trace),
         advice=advice,

@@ -18,7 +18,7 @@ from nntrace.rules.common.layers import (
     is_embedding,
     is_norm,
     named,
-    span,
+    sampled_span,
     weights,
 )
 from nntrace.rules.common.signals import finite
@@ -104,7 +104,7 @@ def constant_weights(
         f"{len(blamed)} of {len(matrices)} weight matrices start constant and {kind}: "
         f"{named(paths)} (every weight of the first is {value[first]:.4g}).",
         site=matrices[first],
-        steps=span(trace),
+        steps=sampled_span(trace),
         evidence={"weights": paths, "values": value[blamed].tolist()},
     )
 
@@ -147,7 +147,7 @@ def _symmetric(
 def _steps_at_work(trace: Trace) -> int:
     """Optimizer steps between the first and the last sample whose learning rate is not zero."""
     steps = trace.steps
-    first, last = span(trace)
+    first, last = sampled_span(trace)
     within = (steps.step >= first) & (steps.step < last)
     return int(np.count_nonzero(within & (steps.lr != 0)))
 

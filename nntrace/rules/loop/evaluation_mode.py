@@ -48,19 +48,16 @@ def eval_in_train_mode(
 ) -> Iterator[Finding | Skipped]:
     """The model is evaluated without gradients while its dropout or batch norm is active.
 
-    Dropout then makes the results worse and random; batch norm normalises with the evaluation batch
-    and, what is worse, lets the evaluation data into its running statistics. A forward without
-    gradients in nearly every step (a generator, a target network) belongs to the training and is
-    left out, as is a model whose root is in evaluation mode while a part is not. If several
-    optimizers take turns, passes without a loss draw samples, as from a GAN's generator, and are
-    information. A model in evaluation mode whose code calls a dropout function without passing the
-    mode is reported, too: `functional.dropout(x, 0.5)` never stops. Not if most calls repeat the
-    input of the call before: then predictions are drawn from the dropout on purpose. Nor a pass
-    over the training data, without a loss, before an evaluation in the right mode: it gives the
-    batch norms the statistics of averaged weights.
-    A model that runs in nearly every step on the inputs of the trained one, and whose weights stay
-    as they are, is a teacher: it is reported if such layers are active in it. A teacher that
-    follows the training, as a mean teacher does, may keep its noise.
+    Dropout makes the results worse and random; batch norm normalises with the evaluation batch and,
+    what is worse, lets the evaluation data into its running statistics. Left out: a forward in
+    nearly every step (a generator, a target network), which belongs to the training; a model of
+    which only a part is in training mode; calls that repeat their input, to draw predictions from
+    the dropout; and a pass over the training data, without a loss, before an evaluation in the
+    right mode, which gives averaged weights their statistics. Information where several optimizers
+    take turns and passes have no loss, as samples of a GAN. Also reported: a dropout function that
+    is called without the mode (`functional.dropout(x, 0.5)` never stops), and a teacher, which runs
+    in nearly every step on the inputs of the trained model with fixed weights, whose layers are
+    active. A teacher that follows the training, as a mean teacher does, may keep its noise.
     Source: "37 reasons", 21 and 26 (dropout, batch norm: train and test mode).
     """
     events = trace.events_of(EventKind.EVALUATION)

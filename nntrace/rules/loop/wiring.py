@@ -15,8 +15,8 @@ from nntrace.rules.common.layers import (
     is_used_by_its_owner,
     named,
     of_a_library,
+    sampled_span,
 )
-from nntrace.rules.common.layers import span as sampled_span
 from nntrace.rules.common.payloads import count, place, text
 from nntrace.rules.common.signals import finite, lasting, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few

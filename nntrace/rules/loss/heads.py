@@ -141,13 +141,11 @@ def head_cannot_reach_targets(
     which it is always right, or a ReLU before a
     binary cross-entropy on logits, whose probabilities then never fall below 0.5. A warning for a
     ReLU before a cross-entropy on logits, which stops the gradient of every logit that it cuts off,
-    and for logits that training pushes against a bound of 1 and that never pass it (cosines or a
-    tanh without a scale).
-    And, with PyTorch's `ctc_loss`, labels that no path through the frames can spell: the blank
-    among the labels, or more labels than frames (for more than a tenth of the examples), which are
-    often lengths that were mixed up. A warning, with PyTorch, if real examples that a discriminator
-    is given lie outside of the tanh or sigmoid that its generator ends in: no generated one ever
-    looks like them.
+    and for logits that training pushes against a bound of 1 (cosines or a tanh without a scale).
+    With PyTorch's `ctc_loss` also labels that no path through the frames can spell: the blank among
+    the labels, or more labels than frames, which are often lengths that were mixed up. A warning,
+    with PyTorch, if real examples that a discriminator is given lie outside of the tanh or sigmoid
+    that its generator ends in: no generated one ever looks like them.
     Source: "37 reasons", 15 and 20 (loss function and its input), 27 (check the output layer);
     Graves et al. 2006, Connectionist Temporal Classification, 3; Wang et al. 2017, NormFace, 3.2.
     """

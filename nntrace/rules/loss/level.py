@@ -74,24 +74,19 @@ def stuck_at_chance(
     """Over the second half of the run the loss sat at the value of a constant prediction.
 
     That is ln C or the entropy of the labels for cross-entropy, the variance of the targets for
-    squared error: the model has learned nothing from its input. A warning below 200 steps. If the
-    model's outputs hardly differ between examples (inputs unrelated to their labels, or hidden by a
-    mask), fewer steps are enough, and the loss may lie a little lower, because the model learns
-    what can be known without the input, such as a place in the sequence. If the loss function is
-    called several times in one step (once for each place of a sequence), the sum of the calls
-    counts, since the first alone may stay where it is. Information if the loss fell to the entropy
-    of uneven labels and has not been there five times as long as that took: frequencies are learned
-    first. Also information while each class was a target in fewer than 50 places on average, or 300
-    if classes are uneven, as words are.
+    squared error: the model has learned nothing from its input. If its outputs hardly differ
+    between examples, fewer steps are enough, and the loss may lie a little lower: it learns what
+    can be known without the input, such as a place in the sequence. Of a loss function that is
+    called several times a step the sum counts. Not judged: a critic's loss beside that of its
+    policy, whose returns change as it learns.
 
-    If the loss was there from the start, the steps are not long and successive gradients do not
-    turn around, then steps above the usual size (UPD01) are not why nothing is learned. Not judged:
-    a critic's loss beside that of its policy, whose returns change as it learns.
-
+    A warning below 200 steps, or if label smoothing lets the loss fall no lower. Information if the
+    loss has only just come to the entropy of uneven labels, which is learned first, and while each
+    class was a target in fewer than 50 places on average (300 if classes are uneven, as words are).
+    If steps are not long and gradients do not turn around, long steps (UPD01) are not the cause.
     Also a warning if the training loss fell and no evaluation on other examples was better than
-    chance, nor its accuracy above guessing: labels that were shuffled apart from their inputs can
-    only be learned by heart, and classes that are not trained on cannot be known. And a warning in
-    place of an error if label smoothing lets the loss fall no lower than that.
+    chance, nor its accuracy above guessing: labels shuffled apart from their inputs can only be
+    learned by heart, and classes that are not trained on cannot be known.
     Source: Karpathy's Recipe, step 2 (input-independent baseline); "37 reasons", 2 and 3.
     """
     full_rate_steps = steps_at_full_rate(trace)

@@ -55,20 +55,18 @@ def suspiciously_easy(
     """Within a few dozen steps a fresh model's loss is next to nothing, and stays there.
 
     Few problems are that easy: the answer is among the inputs, or a few examples are repeated. A
-    warning, which names the column, if a column of the kept examples is their target; otherwise
-    information. Also a warning, at whatever pace, if that is a column of rows, or the last step of
-    windows over a series, and the loss falls to a tenth. Targets that are the very ids the model
-    gets, each at its own place, are reported at once, as information, because a model may shift or
-    mask them inside; for its first input it is a warning if the loss falls to a tenth and no layer
-    is narrower than the ids. An error if the targets are the next inputs and a replay showed that
-    outputs depend on later ones, if PyTorch's fused attention is given a triangle of ones and zeros
-    as a mask to be added, or if it showed that a decoder that is given its targets does not
-    shift them. Also a warning if a discriminator that takes turns with a generator gives every
-    example 95 % over the last third of the run: log(1 − D(G(z))) has no gradient left for the
-    generator. With squared errors (a least-squares GAN) each must come as near to its target. Also
-    a warning if both losses are so small that the generator cannot be working against it. Not
-    judged for a single batch that is memorised on purpose (DAT02 reports those), nor for trained
-    weights.
+    warning, which names the place, if a column of the kept examples is their target; for a column
+    of rows, or the last step of windows over a series, at whatever pace, if the loss falls to a
+    tenth. Targets that are the very ids the model gets, each at its own place, are information, as
+    a model may shift or mask them inside; a warning if the loss falls to a tenth and no layer is
+    narrower than the ids. An error if a replay showed that outputs depend on later inputs, which
+    are the targets, or that a decoder does not shift the targets it is given, and if PyTorch's
+    fused attention adds a triangle of ones and zeros as its mask.
+
+    Also a warning if a discriminator that takes turns with a generator gives every example 95 %
+    over the last third of the run (or comes as near by squared error), so that the generator gets
+    no gradient, or if both losses are so small that the generator cannot be working against it. Not
+    judged: a single batch that is memorised on purpose (DAT02), and trained weights.
     Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
     Leakage in Data Mining; Goodfellow et al. 2014 (1406.2661), 3 (saturation; a draw is ln 2).
     """

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.chance import target_growth, targets_run_away
-from nntrace.rules.common.layers import columns, first_finite, named, span, weights
+from nntrace.rules.common.layers import columns, first_finite, named, sampled_span, weights
 from nntrace.rules.common.loss_course import falls_without_end, is_still_learning, remaining_loss
 from nntrace.rules.common.signals import in_times, lasting, median
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
@@ -86,7 +86,7 @@ def weight_divergence(
         + f"; the targets grow along, {in_times(target_growth(trace))} times." * along
         + "." * (not along),
         site=site,
-        steps=span(trace, since),
+        steps=sampled_span(trace, since),
         evidence={
             "weights": [sites[i].path for i, _, _ in found],
             "growth": [factor for _, _, factor in found],
@@ -145,7 +145,7 @@ def weight_collapse(
         f"{named([sites[i].path for i, *_ in found])}; the first had rms {start:.2g} and has "
         f"{end:.2g}, {times}.",
         site=sites[index],
-        steps=span(trace, since),
+        steps=sampled_span(trace, since),
         evidence={
             "weights": [sites[i].path for i, *_ in found],
             "first_rms": [float(first) for _, _, first, _ in found],

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.layers import columns, first_finite, is_norm, named, span, weights
+from nntrace.rules.common.layers import columns, first_finite, is_norm, named, sampled_span, weights
 from nntrace.rules.common.signals import finite, lasting, median
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -70,7 +70,7 @@ def non_gaussian_weights(
                 f"{first_finite(peaked)[index]:.2g} at the start and {now[0]:.2g} at the end, "
                 f"skewness {now[1]:.2g}.",
                 site=site,
-                steps=span(trace),
+                steps=sampled_span(trace),
                 evidence={"kurtosis": now[0], "skew": now[1]},
             )
             return
@@ -80,7 +80,7 @@ def non_gaussian_weights(
                 f"{site.path} has piled up at its bounds of ±{bound:.3g}, which no weight "
                 f"exceeds: excess kurtosis {now[0]:.2g}, where two heaps have -2.",
                 site=site,
-                steps=span(trace),
+                steps=sampled_span(trace),
                 evidence={"kurtosis": now[0], "bound": bound},
                 advice="Weights that are clipped in each step end at the bounds. A critic is held "
                 "better by a penalty on its gradient or by spectral normalisation.",
@@ -139,7 +139,7 @@ def dead_filters(
         f"{level:.0%} of the filters of {site.path} ({round(level * _filters(site))} of "
         f"{_filters(site)}) are next to zero{others}.",
         site=site,
-        steps=span(trace, since),
+        steps=sampled_span(trace, since),
         evidence={
             "weights": [s.path for s, _, _ in found],
             "dead_fraction": [share for _, _, share in found],

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.layers import columns, is_embedding, is_norm, named, weights
-from nntrace.rules.common.layers import span as sampled_span
+from nntrace.rules.common.layers import columns, is_embedding, is_norm, named, sampled_span, weights
 from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.optimizers import optimizer_line
 from nntrace.rules.common.payloads import number, place, text

@@ -8,7 +8,7 @@ import numpy as np
 
 from nntrace.rules.common.flags import flagged_in_vain
 from nntrace.rules.common.framework import speaks_keras
-from nntrace.rules.common.layers import any_finite, columns, named, own_name, span, weights
+from nntrace.rules.common.layers import any_finite, columns, named, own_name, sampled_span, weights
 from nntrace.rules.common.payloads import text
 from nntrace.rules.common.untrained import has_bias_of_zero, share_as_initialised, untrained_judges
 from nntrace.rules.finding import Finding, Severity, Skipped
@@ -100,7 +100,7 @@ def frozen_layer(
         f"{elements / whole:.0%} of the weights are frozen as they were initialised: "
         f"{named([site.path for site in fresh])}.",
         site=fresh[0],
-        steps=span(trace),
+        steps=sampled_span(trace),
         evidence={"parameters": [site.path for site in fresh], "share": elements / whole},
     )
 
@@ -112,7 +112,7 @@ def _frozen_judge(trace: Trace, judges: list[Site]) -> Finding:
         "all that is trained reaches the loss through weights that are frozen as they were "
         f"initialised, so that it measures nothing: {named(paths)}.",
         site=judges[0],
-        steps=span(trace),
+        steps=sampled_span(trace),
         explains=("DAT12", "LOS15", "LOS20"),
         evidence={"parameters": paths},
         advice=_THAW_THE_JUDGE_IN_KERAS if speaks_keras(trace) else _THAW_THE_JUDGE,

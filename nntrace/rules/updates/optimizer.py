@@ -9,8 +9,7 @@ import numpy as np
 
 from nntrace.rules.common.flags import flagged_in_vain
 from nntrace.rules.common.framework import speaks_keras
-from nntrace.rules.common.layers import columns, named, weights
-from nntrace.rules.common.layers import span as sampled_span
+from nntrace.rules.common.layers import columns, named, sampled_span, weights
 from nntrace.rules.common.payloads import count, items, number, place, text
 from nntrace.rules.common.signals import finite, median
 from nntrace.rules.common.untrained import may_be_copies, share_as_initialised, untrained_judges
@@ -59,18 +58,16 @@ def parameter_not_in_optimizer(
     """Trainable parameters get gradients, but no optimizer ever steps them.
 
     They stay as they are. Information if they are the first layers, as when a head is trained on a
-    backbone: that may be meant, though their gradients are computed for nothing. A warning if that
-    backbone is freshly initialised, so that it has nothing a head could use, or if the parameters
-    lie elsewhere and are most of the model; also if they were given to an optimizer that makes no
-    step while another does, if the program never computed the gradients of
-    freshly initialised first layers that could be trained, or if no optimizer holds what stands
-    freshly initialised between everything trained and the loss, such as a discriminator. An error
-    if more weights than these were frozen by hand: then these were left to learn (an adapter,
-    LoRA), if they were unfrozen after Keras had built its training step, which leaves them out, if
-    the optimizer holds as many parameters that no model uses any more, and if a module of PyTorch
-    has plain tensors that want gradients, as `parameters()` leaves them out. And an error, in Keras
-    on TensorFlow, if a layer has a `tf.Variable` of its own, which the model leaves out (seen in
-    graphs), or if an optimizer is given gradients beside other variables than their own.
+    backbone. A warning if that backbone is freshly initialised, with gradients or without, so that
+    it has nothing a head could use; if the parameters lie elsewhere and are most of the model, or
+    are those of an optimizer that makes no step while another does; and if no optimizer holds what
+    stands, freshly initialised, between everything trained and the loss, as a discriminator does.
+    An error if more weights than these were frozen by hand (LoRA), if they were unfrozen after
+    Keras had built its training step, if the optimizer holds as many parameters that no model uses
+    any more, and if a module of PyTorch has plain tensors that want gradients, which
+    `parameters()` leaves out. And an error, in Keras on TensorFlow, if a layer has a `tf.Variable`
+    of its own, which the model leaves out (seen in graphs), or if an optimizer is given gradients
+    beside other variables than their own.
     Parameters that change without an optimizer are left out.
     Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
     """

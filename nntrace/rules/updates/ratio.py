@@ -74,12 +74,9 @@ def update_ratio_high(
     fallen by a fifth and still falls steadily, or falls so below the entropy of uneven labels (a
     language model's loss keeps most of its size), nor if successive gradients point the same way,
     because steps that are too long overshoot: such a loss falls as it should, or rises because the
-    steps lead uphill (LOS08).
-
-    A single step of half the weights' size also counts if the loss triples after it, or never gets
-    better than it was or than chance, beyond its noise, unless the step set weights to zero, as a
-    constraint does.
-    With several optimizers or a negative loss, which tell little, only the error level counts.
+    steps lead uphill (LOS08). A single step of half the weights' size also counts if the loss
+    triples after it, or never gets better than it was or than chance, unless the step set weights
+    to zero. With several optimizers or a negative loss only the error level counts.
     Source: Karpathy, CS231n, "ratio of weights:updates"; "37 reasons", 33.
     """
     sites = weights(trace)

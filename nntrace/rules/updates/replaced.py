@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from nntrace.rules.common.layers import columns, named, span
+from nntrace.rules.common.layers import columns, named, sampled_span
 from nntrace.rules.common.optimizers import optimizer_line
 from nntrace.rules.finding import Finding
 from nntrace.schema import Role
@@ -38,7 +38,7 @@ def replaced_after_the_optimizer(trace: Trace, blamed: list[Site]) -> Finding | 
         f"{optimizer} holds {len(strange)} parameters that no model uses any more, while what took "
         f"their place belongs to no optimizer and stays as it was initialised: {named(paths)}.",
         site=blamed[0],
-        steps=span(trace),
+        steps=sampled_span(trace),
         evidence={"parameters": paths, "optimizer": optimizer, "unused": len(strange)},
         advice="Build the optimizer after the last change of the model: after replacing layers, "
         "copying it, or initialising it anew.",

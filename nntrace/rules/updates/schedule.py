@@ -52,18 +52,16 @@ def scheduler_unit_mistaken(
 ) -> Iterator[Finding | Skipped]:
     """A schedule in epochs is stepped after every batch, or one in batches after every epoch.
 
-    In the first case the schedule is over before an epoch is, or has as many steps as the run has
-    epochs: the rate has fallen to nothing, or goes up and down. In the second its length equals the
-    number of optimizer steps, and it has hardly begun when the run ends. Schedules that repeat by
-    design are left out. A Keras schedule counts optimizer steps: if its length is a number of
-    epochs, it is over too soon. If a training loop does not show its epochs, a decay that is over
-    within the first part of the run and leaves next to no rate for the rest is taken for one in
-    epochs, too. So is one without an end (a factor every few steps) that leaves half of the run a
-    thousandth of the rate. A schedule that is as long as a run of several epochs has examples was
-    made with the size of the data set in place of its number of batches: it stays near its
-    beginning. A rate that climbs step by step, falls at once and climbs again in every epoch is
-    warmed up within each: its scheduler is built in the loop over epochs, or the rate is computed
-    from the batch's number.
+    In the first case it is over before an epoch is, or has as many steps as the run has epochs: the
+    rate has fallen to nothing, or goes up and down. In the second its length equals the number of
+    optimizer steps, and it has hardly begun when the run ends. Keras' schedules count optimizer
+    steps; those that repeat by design are left out. If a loop does not show its epochs, a decay
+    that is over within the first part of the run, or an endless one (a factor every few steps),
+    counts as one in epochs if it leaves next to no rate for the rest. A schedule as long as a run
+    of several epochs has examples was made with the size of the data set in place of its number of
+    batches. A rate that climbs step by step, falls at once and climbs again in every epoch is
+    warmed up within each: its scheduler is built in the loop over epochs, or computes the rate from
+    the batch's number.
     Source: Karpathy's Recipe, step 3 (a decay meant for another number of epochs).
     """
     last = _last_counts(trace)

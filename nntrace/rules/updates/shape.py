@@ -6,7 +6,14 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.layers import columns, first_finite, named, span, update_ratios, weights
+from nntrace.rules.common.layers import (
+    columns,
+    first_finite,
+    named,
+    sampled_span,
+    update_ratios,
+    weights,
+)
 from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.payloads import count
 from nntrace.rules.common.signals import column_medians, in_times
@@ -81,7 +88,7 @@ def update_imbalance(
         f"{sites[slow].path} by {level[slow]:.1g}: {in_times(level[fast] / level[slow])} times "
         "less.",
         site=sites[slow],
-        steps=span(trace, int(rows[len(rows) // 2])),
+        steps=sampled_span(trace, int(rows[len(rows) // 2])),
         severity=Severity.INFO if moves and remaining_loss(trace) <= learned else None,
         explains=("UPD02",) if level[fast] > _USUAL else (),
         evidence={
@@ -142,7 +149,7 @@ def update_lost_to_rounding(
         f"{typical:.0%} of the elements of {high.sum()} {sites[worst].dtype} weights have a "
         f"gradient and do not change in a step: {named(blamed)}.",
         site=sites[worst],
-        steps=span(trace, int(rows[0])),
+        steps=sampled_span(trace, int(rows[0])),
         severity=Severity.INFO if remaining_loss(trace) <= learned else Severity.WARNING,
         evidence={"unchanged": typical, "dtype": sites[worst].dtype, "weights": blamed},
     )
@@ -187,7 +194,7 @@ def non_gaussian_updates(
         f"the updates of {far.sum()} of {np.isfinite(level).sum()} weights are far from "
         f"bell-shaped: excess kurtosis {level[worst]:.0f} in {sites[worst].path}.",
         site=sites[worst],
-        steps=span(trace, int(rows[len(rows) // 2])),
+        steps=sampled_span(trace, int(rows[len(rows) // 2])),
         evidence={
             "kurtosis": float(level[worst]),
             "weights": [site.path for site in compress(sites, far)],
