@@ -73,13 +73,14 @@ def collapsed_representation(
         return
     links = chain(trace)
     affine = [index for index, link in enumerate(links) if link.is_affine]
-    if affine and not trace.sites_of(Role.TARGET) and not _is_log_scale(trace, links[affine[-1]]):
-        point = _one_point(trace, links[affine[-1]], spread, samples)
+    head = affine[-1] if affine else 0
+    if affine and not trace.sites_of(Role.TARGET):
+        point = _one_point(trace, links[head], spread, samples)
         if point is not None:
             yield point
             return
     rank = trace.series(Role.ACTIVATION, "effective_rank")
-    hidden = _before_a_bottleneck(links[: affine[-1]]) if affine else ()
+    hidden = _before_a_bottleneck(links[:head])
     judged = [
         link
         for link in hidden
@@ -92,15 +93,18 @@ def collapsed_representation(
         return
     learns = remaining_loss(trace) <= learnt or is_still_learning(trace)
     learns = learns or is_on_its_way(trace) or has_seen_few_of_each(trace)
-    if _needs_few_directions(trace, links[affine[-1]].site.units, learns):
+    if _needs_few_directions(trace, links[head].site.units, learns):
         return
-    found = _collapsed(trace, judged, loss_of_rank, width)
-    if not found:
-        return
+    if found := _collapsed(trace, judged, loss_of_rank, width):
+        yield _on_few_lines(trace, found)
+
+
+def _on_few_lines(trace: Trace, found: Sequence[tuple[Link, int]]) -> Finding:
+    """The finding on layers that came to use next to no directions; the first of them is last."""
     link, row = found[-1]
-    values = finite(rank[:, link.column])
+    values = finite(trace.series(Role.ACTIVATION, "effective_rank", link.site))
     begin, end = float(values[0]), median(values[-3:])
-    yield Finding(
+    return Finding(
         f"the outputs of {link.site.shown} have collapsed: they used {begin:.1f} "
         f"directions of {link.site.units} at the start and use {end:.1f}.",
         site=link.site,
@@ -161,14 +165,10 @@ def _before_a_bottleneck(links: tuple[Link, ...]) -> tuple[Link, ...]:
     return links
 
 
-def _is_log_scale(trace: Trace, link: Link) -> bool:
-    """Whether a layer gives logarithms of scales, which all examples may have in common."""
-    return Flow(trace).is_exponentiated(Vertex(link.site.path))
-
-
 def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding | None:
     """The finding if a layer's outputs have become nearly the same for all examples; else None."""
-    if link.site.units < _LEAST_UNITS:
+    # Logarithms of scales may rightly be the same for all examples.
+    if link.site.units < _LEAST_UNITS or Flow(trace).is_exponentiated(Vertex(link.site.path)):
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
         size = trace.series(Role.ACTIVATION, "rms")[:, link.column]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -24,6 +25,7 @@ from nntrace.schema import Role
 from nntrace.trace import Batch, Trace
 
 _FEW_OF_IDS = 0.1
+_RARELY_UNSEEN = 0.01  # the chance that the next label is of a class not seen yet
 _LABELLED = 10  # batches that show which two numbers labels are
 _SAME_VARIANCE = 0.02  # relative difference
 _TOO_LARGE = re.compile(r"Target (-?\d+) is out of bounds")  # PyTorch's own words
@@ -52,18 +54,8 @@ def class_count_mismatch(
     does. An error if a label exceeds the head, which ends the run in PyTorch.
     Source: "37 reasons", 4 (make sure inputs and labels belong together), 9.
     """
-    last = int(trace.steps.step[-1])
-    if too_large := _TOO_LARGE.search(trace.manifest.error or ""):
-        shapes = [call.shape or () for call in loss_calls(trace)]
-        classes = max((shape[1] for shape in shapes if len(shape) > 1), default=0)
-        yield Finding(
-            f"the run ended at a label {too_large[1]}"
-            + (f": the head has {classes} classes, 0 … {classes - 1}." if classes else "."),
-            steps=(last, last),
-            severity=Severity.ERROR,
-            evidence={"label": int(too_large[1]), "classes": classes},
-            location=loss_location(trace, "cross_entropy"),
-        )
+    if (ended := _ended_at_a_label(trace)) is not None:
+        yield ended
         return
     batches = [b for b in training_batches(trace) if b.loss_function in CROSS_ENTROPY and b.classes]
     totals = label_totals(batches)
@@ -80,28 +72,44 @@ def class_count_mismatch(
         )
         return
     unseen_mass = sum(count == 1 for count in totals.values()) / totals.total()  # Good–Turing
+    function, steps = batches[0].loss_function or "", span([batch.step for batch in batches])
+    finding = partial(Finding, steps=steps, location=loss_location(trace, function))
     if max(totals) >= classes:
-        yield Finding(
+        yield finding(
             f"labels reach {max(totals)}, but the head has {classes} classes, 0 … {classes - 1}.",
-            site=loss_site(trace, batches[0].loss_function or "", Role.TARGET),
-            steps=span([batch.step for batch in batches]),
+            site=loss_site(trace, function, Role.TARGET),
             severity=Severity.ERROR,
             evidence={"largest_label": max(totals), "classes": classes},
-            location=loss_location(trace, batches[0].loss_function or ""),
         )
-    elif len(totals) <= share * classes and unseen_mass < 0.01:
-        yield Finding(
+    elif len(totals) <= share * classes and unseen_mass < _RARELY_UNSEEN:
+        yield finding(
             f"the head has {classes} outputs, but only {len(totals)} of them are ever a label "
             f"among {totals.total()}.",
-            site=loss_site(trace, batches[0].loss_function or "", Role.OUTPUT),
-            steps=span([batch.step for batch in batches]),
+            site=loss_site(trace, function, Role.OUTPUT),
             evidence={
                 "classes": classes,
                 "classes_seen": len(totals),
                 "labels": [int(label) for label in sorted(totals)[:20]],
             },
-            location=loss_location(trace, batches[0].loss_function or ""),
         )
+
+
+def _ended_at_a_label(trace: Trace) -> Finding | None:
+    """The finding on a run that PyTorch ended at a label beyond the head."""
+    too_large = _TOO_LARGE.search(trace.manifest.error or "")
+    if too_large is None:
+        return None
+    shapes = [call.shape or () for call in loss_calls(trace)]
+    classes = max((shape[1] for shape in shapes if len(shape) > 1), default=0)
+    last = int(trace.steps.step[-1])
+    return Finding(
+        f"the run ended at a label {too_large[1]}"
+        + (f": the head has {classes} classes, 0 … {classes - 1}." if classes else "."),
+        steps=(last, last),
+        severity=Severity.ERROR,
+        evidence={"label": int(too_large[1]), "classes": classes},
+        location=loss_location(trace, "cross_entropy"),
+    )
 
 
 @rule(

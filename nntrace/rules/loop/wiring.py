@@ -70,40 +70,11 @@ def no_optimizer_step(
     if stopped is not None:
         yield stopped
         return
-    idle = trace.events_of(EventKind.IDLE)
     if not len(trace.steps):
-        passes = count(idle[-1].payload, "backwards") if idle else 0
-        if idle and (needed := count(idle[-1].payload, "needed")):
-            yield Finding(
-                f"{passes} gradients were accumulated, but the optimizer steps after {needed} of "
-                "them: it has made no step.",
-                evidence={"backwards": passes, "needed": needed},
-                advice="Accumulate fewer (`gradient_accumulation_steps` counts batches, not "
-                "examples), or train for longer.",
-            )
-        elif idle and passes >= backwards:
-            yield Finding(
-                f"gradients were computed {passes} times and no optimizer made a step: the "
-                "parameters have not changed.",
-                evidence={"backwards": passes},
-                location=place(idle[-1].payload),
-                advice="" if speaks_keras(trace) else _STEP,
-            )
-        else:
-            yield Skipped("no optimizer step was recorded")
+        yield _never_stepped(trace, backwards) or Skipped("no optimizer step was recorded")
         return
-    if (cleared := [e for e in idle if count(e.payload, "cleared_within")]) and len(trace.steps):
-        passes = int(np.median(trace.steps.backwards))
-        yield Finding(
-            f"gradients are cleared between the backward passes of a step: of {passes} only the "
-            "last counts.",
-            severity=Severity.WARNING,
-            steps=span(trace.steps.step),
-            evidence={"backwards": passes},
-            location=place(cleared[0].payload),
-            advice="Call `zero_grad()` once per optimizer step, right after it, not for each "
-            "micro-batch.",
-        )
+    if (cleared := _cleared_within_steps(trace)) is not None:
+        yield cleared
     held = trace.sites_of(Role.PARAM)
     if len(trace.steps) >= steps and held and _is_frozen(trace, held):
         yield Finding(
@@ -116,16 +87,66 @@ def no_optimizer_step(
             "switched off for a pass that only needs gradients of its input, as for samples, for "
             "adversarial examples or for the other network of a GAN.",
         )
-        return
+    elif (without := _without_backward(trace, steps)) is not None:
+        yield without
+
+
+def _never_stepped(trace: Trace, backwards: int) -> Finding | None:
+    """The finding on a run without steps that computed gradients; None if these are too few."""
+    idle = trace.events_of(EventKind.IDLE)
+    if not idle:
+        return None
+    facts = idle[-1].payload
+    passes, needed = count(facts, "backwards"), count(facts, "needed")
+    if needed:
+        return Finding(
+            f"{passes} gradients were accumulated, but the optimizer steps after {needed} of "
+            "them: it has made no step.",
+            evidence={"backwards": passes, "needed": needed},
+            advice="Accumulate fewer (`gradient_accumulation_steps` counts batches, not "
+            "examples), or train for longer.",
+        )
+    if passes < backwards:
+        return None
+    return Finding(
+        f"gradients were computed {passes} times and no optimizer made a step: the "
+        "parameters have not changed.",
+        evidence={"backwards": passes},
+        location=place(facts),
+        advice="" if speaks_keras(trace) else _STEP,
+    )
+
+
+def _cleared_within_steps(trace: Trace) -> Finding | None:
+    """The finding on micro-batches of which each loses the gradients of the one before."""
+    idle = [event.payload for event in trace.events_of(EventKind.IDLE)]
+    cleared = [facts for facts in idle if count(facts, "cleared_within")]
+    if not cleared:
+        return None
+    passes = int(np.median(trace.steps.backwards))
+    return Finding(
+        f"gradients are cleared between the backward passes of a step: of {passes} only the "
+        "last counts.",
+        severity=Severity.WARNING,
+        steps=span(trace.steps.step),
+        evidence={"backwards": passes},
+        location=place(cleared[0]),
+        advice="Call `zero_grad()` once per optimizer step, right after it, not for each "
+        "micro-batch.",
+    )
+
+
+def _without_backward(trace: Trace, steps: int) -> Finding | None:
+    """The finding on optimizers that go on stepping, and never did so after a backward pass."""
     without = trace.steps.backwards == 0
     since = lasting(without, steps)
     received = trace.series(Role.PARAM_GRAD, "n")
     if since is None or (received > 0).any() or not len(received):
-        return
-    optimizers = {name for name, bad in zip(trace.steps.optimizer, without, strict=True) if bad}
-    if optimizers & {n for n, bad in zip(trace.steps.optimizer, without, strict=True) if not bad}:
-        return
-    yield Finding(
+        return None
+    names = np.array(trace.steps.optimizer, dtype=object)
+    if set(names[without]) & set(names[~without]):
+        return None
+    return Finding(
         f"the optimizer made {int(without.sum())} steps without a backward pass: there are no "
         "gradients to act on.",
         steps=(int(trace.steps.step[since]), int(trace.steps.step[-1])),
