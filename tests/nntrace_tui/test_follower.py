@@ -40,6 +40,21 @@ def test_a_newer_update_replaces_an_older_one() -> None:
     assert Update(None, None).can_replace(Update(None, "a problem"))
 
 
+def test_a_run_of_many_steps_and_few_samples_is_first_read_in_part(run_folder, monkeypatch) -> None:
+    run_folder.train(40)
+    run_folder.end()
+    samples = sum(file.stat().st_size for file in run_folder.path.glob("rank-*/stats-*.arrows"))
+    monkeypatch.setattr("nntrace_tui.follower._LARGE_BYTES", samples)
+    newest, asked = Trace.newest, []
+    monkeypatch.setattr(Trace, "newest", lambda *a, **k: asked.append(a) or newest(*a, **k))
+    received = Received()
+    following = follower(run_folder.path, received)
+    following.start()
+    received.wait_for(lambda update: update.snapshot is not None)
+    following.stop()
+    assert len(asked) == 1
+
+
 def test_the_run_is_shown_before_it_is_diagnosed(run_folder) -> None:
     run_folder.train(3)
     run_folder.end()

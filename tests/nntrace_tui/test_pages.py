@@ -275,6 +275,20 @@ def test_updates_are_given_with_their_range_over_the_run() -> None:
     assert page.spreads[0] == pytest.approx((-3.0, -3.0))
 
 
+def test_the_ratio_of_a_parameter_now_is_that_on_the_pages_of_layers() -> None:
+    rms = {"activation": 1.0, "param": 1.0, "param_grad": 1.0}
+    stats = [
+        {"step": step, "site": row["id"], "rms": rms.get(str(row["role"]), 10.0**-step)}
+        for step in range(6)
+        for row in sites("a")
+    ]
+    made = Trace.from_rows(sites=sites("a"), stats=stats)
+    (now,) = updates_page(made, usual_bands()).log10_ratios
+    (row,) = layers_page(made, Metric.UPDATE_RATIO, usual_bands()).rows
+    of_layer = layer_page(made, "a", 0, (), usual_bands()).columns[-1].latest[LOG_RATIO]
+    assert now == of_layer == row.log10_update_ratio == pytest.approx(-5.0)
+
+
 def test_parameters_that_never_move_are_minus_infinity_not_unknown() -> None:
     rows = sites("a")
     stats = [{"step": 0, "site": 1, "rms": 1.0}, {"step": 0, "site": 3, "rms": 0.0}]

@@ -204,5 +204,5 @@ class Follower:
 
 
 def _is_large(run: Path) -> bool:
-    """Whether reading the statistics would delay the first screen."""
-    return sum(file.stat().st_size for file in run.glob("rank-*/stats-*.arrows")) > _LARGE_BYTES
+    """Whether reading the run, its steps or its statistics, would delay the first screen."""
+    return sum(file.stat().st_size for file in run.glob("rank-*/*.arrows")) > _LARGE_BYTES

@@ -11,16 +11,14 @@ from nntrace_tui.pages.curve import Curve, step_curve
 from nntrace_tui.pages.heat import Heat, heat
 from nntrace_tui.pages.history import parameter_ratios
 
-_RECENT_SAMPLES = 5
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UpdatesPage:
     """The parameters that an optimizer updates, in depth order.
 
     Attributes:
-        log10_ratios: the median over the last samples; NaN where unknown, −inf where nothing
-            changed.
+        log10_ratios: at the last sample that has one, as on the pages of layers; NaN where unknown,
+            −inf where nothing changed.
         spreads: the smallest and the largest finite ratio over all samples.
         band: the range in which a ratio is unremarkable, as log10.
         optimizers: their class names and settings, as the program created them.
@@ -44,7 +42,7 @@ def updates_page(trace: Trace, bands: Bands) -> UpdatesPage:
         high = np.fmax.reduce(known, axis=0, initial=np.nan)
     return UpdatesPage(
         paths=tuple(site.path for site in sites),
-        log10_ratios=tuple(_recent(ratios[:, column]) for column in range(len(sites))),
+        log10_ratios=tuple(_last(column) for column in ratios.T),
         spreads=tuple(zip(low.tolist(), high.tolist(), strict=True)),
         heat=heat(bands.log_ratio.levels(ratios), trace.sampled_steps),
         band=bands.log_ratio.band,
@@ -53,9 +51,9 @@ def updates_page(trace: Trace, bands: Bands) -> UpdatesPage:
     )
 
 
-def _recent(ratios: FloatArray) -> float:
-    known = ratios[~np.isnan(ratios)][-_RECENT_SAMPLES:]
-    return float(np.median(known)) if len(known) else float("nan")
+def _last(ratios: FloatArray) -> float:
+    known = ratios[~np.isnan(ratios)]
+    return float(known[-1]) if len(known) else float("nan")
 
 
 def _describe(payload: dict[str, object]) -> str:

@@ -126,7 +126,7 @@ How far a step moves each parameter, relative to the parameter: log10 of rms(Δw
 Δw is what the optimizer really did. About -3 is usual; the dotted band ends where UPD01
 warns and a decade above where UPD02 does.
 
-●        the median of the last five samples
+●        now: at the last sample, as on the pages of layers
 ━ ─      the range over the run
 none     nothing moved
 s        the furthest from the band first
