@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-from nntrace.schema import Role
+from nntrace.schema import PLACE_IN_STEP, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,16 @@ class Site:
     def shown(self) -> str:
         """The path as messages show it: in backquotes, because a module may be called `0`."""
         return f"`{self.path}`" if self.path else "the model"
+
+    @property
+    def module(self) -> str:
+        """The path of the module that it belongs to, or that returns it."""
+        return self.parent if self.role.is_of_parameters else self.path
+
+    @property
+    def place_in_step(self) -> tuple[int, int]:
+        """The site's place in the order of a step's computation: smaller is earlier."""
+        return PLACE_IN_STEP[self.role], -self.id if self.role.is_backward else self.id
 
     @property
     def channel_axis(self) -> int:

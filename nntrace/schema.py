@@ -36,6 +36,33 @@ class Role(StrEnum):
     ATTENTION = "attention"
     RUNNING_NORM = "running_norm"
 
+    @property
+    def is_of_parameters(self) -> bool:
+        """Whether its sites are those of parameters, not of what modules return."""
+        return self in (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
+
+    @property
+    def is_backward(self) -> bool:
+        """Whether its values are computed backwards, from the last module to the first."""
+        return self in (Role.ACTIVATION_GRAD, Role.PARAM_GRAD)
+
+
+# The order in which an optimizer step computes the values of each role, and the loss among them.
+# Parameters come first: their values are those before the step.
+PLACE_IN_STEP: Final = {
+    Role.PARAM: 0,
+    Role.INPUT: 1,
+    Role.TARGET: 2,
+    Role.ACTIVATION: 3,
+    Role.ATTENTION: 3,
+    Role.RUNNING_NORM: 3,
+    Role.OUTPUT: 4,
+    Role.ACTIVATION_GRAD: 6,
+    Role.PARAM_GRAD: 7,
+    Role.UPDATE: 8,
+}
+PLACE_OF_LOSS: Final = 5
+
 
 class EventKind(StrEnum):
     """The kinds of `events` rows. A payload is a JSON object; its keys are in the trace docs."""

@@ -16,7 +16,6 @@ from nntrace.trace import Site, Trace
 
 # The prefixes that wrappers of a model put before its paths.
 _WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.|_fsdp_wrapped_module\.|model\.)+")
-OF_PARAMETERS = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,5 +96,5 @@ def _rest(
 
 
 def _form(site: Site) -> tuple[int, ...]:
-    shape = site.shape if site.role in OF_PARAMETERS else site.shape[1:]
+    shape = site.shape if site.role.is_of_parameters else site.shape[1:]
     return tuple(sorted(size for size in shape if size != 1))

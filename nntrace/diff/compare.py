@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from nntrace.diff.align import OF_PARAMETERS, Alignment, Pair, align
+from nntrace.diff.align import Alignment, Pair, align
 from nntrace.diff.settings import Setting, settings
-from nntrace.schema import Role
+from nntrace.schema import PLACE_OF_LOSS, Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import BoolArray, FloatArray, IntArray
 
@@ -23,20 +23,7 @@ _NOISE_FACTOR: Final = 2.0  # times the difference between equal runs
 _SOON: Final = 16  # steps ahead that the envelope of the noise covers
 _TRAIL: Final = 400  # the most divergences that are kept
 
-_ORDER: Final = {
-    Role.PARAM: 1,
-    Role.INPUT: 2,
-    Role.TARGET: 3,
-    Role.ACTIVATION: 4,
-    Role.ATTENTION: 4,
-    Role.RUNNING_NORM: 4,
-    Role.OUTPUT: 5,
-    Role.ACTIVATION_GRAD: 7,
-    Role.PARAM_GRAD: 8,
-    Role.UPDATE: 9,
-}
-_BATCH, _LOSS = 0, 6
-_BACKWARD = (Role.ACTIVATION_GRAD, Role.PARAM_GRAD)
+_BATCH: Final = -1  # its place in a step: before all that is computed from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +160,7 @@ def _losses(a: Trace, b: Trace, noise: Sequence[Trace], tolerance: float) -> Ite
     for index in np.flatnonzero(difference > allowed)[:_TRAIL]:
         step = int(steps[index])
         yield (
-            (step, _LOSS, 0),
+            (step, PLACE_OF_LOSS, 0),
             Divergence(
                 step, "loss", "", "value", float(ours[index]), float(theirs[index]),
                 float(difference[index]), float(allowed[index]),
@@ -201,14 +188,13 @@ def _site(sides: _Sides, pair: Pair, noise: Sequence[Trace]) -> Iterator[_Entry]
         excess = differences[number] / np.maximum(limits[number], 1e-12)
         chosen = np.where(excess > worst, number, chosen)
         worst = np.fmax(worst, excess)
-    depth = -pair.a.id if pair.a.role in _BACKWARD else pair.a.id
     other = "" if pair.a.path == pair.b.path else pair.b.path
     for index in np.flatnonzero(worst > 1.0)[:_TRAIL]:
         number = int(chosen[index])
         stat = STATISTICS[number]
         step = int(sides.steps[index])
         yield (
-            (step, _ORDER[pair.a.role], depth),
+            (step, *pair.a.place_in_step),
             Divergence(
                 step, pair.a.path, pair.a.role.value, stat,
                 float(ours[stat][index]), float(theirs[stat][index]),
@@ -275,7 +261,7 @@ def _sampling(sides: _Sides, pair: Pair, *, others_drawn: bool) -> float:
     """
     read = _values(sides.a, pair.a, "n", sides.rows_a)
     count = float(np.nanmin(read)) if np.isfinite(read).any() else 0.0
-    fixed = pair.a.role in OF_PARAMETERS
+    fixed = pair.a.role.is_of_parameters
     drawn = fixed and others_drawn
     if not count or (count >= pair.a.numel and not drawn):
         return 0.0
@@ -292,7 +278,7 @@ def _sampling(sides: _Sides, pair: Pair, *, others_drawn: bool) -> float:
 def _lie_alike(sides: _Sides, pair: Pair) -> bool:
     """Whether both runs lay the tensor out alike: [8, 8, 8] may have its channels first or last."""
     axes = [
-        site.unit_axis if site.role in OF_PARAMETERS else site.channel_axis
+        site.unit_axis if site.role.is_of_parameters else site.channel_axis
         for site in (pair.a, pair.b)
     ]
     frameworks = sides.a.manifest.versions.keys() == sides.b.manifest.versions.keys()

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.numerics.origins import Origin
-from nntrace.rules.numerics.sites import BACKWARD, Broken, broken_sites, site_told
+from nntrace.rules.numerics.sites import Broken, broken_sites, site_told
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
 LASTING = (Role.PARAM, Role.UPDATE, Role.OUTPUT)  # what is broken there stays broken
-_HARMFUL = (*BACKWARD, *LASTING)
 
 
 def is_hidden(trace: Trace, origin: Origin) -> bool:
@@ -52,13 +51,12 @@ def first_harm(trace: Trace, *, lasting: bool = False) -> int | None:
     Args:
         lasting: leave out gradients, which the program may have discarded.
     """
-    roles = LASTING if lasting else _HARMFUL
     loss_from = loss_series(trace).nonfinite_from
     masked = _masked(trace)
     broken = [
         b
         for b in broken_sites(trace)
-        if b.site.role in roles
+        if (b.site.role in LASTING or (b.site.role.is_backward and not lasting))
         and (b.site.id not in masked or (loss_from is not None and b.step >= loss_from))
     ]
     if loss_from is None and _are_repaired(trace, broken):

@@ -14,9 +14,9 @@ from nntrace.rules.numerics.harm import LASTING, first_harm, is_hidden
 from nntrace.rules.numerics.origin_advice import advice_on
 from nntrace.rules.numerics.origin_words import sentence
 from nntrace.rules.numerics.origins import Origin, located_origins, origins, site_of
-from nntrace.rules.numerics.sites import ORDER, advice, before, broken_sites, unseen, where
+from nntrace.rules.numerics.sites import advice, before, broken_sites, unseen, where
 from nntrace.rules.rule import rule
-from nntrace.schema import EventKind, Role
+from nntrace.schema import PLACE_OF_LOSS, EventKind, Role
 from nntrace.trace import Trace
 
 _INSIDE = (Role.ACTIVATION, Role.ACTIVATION_GRAD)
@@ -62,7 +62,7 @@ def _broke_in_update(trace: Trace) -> bool:
     """Whether the first non-finite sample is that of an update, all before it being finite."""
     start = first_harm(trace)
     at_start = [b for b in broken_sites(trace) if b.step == start]
-    return bool(at_start) and min(at_start, key=lambda b: b.order).site.role is Role.UPDATE
+    return bool(at_start) and min(at_start, key=lambda b: b.place).site.role is Role.UPDATE
 
 
 def _by_site(trace: Trace) -> Iterator[Finding]:
@@ -76,8 +76,9 @@ def _by_site(trace: Trace) -> Iterator[Finding]:
     lasting_harm = loss_from is not None or any(b.site.role in LASTING for b in broken)
     severity = Severity.ERROR if lasting_harm else Severity.WARNING
     evidence = {"first_step": start, "sites": len(broken), "loss_nonfinite_from": loss_from}
-    at_start = sorted((b for b in broken if b.step == start), key=lambda b: b.order)
-    if not at_start or (start == loss_from and ORDER[at_start[0].site.role] > 3):
+    at_start = sorted((b for b in broken if b.step == start), key=lambda b: b.place)
+    after_loss = bool(at_start) and at_start[0].place[0] > PLACE_OF_LOSS
+    if not at_start or (start == loss_from and after_loss):
         functions = loss_functions(training_batches(trace))
         yield Finding(
             f"the loss is not finite from step {start} on. {unseen(trace, broken, start)}",

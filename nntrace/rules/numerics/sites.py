@@ -12,20 +12,6 @@ from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Site, Trace
 from nntrace.trace.decode import floats
 
-# The order in which one optimizer step computes them. Parameters come first: their values are
-# those before the step. Within a role gradients arrive in the reverse order of the sites.
-ORDER = {
-    Role.PARAM: 0,
-    Role.INPUT: 1,
-    Role.TARGET: 1,
-    Role.ACTIVATION: 2,
-    Role.OUTPUT: 3,
-    Role.ACTIVATION_GRAD: 4,
-    Role.PARAM_GRAD: 5,
-    Role.UPDATE: 6,
-}
-BACKWARD = (Role.ACTIVATION_GRAD, Role.PARAM_GRAD)
-
 
 @dataclass(frozen=True, slots=True)
 class Broken:
@@ -36,10 +22,9 @@ class Broken:
     fraction: float | None
 
     @property
-    def order(self) -> tuple[int, int]:
+    def place(self) -> tuple[int, int]:
         """The site's place in the order of a step's computation: smaller is earlier."""
-        number = -self.site.id if self.site.role in BACKWARD else self.site.id
-        return ORDER[self.site.role], number
+        return self.site.place_in_step
 
 
 def broken_sites(trace: Trace) -> list[Broken]:
@@ -76,7 +61,7 @@ def unseen(trace: Trace, broken: list[Broken], start: int) -> str:
         )
     if start in trace.sampled_steps:
         return "All sampled activations and predictions of that step are finite: look at the loss."
-    after = sorted((b for b in broken if b.step > start), key=lambda b: (b.step, b.order))
+    after = sorted((b for b in broken if b.step > start), key=lambda b: (b.step, b.place))
     if not after:
         return "That step was not sampled: run with `--every 1` to see where it begins."
     return (
@@ -96,6 +81,8 @@ def where(site: Site) -> str:
         Role.INPUT: "the input",
         Role.TARGET: "the target of",
         Role.OUTPUT: "the prediction given to",
+        Role.ATTENTION: "the attention of",
+        Role.RUNNING_NORM: "the normalised input of",
     }[site.role]
     name = f"`{site.path}`" if site.path else "the model"
     return f"{what} {name}" + (f" ({site.module_type})" if site.module_type else "")
@@ -107,7 +94,7 @@ def before(role: Role) -> str:
         return (
             "it was not finite before this step: an earlier step, which was not sampled, broke it"
         )
-    if role in BACKWARD:
+    if role.is_backward:
         return "the forward pass is finite, only gradients are not"
     if role is Role.UPDATE:
         return "the gradients are finite, the optimizer's update is not"
@@ -120,7 +107,7 @@ def advice(role: Role) -> str:
     """Advice on the first broken site, by its role; empty if the rule's own advice fits."""
     if role in (Role.INPUT, Role.TARGET):
         return "Check the data for missing values, and the scaling for a division by a zero std."
-    if role in BACKWARD:
+    if role.is_backward:
         return (
             "Look for a square root, norm or logarithm at zero, or a `where` around one: its "
             "value is finite, its derivative is not. Add the epsilon inside."

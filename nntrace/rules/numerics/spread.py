@@ -1,28 +1,14 @@
-"""The sites that a non-finite value reached, in the order in which values flow through a step."""
+"""The sites that a non-finite value reached, in the order in which a step computes them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from nntrace.schema import EventKind, Role
-from nntrace.trace import Site, Trace
+from nntrace.schema import PLACE_IN_STEP, EventKind, Role
+from nntrace.trace import Trace
 
-# A step goes forward through the model, backward through it, and ends with the update.
-_FLOW: Final = (
-    Role.INPUT,
-    Role.TARGET,
-    Role.ACTIVATION,
-    Role.ATTENTION,
-    Role.RUNNING_NORM,
-    Role.OUTPUT,
-    Role.ACTIVATION_GRAD,
-    Role.PARAM_GRAD,
-    Role.UPDATE,
-    Role.PARAM,
-)
-_PLACE: Final = {role.value: place for place, role in enumerate(_FLOW)}
-_BACKWARD: Final = frozenset({Role.ACTIVATION_GRAD.value, Role.PARAM_GRAD.value})
+_LAST: Final = 10**9  # after every place and every id
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +27,7 @@ class Reached:
 
 
 def reached(trace: Trace) -> tuple[Reached, ...]:
-    """All sites at which non-finite values were seen, by step and role, in the order of flow."""
+    """All sites at which non-finite values were seen, by step and, in the order of a step, role."""
     seen = sorted(_seen(trace))
     return tuple(
         Reached(step, role, tuple(path for *_, path in group))
@@ -50,13 +36,19 @@ def reached(trace: Trace) -> tuple[Reached, ...]:
 
 
 def _seen(trace: Trace) -> Iterator[tuple[int, int, str, int, str]]:
-    """Of each site its step, its role's place and name, its own place in the flow, and its path."""
-    known: dict[int | None, tuple[int, Site | None]] = {
-        site.id: (place, site) for place, site in enumerate(trace.sites)
-    }
+    """Of each site its step, its role's place and name, its own place, and its path."""
+    known = {site.id: site for site in trace.sites}
     for event in trace.events_of(EventKind.NONFINITE):
-        place, site = known.get(event.site, (len(known), None))
+        site = None if event.site is None else known.get(event.site)
         role = str(event.payload.get("role", "")) if site is None else site.role.value
         path = str(event.payload.get("site", "")) if site is None else site.path
-        along = -place if role in _BACKWARD else place  # sites are in the order of execution
-        yield event.step, _PLACE.get(role, len(_FLOW)), role, along, path or "(root)"
+        place, along = _place_of_late(role) if site is None else site.place_in_step
+        yield event.step, place, role, along, path or "(root)"
+
+
+def _place_of_late(role: str) -> tuple[int, int]:
+    """The place of a site that is only named: it was met after all that the table has."""
+    known = next((one for one in Role if one == role), None)
+    if known is None:
+        return _LAST, 0
+    return PLACE_IN_STEP[known], -_LAST if known.is_backward else _LAST

@@ -56,6 +56,13 @@ def test_the_first_broken_activation_is_named_with_its_step():
     assert finding.level is Severity.ERROR
 
 
+def test_attention_may_be_the_first_that_broke():
+    sites = [*network(output=FROM_2), site("attn", "attention", nonfinite_fraction=FROM_2)]
+    [finding] = findings("NUM01", trace_of(loss=NAN_FROM_2, sites=sites))
+    assert finding.site.path == "attn"
+    assert "the attention of `attn`" in finding.message
+
+
 def test_broken_inputs_come_before_what_they_infect():
     sites = network(input=FROM_2, fc1=FROM_2, fc2=FROM_2, output=FROM_2)
     [finding] = findings("NUM01", trace_of(loss=NAN_FROM_2, sites=sites))

@@ -22,13 +22,13 @@ def seen(*events: tuple[int, int]) -> Trace:
     return Trace.from_rows(sites=SITES, events=rows)
 
 
-def test_a_nan_of_the_loss_goes_back_through_the_model_and_forward_in_the_next_step() -> None:
+def test_a_nan_of_the_loss_goes_back_to_the_parameters_and_forward_in_the_next_step() -> None:
     trace = seen((8, 2), (8, 4), (8, 0), (7, 1), (7, 3), (7, 5))
     assert reached(trace) == (
         Reached(7, "activation_grad", ("b", "a")),
         Reached(7, "param_grad", ("a.weight",)),
-        Reached(8, "activation", ("a", "b")),
         Reached(8, "param", ("a.weight",)),
+        Reached(8, "activation", ("a", "b")),
     )
 
 

@@ -54,7 +54,7 @@ def nonfinite_history(trace: Trace, paths: Sequence[str]) -> FloatArray:
         worst[:] = 0.0  # the usual case, which is quickly found
         return worst
     for role in _NONFINITE_ROLES:
-        owners = [_owner(site) for site in trace.sites_of(role)]
+        owners = [site.module for site in trace.sites_of(role)]
         for columns, places in _in_rounds(owners, paths):
             values = trace.series(role, "nonfinite_fraction")[:, columns]
             worst[:, places] = np.fmax(worst[:, places], values)
@@ -66,10 +66,6 @@ def log_ratio(update: FloatArray, weight: FloatArray) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.log10(update / weight)
     return np.where(weight > 0, ratio, np.nan)
-
-
-def _owner(site: Site) -> str:
-    return site.path if site.role in (Role.ACTIVATION, Role.ACTIVATION_GRAD) else site.parent
 
 
 def _by_path(values: FloatArray, names: Iterable[str], paths: Sequence[str]) -> FloatArray:

@@ -22,8 +22,7 @@ from nntrace_tui.pages.history import layer_history, nonfinite_history
 # for in this many earlier ones.
 _STEPS_LOOKED_BACK = 16
 _COLUMNS = ("std", "rms", "dead_fraction", "saturated_fraction", "nonfinite_fraction")
-_OWN_PATH = (Role.ACTIVATION, Role.ACTIVATION_GRAD)
-_OF_PARENT = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
+_OF_OUTPUTS = (Role.ACTIVATION, Role.ACTIVATION_GRAD)
 
 Numbers = dict[str, float]
 
@@ -119,10 +118,8 @@ def layer_rows(trace: Trace) -> tuple[tuple[LayerRow, ...], int | None]:
     latest, step = _latest_statistics(trace)
     sites: dict[str, list[Site]] = defaultdict(list)
     for site in trace.sites:
-        if site.role in _OWN_PATH:
-            sites[site.path].append(site)
-        elif site.role in _OF_PARENT:
-            sites[site.parent].append(site)
+        if site.role in _OF_OUTPUTS or site.role.is_of_parameters:
+            sites[site.module].append(site)
     # A container whose output is its last child's has a site but never a row of statistics.
     seen = {
         path: group

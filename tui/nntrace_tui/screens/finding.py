@@ -11,7 +11,6 @@ from textual.widgets import Footer, Static
 
 from nntrace.diagnosis.wording import place
 from nntrace.rules import Finding
-from nntrace.schema import Role
 from nntrace.text import printable
 from nntrace_tui.messages import Look, ShowRule
 from nntrace_tui.numbers import number
@@ -19,7 +18,6 @@ from nntrace_tui.themes import Palette, palette
 from nntrace_tui.view import Page
 
 _EVIDENCE_ITEMS = 12
-_OF_PARENT = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
 
 
 class FindingScreen(ModalScreen[None]):
@@ -52,9 +50,8 @@ class FindingScreen(ModalScreen[None]):
         if site is None:
             self.notify("This finding is about the run, not about one layer.", timeout=3)
             return
-        path = site.parent if site.role in _OF_PARENT else site.path
         self.dismiss()
-        self.post_message(Look(page=Page.LAYER, layer=path, parameter=0))
+        self.post_message(Look(page=Page.LAYER, layer=site.module, parameter=0))
 
     def action_copy(self) -> None:
         """Copy the place in the program, to be pasted into an editor."""
