@@ -77,21 +77,31 @@ class Child:
         self._deadline = deadline
         self._home = Path(tempfile.mkdtemp(prefix="nntrace-check-")).resolve()
         self._notes = self._home / "escapes"
-        surroundings, scratch = self._home / "around", self._home / "tmp"
-        sandbox = make_surroundings(command.folder, surroundings)
+        try:
+            surroundings = self._home / "around"
+            sandbox = make_surroundings(command.folder, surroundings)
+            self.shared = make_sandbox(command.folder, sandbox, command.left_out)
+            self._process = self._start(command, sandbox, surroundings)
+        except BaseException:
+            self.clean()
+            raise
+
+    def _start(
+        self, command: Command, sandbox: Path, surroundings: Path
+    ) -> subprocess.Popen[bytes]:
+        scratch = self._home / "tmp"
         scratch.mkdir()
-        self.shared = make_sandbox(command.folder, sandbox, command.left_out)
         experiment = replace(
-            planned.experiment,
+            self.planned.experiment,
             sandbox=str(sandbox),
             surroundings=str(surroundings),
             folder=str(command.folder),
         )
-        settings = Settings(str(run), command.given, planned.sampling, experiment)
+        settings = Settings(str(self.run), command.given, self.planned.sampling, experiment)
         cores = {name: str(command.threads) for name in _THREADS if command.threads}
         program, *words = command.words
         with self._log.open("wb") as output, open(command.stdin, "rb") as given:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [program, *(inside(word, command.folder, sandbox) for word in words)],
                 cwd=sandbox,
                 env={

@@ -8,6 +8,7 @@ linked as a whole, and so is what lies beside and above the folder: `../data` is
 """
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Final
@@ -32,6 +33,7 @@ _COPIED: Final = (
     ".sqlite",
     ".sqlite3",
 )
+_PATH: Final = re.compile(r"(?P<name>([^/]*=)?)(?P<path>/.*)", re.DOTALL)
 _AS_A_WHOLE: Final = (".git", ".hg", ".venv", "venv", "node_modules", "site-packages")
 
 
@@ -88,19 +90,29 @@ def make_sandbox(folder: Path, sandbox: Path, left_out: tuple[Path, ...] = ()) -
             size = _size_to_copy(entry)
             if size is not None and copied + size <= _MOST_COPIED_BYTES:
                 copied += size
-                shutil.copy2(path, place)
-            else:
-                place.symlink_to(path)
+                if _copy(path, place):
+                    continue
+            place.symlink_to(path)
     return tuple(shared)
 
 
 def inside(word: str, folder: Path, sandbox: Path) -> str:
     """A word of the command, with a path into `folder` (`/…`, `--data=/…`) moved to `sandbox`."""
-    name, sign, value = word.rpartition("=")
-    path = os.path.normpath(value) if os.path.isabs(value) else ""
-    if path != str(folder) and not path.startswith(f"{folder}{os.sep}"):
+    found = _PATH.fullmatch(word)
+    path = "" if found is None else os.path.normpath(found["path"])
+    if found is None or (path != str(folder) and not path.startswith(f"{folder}{os.sep}")):
         return word
-    return f"{name}{sign}{sandbox}{path[len(str(folder)) :]}"
+    return f"{found['name']}{sandbox}{path[len(str(folder)) :]}"
+
+
+def _copy(path: Path, place: Path) -> bool:
+    """Copy a file; false where that cannot be done, with nothing left."""
+    try:
+        shutil.copy2(path, place)
+    except OSError:  # it may not be read, or the disk is full
+        place.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def _size_to_copy(entry: "os.DirEntry[str]") -> int | None:

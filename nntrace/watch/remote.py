@@ -144,30 +144,36 @@ class RemoteRun:
     def _follow(self) -> None:
         attempt = 0
         while not self._stopped.is_set():
-            process = self._process
-            assert process is not None
             received = sum(self.mirror.have.values())
-            try:
-                self._receive(process)
-            except (NntraceError, OSError) as error:
-                self._problem = f"{self.host}: {error}"
-                process.terminate()
-            if _ended(process) == 0 and self._problem is None:
-                return  # the run has ended and all of it is here
+            problem = self._follow_once()
+            if not problem:
+                return
             if sum(self.mirror.have.values()) > received:
                 attempt = 0
             pause = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
             attempt += 1
-            self._problem = (
-                f"The connection to {self.host} is lost; this is the last state that came. "
-                f"Trying again every {pause:.0f} s."
-            )
+            self._problem = f"{problem} Trying again every {pause:.0f} s."
             self._keep_alive(pause)
-            if not self._stopped.is_set():
-                try:
-                    self._process = self._start(UNATTENDED)
-                except NntraceError as error:
-                    self._problem = str(error)
+
+    def _follow_once(self) -> str:
+        """Receive until the connection ends; what ended it, empty if the run has ended."""
+        try:
+            process = self._process = self._process or self._start(UNATTENDED)
+        except NntraceError as error:
+            return str(error)
+        problem = ""
+        try:
+            self._receive(process)
+        except NntraceError as error:
+            problem = f"{self.host}: {error}"
+        except OSError as error:
+            problem = f"What {self.host} sends cannot be kept here: {error.strerror}."
+        if problem:
+            process.terminate()
+        if (_ended(process) or self._problem) and not problem:
+            problem = f"The connection to {self.host} is lost; this is the last state that came."
+        self._process = None
+        return problem
 
     def _keep_alive(self, seconds: float) -> None:
         """Wait without letting the run count as killed because nothing is received."""

@@ -1,16 +1,20 @@
 """What a sandbox shows of the user's folder, and what a program's writes do to it."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import h5py
 import pytest
 
+from nntrace.check.children import Child, Command
 from nntrace.check.containment import ESCAPES
+from nntrace.check.plan import EXPERIMENTS
 from nntrace.check.sandbox import inside, make_sandbox, make_surroundings
-from nntrace.experiment import Experiment
+from nntrace.experiment import BASELINE, Experiment
 
 
 @pytest.fixture
@@ -151,6 +155,9 @@ def test_what_a_script_writes_beside_itself_stays_inside(folder, tmp_path):
         ("/me/code/train.py", "/box/train.py"),
         ("/me/code", "/box"),
         ("--data=/me/code/data", "--data=/box/data"),
+        ("--set=data=/me/code/data", "--set=data=/box/data"),
+        ("/me/code/lr=0.1/best.yaml", "/box/lr=0.1/best.yaml"),
+        ("--from=/me/code/lr=0.1", "--from=/box/lr=0.1"),
         ("/me/codes/train.py", "/me/codes/train.py"),
         ("train.py", "train.py"),
         ("--lr=0.1", "--lr=0.1"),
@@ -158,6 +165,27 @@ def test_what_a_script_writes_beside_itself_stays_inside(folder, tmp_path):
 )
 def test_paths_into_the_folder_are_turned_to_its_stand_in(word, turned):
     assert inside(word, Path("/me/code"), Path("/box")) == turned
+
+
+def test_a_model_file_that_cannot_be_copied_is_linked(folder, tmp_path, monkeypatch):
+    def refuse(source, target):
+        Path(target).write_bytes(b"half")
+        raise PermissionError(source)
+
+    monkeypatch.setattr(shutil, "copy2", refuse)
+    sandbox = tmp_path / "sandbox"
+    sandbox.mkdir()
+    make_sandbox(folder, sandbox)
+    assert (sandbox / "model.pt").readlink() == folder / "model.pt"
+
+
+def test_nothing_is_left_of_a_sandbox_that_cannot_be_made(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "runs").mkdir()
+    command = Command(("nothing",), (str(tmp_path / "nothing"),), folder)
+    with pytest.raises(FileNotFoundError):
+        Child(command, EXPERIMENTS[BASELINE].given(1, 1.0), tmp_path / "runs" / "one", 1e9)
+    assert not list(tmp_path.glob("nntrace-check-*"))
 
 
 def test_machines_and_programs_that_the_script_reaches_are_noted(contained):

@@ -1,6 +1,7 @@
 """`user@host:RUN` through ssh; here ssh is a script that runs the command on this machine."""
 
 import asyncio
+import errno
 import os
 import stat
 import sys
@@ -24,6 +25,7 @@ from nntrace.trace import Trace
 from nntrace.watch import remote
 from nntrace.watch.remote import RemoteRun, remote_spec
 from nntrace.watch.remote_runs import RemoteRuns
+from nntrace.watch.stream import Frame
 
 NNTRACE = f"{sys.executable} -m nntrace"
 
@@ -107,6 +109,49 @@ def test_a_lost_connection_is_said_and_taken_up_again(ssh, tmp_path, monkeypatch
     until(lambda: sizes(there.mirror.folder) == sizes(run))
     until(lambda: there.problem() is None)
     assert "BatchMode=yes" in (ssh / "arguments").read_text().splitlines()[-1]
+    there.close()
+    assert not there._thread.is_alive()
+
+
+def test_a_mirror_that_cannot_be_written_is_not_called_a_lost_connection(
+    ssh, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(remote, "_RETRY_SECONDS", (0.1,))
+    run = small_run(tmp_path / "run")
+    Manifest.begin("run", (), {}).write(run)
+    (tmp_path / "mirror").mkdir()
+    there = RemoteRun("gpu1", str(run), tmp_path / "mirror", NNTRACE)
+
+    def full(frame: Frame) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    there.connect()
+    take = there.mirror.take
+    monkeypatch.setattr(there.mirror, "take", full)
+    until(lambda: there.problem() is not None)
+    for _ in range(20):
+        assert "No space left on device" in (there.problem() or "")
+        time.sleep(0.05)
+    monkeypatch.setattr(there.mirror, "take", take)
+    until(lambda: there.problem() is None)
+    there.close()
+
+
+def test_an_ssh_that_cannot_be_started_for_a_while_is_tried_again(
+    ssh, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(remote, "_RETRY_SECONDS", (0.1,))
+    run = small_run(tmp_path / "run")
+    Manifest.begin("run", (), {}).write(run)
+    (tmp_path / "mirror").mkdir()
+    there = RemoteRun("gpu1", str(run), tmp_path / "mirror", NNTRACE)
+    there.connect()
+    until(lambda: there.mirror.have.keys() >= {"rank-00000/steps-00000.arrows"})
+    monkeypatch.setattr(remote, "SSH", ("no-such-ssh",))
+    os.kill(int((ssh / "pids").read_text().split()[-1]), 9)
+    until(lambda: "cannot start ssh" in (there.problem() or ""))
+    monkeypatch.setattr(remote, "SSH", ("ssh",))
+    until(lambda: there.problem() is None)
     there.close()
     assert not there._thread.is_alive()
 
