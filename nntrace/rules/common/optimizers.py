@@ -11,6 +11,7 @@ from nntrace.trace import Site, Trace
 from nntrace.trace.model import BoolArray, IntArray
 
 ADAM_WANTS_LESS = "Adam wants rates some tens of times smaller than SGD."
+_SCALE_FREE = ("adam", "rmsprop", "adagrad", "adadelta", "adafactor", "lion", "lamb")
 CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")  # settings of Keras' optimizers
 
 
@@ -31,6 +32,12 @@ def optimizer_line(
         if not settings or any(key in settings for key in event.payload)
     }
     return places.pop() if len(places) == 1 else None
+
+
+def are_scale_free(trace: Trace) -> bool:
+    """Whether optimizers made the steps, and all divide by the gradient's size, as Adam does."""
+    classes = {text(e.payload, "class").lower() for e in trace.events_of(EventKind.OPTIMIZER)}
+    return bool(classes) and all(any(word in one for word in _SCALE_FREE) for one in classes)
 
 
 def norms_by_optimizer(trace: Trace) -> Iterator[tuple[str, BoolArray, IntArray]]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.loss_course import loss_series, unjudgeable
-from nntrace.rules.common.optimizers import CLIPPING, optimizer_line
+from nntrace.rules.common.optimizers import CLIPPING, are_scale_free, optimizer_line
 from nntrace.rules.common.payloads import number, place, text
 from nntrace.rules.common.signals import lasting, median, trend_z
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
@@ -18,7 +18,6 @@ from nntrace.trace import Event, Trace
 _FEW = 4  # examples; the mean of a batch of so few is hardly one
 _SIGNAL_OF_ALL = 3.0  # times the noise; with less, all steps together lead nowhere
 _FALLS = -2.0  # trend statistic of a falling loss
-_SCALE_FREE = ("adam", "rmsprop", "adagrad", "lion", "nadam", "lamb", "adafactor")
 
 
 @rule(
@@ -70,8 +69,7 @@ def clipping_always_active(
         return
     left = median(limit[rows] / np.maximum(norm[rows], limit[rows]))
     optimizers = [event.payload for event in trace.events_of(EventKind.OPTIMIZER)]
-    classes = {str(built.get("class", "")).lower() for built in optimizers}
-    is_scale_free = bool(classes) and all(any(w in c for w in _SCALE_FREE) for c in classes)
+    is_scale_free = are_scale_free(trace)
     if "scaled" in calls and left < factor:
         yield _scaled(calls["scaled"], median(norm[rows]), median(limit[rows]))
         return

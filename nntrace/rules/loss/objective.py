@@ -17,6 +17,7 @@ from nntrace.rules.common.chance import (
 )
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.objective_terms import FIRST, summed_terms
+from nntrace.rules.common.optimizers import are_scale_free
 from nntrace.rules.common.payloads import count, items, place
 from nntrace.rules.common.signals import in_times, median, rounded, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
@@ -32,7 +33,6 @@ _NEVER_NEGATIVE = (
         *("multi_margin_loss", "multilabel_soft_margin_loss"),
     }
 )
-_ADAPTIVE = ("adam", "rmsprop", "adagrad", "adadelta", "nadam", "lion", "adafactor", "lamb")
 
 _OF_LABELS = (
     "A binary cross-entropy is for labels 0 and 1: take a squared error for other numbers, "
@@ -206,15 +206,11 @@ def loss_scales_with_batch(
     # A sum that is divided by the batch size on the way to backward is an average.
     if not median(shares) > 0.9 or size < examples:
         return
-    is_adaptive = all(
-        any(word in str(event.payload.get("class", "")).lower() for word in _ADAPTIVE)
-        for event in trace.events_of(EventKind.OPTIMIZER)
-    )
     yield Finding(
         f"`{summed[0].path}` sums over the batch of {size:.0f} examples, and nothing divides "
         f"by their number: its first value is {known[0].loss_value:.3g}.",
         steps=(known[0].step, known[-1].step),
-        severity=Severity.INFO if is_adaptive else None,
+        severity=Severity.INFO if are_scale_free(trace) else None,
         evidence={"batch_size": size, "first_loss": known[0].loss_value or 0.0},
         location=summed[0].location,
     )

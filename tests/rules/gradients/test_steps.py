@@ -37,8 +37,9 @@ def test_nine_of_ten_steps_must_be_clipped(share, found):
 
 
 @pytest.mark.parametrize(("norm", "level"), [(101, Severity.WARNING), (99, Severity.INFO)])
-def test_for_adam_it_takes_a_hundredth(norm, level):
-    [finding] = findings("GRD07", clipped(norm, optimizer="AdamW"))
+@pytest.mark.parametrize("optimizer", ["AdamW", "Adadelta"])
+def test_for_adam_it_takes_a_hundredth(optimizer, norm, level):
+    [finding] = findings("GRD07", clipped(norm, optimizer=optimizer))
     assert finding.level is level
 
 

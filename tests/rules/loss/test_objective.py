@@ -87,7 +87,8 @@ def test_without_a_clamp_there_is_nothing_to_say():
 def reduced(loss, value=64.0, optimizer="SGD", size=32, reduction="sum"):
     rows = batches(8, loss_function="mse_loss", loss_value=value, batch_size=size)
     call = event("loss_call", function="mse_loss", reduction=reduction, file="train.py", line=4)
-    events = [call, event("optimizer", **{"class": optimizer})]
+    built = [event("optimizer", **{"class": optimizer})] if optimizer else []
+    events = [call, *built]
     return trace_of(steps=8, loss=[loss] * 8, batches=rows, events=events)
 
 
@@ -104,6 +105,11 @@ def test_a_sum_over_a_few_examples_matters_little(size, found):
 def test_an_optimizer_that_normalises_makes_it_a_note():
     [finding] = findings("LOS19", reduced(64.0, optimizer="AdamW"))
     assert finding.level is Severity.INFO
+
+
+def test_weights_that_the_program_changes_itself_feel_the_sum():
+    [finding] = findings("LOS19", reduced(64.0, optimizer=""))
+    assert finding.level is Severity.WARNING
 
 
 def test_a_summed_loss_is_found_beside_an_averaged_one():
