@@ -72,7 +72,7 @@ def _list_array(
 
 
 def _strings(values: Sequence[str | None], kind: pa.DataType) -> pa.Array:
-    encoded = [b"" if value is None else value.encode() for value in values]
+    encoded = [b"" if v is None else v.encode(errors="backslashreplace") for v in values]
     known = np.array([value is not None for value in values], dtype=np.bool_)
     lengths = np.array([len(value) for value in encoded], dtype=np.int32)
     data = pa.py_buffer(b"".join(encoded))

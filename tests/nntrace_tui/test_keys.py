@@ -1,5 +1,6 @@
 """What each key does, on real run folders."""
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -293,6 +294,13 @@ async def test_y_copies_the_path_of_the_run_or_the_place_of_the_layer(run_folder
         await until(shows(app, "model.py:7"))
         await pilot.press("y")
         assert app.clipboard == "/home/me/model.py:7"
+
+
+async def test_a_path_that_is_not_utf_8_is_copied_escaped(finished) -> None:
+    app = monitor(finished.path)
+    async with app.run_test(size=SMALL):
+        app.copy_to_clipboard(os.fsdecode(b"caf\xe9/train.py:7"))
+        assert app.clipboard == "caf\\udce9/train.py:7"
 
 
 async def test_a_place_below_the_working_folder_is_shown_from_there_on(

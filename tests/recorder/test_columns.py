@@ -1,5 +1,6 @@
 """Columns hold what Arrow's own conversion would make of the values, and need no pandas."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,11 @@ def test_nan_may_stand_for_null(values):
 
 def test_an_arrow_array_is_passed_on():
     assert column(pa.array([1, 2]), pa.float64()).to_pylist() == [1.0, 2.0]
+
+
+def test_a_path_that_is_not_utf_8_is_written_escaped():
+    path = os.fsdecode(b"caf\xe9/train.py")
+    assert column([path, None], pa.string()).to_pylist() == ["caf\\udce9/train.py", None]
 
 
 def test_a_number_too_large_for_its_column_is_an_error():

@@ -287,6 +287,10 @@ class MonitorApp(App[None]):
         self.copy_to_clipboard(text)
         self.notify(f"copied: {text!a}", timeout=3, markup=False)
 
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy text to the terminal's clipboard; bytes of a path that are no text are escaped."""
+        super().copy_to_clipboard(text.encode(errors="backslashreplace").decode())
+
     def action_next_theme(self) -> None:
         """Switch to the next of the monitor's own themes."""
         names = [theme.name for theme in OWN]
