@@ -1,6 +1,8 @@
 """The Arrow side of `schema`: the one place that turns column declarations into Arrow schemas."""
 
+import os
 from functools import cache
+from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
@@ -30,6 +32,15 @@ def arrow_schema(stream: str) -> pa.Schema:
     """The Arrow schema of a stream, stamped with the format version."""
     fields = [pa.field(column.name, _arrow_type(column.type)) for column in STREAMS[stream]]
     return pa.schema(fields, metadata={"nntrace.schema": str(SCHEMA_VERSION), "stream": stream})
+
+
+def opened(path: Path, mode: str = "rb") -> pa.OSFile:
+    """The file as Arrow reads or writes it, also where the path's bytes are not UTF-8.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    return pa.OSFile(os.fsencode(path), mode)
 
 
 def conform(batch: Rows, stream: str) -> Rows:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pyarrow.parquet as pq
 
+from nntrace.arrow import opened
 from nntrace.schema import STREAMS
 from nntrace.trace import Trace
 
@@ -26,6 +27,7 @@ def export(trace: Trace, folder: Path) -> int:
             # Hive partition values are percent-encoded where a path could not hold them.
             part = folder / stream / f"run={quote(name, safe=' ')}" / f"rank={rank}"
             part.mkdir(parents=True, exist_ok=True)
-            pq.write_table(table, part / "part-0.parquet", compression="zstd")
+            with opened(part / "part-0.parquet", "wb") as file:
+                pq.write_table(table, file, compression="zstd")
             written += table.num_rows
     return written

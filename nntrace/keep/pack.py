@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nntrace.arrow import arrow_schema
+from nntrace.arrow import arrow_schema, opened
 from nntrace.errors import NntraceError
 from nntrace.keep.rounding import rounded
 from nntrace.keep.size import bytes_by_part
@@ -96,8 +96,11 @@ def _pack_rank(trace: Trace, folder: Path, lossless: bool) -> None:
         if not table.num_rows:  # a missing file means the same
             continue
         part = folder / f".{stream}.parquet.part"
-        _write(table, part, _encodings(table))
-        if pq.read_metadata(part).num_rows != table.num_rows:
+        with opened(part, "wb") as file:
+            _write(table, file, _encodings(table))
+        with opened(part) as file:
+            is_whole = pq.read_metadata(file).num_rows == table.num_rows
+        if not is_whole:
             raise NntraceError(f"{part} was not written completely; the run is unchanged.")
         written.append((part, folder / PACKED.format(stream)))
     for part, packed in written:
@@ -126,7 +129,9 @@ def _with_values(table: pa.Table, stream: str) -> pa.Table:
     return table.cast(pa.schema(fields, table.schema.metadata))
 
 
-def _write(table: pa.Table, where: Path | pa.BufferOutputStream, encodings: dict[str, str]) -> None:
+def _write(
+    table: pa.Table, where: pa.OSFile | pa.BufferOutputStream, encodings: dict[str, str]
+) -> None:
     pq.write_table(
         table,
         where,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from nntrace.arrow import arrow_schema
+from nntrace.arrow import arrow_schema, opened
 from nntrace.recorder.columns import column
 from nntrace.schema import SEGMENT, SEGMENT_BYTES
 
@@ -66,7 +66,7 @@ class StreamWriter:
             OSError: the folder cannot be written to.
         """
         path = self._folder / SEGMENT.format(self._stream, self._number)
-        self._sink = pa.OSFile(str(path), "wb")
+        self._sink = opened(path, "wb")
         # Arrow's own threads would take processors from the training, and go uncounted.
         options = pa.ipc.IpcWriteOptions(
             compression=_COMPRESSION.get(self._stream), use_threads=False

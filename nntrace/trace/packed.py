@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from nntrace.arrow import conform
+from nntrace.arrow import conform, opened
 from nntrace.errors import DamagedTraceError
 from nntrace.schema import PACKED
 from nntrace.trace.follower import Choice, StreamFollower
@@ -82,7 +82,7 @@ class PackedStream:
         try:
             if self.path.stat().st_size > _LARGEST_FILE:
                 raise ValueError("a file of impossible size")
-            with pq.ParquetFile(self.path) as file:
+            with opened(self.path) as packed, pq.ParquetFile(packed) as file:
                 check_schema(file.schema_arrow, self.path, self.stream)
                 table = file.read()
             if self.stream in _PACKED_BY_SITE:

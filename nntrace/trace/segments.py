@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 import pyarrow as pa
 
-from nntrace.arrow import Rows, conform
+from nntrace.arrow import Rows, conform, opened
 from nntrace.errors import DamagedTraceError, SchemaVersionError
 from nntrace.schema import SCHEMA_VERSION
 
@@ -114,7 +114,7 @@ def heads(places: Sequence[Place], schema: bytes) -> list[tuple[int, int]]:
     try:
         options = pa.ipc.IpcReadOptions(use_threads=False)
         options.included_fields = _numbers_of(("step",), schema)
-        with pa.OSFile(str(places[0].path)) as file:
+        with opened(places[0].path) as file:
             batches = pa.ipc.open_stream(file, options=options)
             for _ in places:
                 batch = batches.read_next_batch()

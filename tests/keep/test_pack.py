@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from report.conftest import rich_run
 from run_folders import small_run, stats
 
 from nntrace.errors import DamagedTraceError, NntraceError
+from nntrace.export.parquet import export
 from nntrace.keep import pack
 from nntrace.schema import STREAMS
 from nntrace.trace import Trace, last_step
@@ -27,6 +29,18 @@ def test_a_packed_run_reads_as_before_and_has_no_segments(tmp_path: Path) -> Non
     )
     assert last_step(run) == (80, before.steps.loss[-1])
     assert after.refresh() is False
+
+
+def test_a_run_in_a_folder_whose_name_is_not_utf_8_is_written_read_packed_and_exported(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    run = small_run(folder / "run")
+    before = Trace.open(run).table("stats")
+    pack(run, lossless=True)
+    after = Trace.open(run)
+    assert after.table("stats").equals(before)
+    assert export(after, folder / "exported") > len(before)
 
 
 def test_also_a_run_of_a_few_rows_gets_smaller(tmp_path: Path) -> None:
