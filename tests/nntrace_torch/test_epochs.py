@@ -93,6 +93,7 @@ def test_a_sampler_says_whether_it_draws_with_replacement(trace_here, sampler, n
     trace = trace_here(train(DataLoader(DATA, batch_size=8, sampler=sampler)))
     (event,) = trace.events_of("loader")
     assert (event.payload["sampler"], event.payload["replacement"]) == (name, replacement)
+    assert event.payload["weights"] == (20 if name.startswith("Weighted") else None)
 
 
 def test_a_sampler_of_batches_is_named_where_it_is_the_programs_own(trace_here):

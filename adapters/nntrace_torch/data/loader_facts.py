@@ -29,6 +29,7 @@ def facts_of(loader: Any) -> dict[str, Any]:
         "sampler": type(sampler).__name__,
         # A pass that draws with replacement may repeat an example.
         "replacement": getattr(sampler, "replacement", False) is True,
+        "weights": _length(getattr(sampler, "weights", None)),
         "workers": loader.num_workers,
     }
 

@@ -109,9 +109,15 @@ def first_batch_only(
     """Passes over the training data end long before the data set does.
 
     The rest is never seen, unless the order is drawn anew each time. Each of several ranks is
-    expected to see only its part.
-    Source: "37 reasons", 7 (is the data what you think it is).
+    expected to see only its part. A warning if PyTorch's `WeightedRandomSampler` has fewer weights
+    than there are examples, as when it is given one for each class: it draws the numbers of its
+    weights.
+    Source: "37 reasons", 7 (is the data what you think it is); PyTorch's documentation of
+    `WeightedRandomSampler`.
     """
+    if (few := _too_few_weights(trace)) is not None:
+        yield few
+        return
     training = [one for one in loader_passes(trace) if one.steps and one.examples is not None]
     sizes = data_set_sizes(trace)
     starts = trace.events_of(EventKind.RANK_START)
@@ -135,6 +141,24 @@ def first_batch_only(
                 location=drawn_at(trace),
             )
             return
+
+
+def _too_few_weights(trace: Trace) -> Finding | None:
+    """The finding on a sampler whose weights end before the data set does."""
+    for loader in _training_loaders(trace):
+        weights, size = count(loader, "weights"), count(loader, "dataset_size")
+        if 0 < weights < size:
+            return Finding(
+                f"the sampler has {weights} weights for {size} examples: it only ever draws the "
+                f"first {weights}.",
+                severity=Severity.WARNING,
+                evidence={"weights": weights, "dataset_size": size},
+                location=drawn_at(trace),
+                explains=("DAT10", "DAT11", "DAT12", "LOS13", "LOS20"),
+                advice="Give it a weight for each example: those of the classes, indexed by the "
+                "labels (`class_weights[labels]`).",
+            )
+    return None
 
 
 def _is_a_few_numbers(site: Site | None, batches: list[Batch]) -> bool:

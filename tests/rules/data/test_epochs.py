@@ -140,6 +140,13 @@ def test_each_of_two_ranks_sees_its_half_of_the_data():
     assert findings("DAT20", trace_of(steps=40, events=events)) == []
 
 
+@pytest.mark.parametrize(("weights", "found"), [(3, 1), (319, 1), (320, 0), (None, 0)])
+def test_a_sampler_with_fewer_weights_than_examples_draws_the_first_only(weights, found):
+    events = [loader(weights=weights), *passes(1, 2)]
+    results = findings("DAT20", trace_of(steps=40, events=events))
+    assert [finding.level for finding in results] == [Severity.WARNING] * found
+
+
 def test_a_single_short_pass_is_not_judged():
     events = [loader(), *passes(1, examples=32)]
     assert skip_reasons("DAT20", trace_of(steps=40, events=events))
