@@ -11,7 +11,7 @@ def objective_payload(
     source: Source,
     *,
     is_clamped: bool,
-    broadcast: tuple[Sequence[int | None], Sequence[int | None]] | None,
+    broadcast: Sequence[Sequence[int | None]] | None,
 ) -> dict[str, Any]:
     """The payload that describes the objective being minimised.
 
@@ -19,7 +19,8 @@ def objective_payload(
         terms: name and weight of each term; a repeated name stands for the same function.
         source: the line that asked for the gradient.
         is_clamped: whether a clamp stands between the examples' losses and their mean.
-        broadcast: the shapes of predictions and targets where they differ, else None.
+        broadcast: the shapes of predictions and of their far larger difference from the targets,
+            or product with data, whose shape then comes third; else None.
     """
     weights = dict(reversed(terms))  # the first weight of a repeated name counts
     names = list(dict.fromkeys(name for name, _ in terms))

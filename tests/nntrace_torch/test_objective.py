@@ -111,6 +111,22 @@ def test_a_difference_far_larger_than_the_predictions_is_a_broadcast(traced, dif
     assert (shapes is not None) is found
 
 
+@shapes_in_graphs
+@pytest.mark.parametrize(
+    ("product", "found"),
+    [
+        (lambda given: given[:, 0] * torch.ones(6, 1), [[6], [6, 6], [6, 1]]),
+        (lambda given: -(torch.ones(6) * given), [[6, 1], [6, 6], [6]]),
+        (lambda given: given[:, 0] * torch.ones(6), None),
+        (lambda given: given * torch.ones(6, 6), None),
+        (lambda given: given[:, 0, None] * torch.ones(6), None),
+    ],
+)
+def test_a_product_with_data_far_larger_than_both_is_a_broadcast(traced, product, found):
+    trace = traced(lambda model: product(model(INPUTS)).mean(), model=nn.Linear(4, 1))
+    assert objective_of(trace)["broadcast"] == found
+
+
 def huber(difference):
     size = difference.abs()
     return torch.where(size < 1.0, 0.5 * size**2, size - 0.5).mean()

@@ -185,21 +185,36 @@ def clamped_share(term: Term) -> torch.Tensor | None:
     return None
 
 
-def broadcast(term: Term) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """The shapes of predictions and of their difference from targets, if broadcast to [N, N]."""
+def broadcast(term: Term) -> tuple[tuple[int, ...], ...] | None:
+    """The shapes of predictions and of their difference from targets, if broadcast to [N, N].
+
+    Of a product with data, such as advantages, the shape of the data comes third.
+    """
     for node in _toward_the_error(term.node, through=_OF_DIFFERENCES):
-        if operation(node) != "Sub":
-            continue
-        sides = [(child, place) for child, place in node.next_functions if child is not None]
-        if len(sides) != 1 or operation(sides[0][0]) in ("Unsqueeze", "Expand", "AccumulateGrad"):
-            return None  # two computed operands, or one that was prepared for it
-        whole, part = output_shape(node), output_shape(*sides[0])
-        if whole is None or part is None or len(whole) != 2 or whole[0] != whole[1]:
-            return None
-        examples = whole[0]
-        is_column = part in ((examples,), (examples, 1))
-        return (part, whole) if is_column and examples > 1 else None
+        name = operation(node)
+        shapes = _each_with_all(node) if name in ("Sub", "Mul") else None
+        if shapes is not None or name == "Sub":
+            return shapes
     return None
+
+
+def _each_with_all(node: Any) -> tuple[tuple[int, ...], ...] | None:
+    """The shapes of a column or row of N values and of its [N, N] result with data.
+
+    None if both operands are computed, or one was prepared for it.
+    """
+    sides = [(child, place) for child, place in node.next_functions if child is not None]
+    if len(sides) != 1 or operation(sides[0][0]) in ("Unsqueeze", "Expand", "AccumulateGrad"):
+        return None
+    whole, part = output_shape(node), output_shape(*sides[0])
+    if whole is None or part is None or len(whole) != 2 or whole[0] != whole[1] or whole[0] < 2:
+        return None
+    columns = ((whole[0],), (whole[0], 1))
+    if operation(node) == "Sub":
+        return (part, whole) if part in columns else None
+    factor = saved(node, "self" if node.next_functions[0][0] is None else "other")
+    given = tuple(factor.shape) if isinstance(factor, torch.Tensor) else ()
+    return (part, whole, given) if part in columns and given in columns else None
 
 
 def _summands(node: Any, weight: float) -> Iterator[tuple[Any, float]]:

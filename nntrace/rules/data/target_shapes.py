@@ -31,7 +31,8 @@ def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
     constant target for the whole batch is fine. A warning if predictions [examples, positions, 1]
     meet one target for each example, as after a recurrent layer that returns its whole sequence:
     Keras compares each position with that target. Losses written by hand are seen as well, with
-    Keras on TensorFlow in graphs and eagerly (Keras' own losses make both shapes alike).
+    Keras on TensorFlow in graphs and eagerly (Keras' own losses make both shapes alike); so are,
+    with PyTorch, products with data, as of log-probabilities (N,) with advantages (N, 1).
     Source: PyTorch's warning in `mse_loss`; "37 reasons", 15 (check your loss).
     """
     calls = [call for call in loss_calls(trace) if call.shape is not None]
@@ -63,14 +64,18 @@ def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
             return
     for event in objectives:
         pair = items(event.payload, "broadcast")
-        part, difference = (_as_written(shape) for shape in (*pair, None, None)[:2])
-        if part and difference:
+        part, result, factor = (_as_written(shape) for shape in (*pair, None, None, None)[:3])
+        if part and result:
             yield Finding(
-                f"predictions of shape {part} minus targets have shape {difference}: each "
+                f"what the model gives, of shape {part}, times data of shape {factor} has shape "
+                f"{result}: each value is weighed by the data of every example."
+                if factor
+                else f"predictions of shape {part} minus targets have shape {result}: each "
                 "prediction is compared with every target.",
                 steps=where,
                 evidence={"shape": pair[0], "broadcast": pair[1]},
                 location=place(event.payload),
+                advice="Give both the same shape: `.squeeze(1)` the column." if factor else "",
             )
             return
 

@@ -42,6 +42,7 @@ def test_cross_entropy_wants_different_shapes():
         ([[32, 1], [32, 32]], ["(32, 1) minus targets have shape (32, 32)"]),
         ([[32], [32, 32]], ["(32,) minus targets have shape (32, 32)"]),
         ([[None, 1], [None, None]], ["(N, 1) minus targets have shape (N, N)"]),
+        ([[32], [32, 32], [32, 1]], ["(32,), times data of shape (32, 1) has shape (32, 32)"]),
         ([["N", 1], [None, None]], []),
         (None, []),
     ],
