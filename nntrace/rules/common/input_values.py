@@ -1,6 +1,7 @@
 """What kind of values the inputs hold, and whether the first layer normalises or bins them."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -22,6 +23,9 @@ _AUGMENTS = "Random"  # how the names of Keras' layers begin that augment images
 _BINS = "Discretization"
 _SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape"})
 _UNIT = (0.1, 1.001)  # the largest size of values that somebody has scaled already
+_TIMES_SCALED = 3  # epochs in a row; fewer may be chance, or a curriculum
+_SAME_FACTOR = 0.1  # relative deviation of one epoch's factor
+_RESCALED = 1.5  # times, from which an epoch's scale is another
 _SHRINKS = 100.0  # what takes bytes to [-1, 1] or [0, 1] divides by 127.5 or 255
 
 
@@ -77,6 +81,27 @@ def scaled_twice(trace: Trace, given: Site) -> Site | None:
             before = median(trace.series(Role.INPUT, "std", given))
             return site if 0 < left * _SHRINKS < before else None
     return None
+
+
+def scaled_each_epoch(trace: Trace) -> tuple[float, float, float] | None:
+    """By how much inputs are scaled from each epoch to the next, with the first and last spread.
+
+    None unless the factor is one and the same, which it is where an epoch writes to the data.
+    """
+    spreads: dict[int, list[float]] = {}
+    for batch in training_batches(trace):
+        if batch.epoch is not None and batch.input_std:
+            spreads.setdefault(batch.epoch, []).append(batch.input_std)
+    epochs = sorted(spreads)
+    pairs = [(one, two) for one, two in pairwise(epochs) if two == one + 1]
+    factors = [median(spreads[two]) / median(spreads[one]) for one, two in pairs]
+    if len(factors) < _TIMES_SCALED:
+        return None
+    usual = median(factors)
+    is_the_same = all(abs(factor / usual - 1.0) < _SAME_FACTOR for factor in factors)
+    if not is_the_same or 1.0 / _RESCALED < usual < _RESCALED:
+        return None
+    return usual, median(spreads[epochs[0]]), median(spreads[epochs[-1]])
 
 
 def widened_by_augmentation(trace: Trace, given: Site, scale: float) -> Site | None:

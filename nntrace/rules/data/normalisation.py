@@ -15,6 +15,7 @@ from nntrace.rules.common.input_values import (
     normalised_by_other_statistics,
     normalises_first,
     not_adapted,
+    scaled_each_epoch,
     scaled_twice,
     widened_by_augmentation,
 )
@@ -119,7 +120,8 @@ def unnormalised_input(
     unless it holds counts, one-hot vectors or indices, or enters a normalisation layer. If such a
     layer was never adapted, and returns its input unchanged, it is named; so is a layer that
     augments images and makes their values ten times as large, one that normalises by other
-    statistics than those of its input, and a `Rescaling` of what has been scaled before.
+    statistics than those of its input, and a `Rescaling` of what has been scaled before. Inputs of
+    any scale are reported if each epoch multiplies it by the same factor.
     Source: "37 reasons", 14 (standardise the features) and 16; Karpathy's Recipe, step 1.
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if _is_batch_of_floats(s)), None)
@@ -133,6 +135,9 @@ def unnormalised_input(
     mean, std = stats["mean"], stats["std"]
     if not np.isfinite([mean, std]).all():
         yield Skipped(f"the mean and scale of {_named(site)} were not recorded")
+        return
+    if (anew := scaled_each_epoch(trace)) is not None:
+        yield _of_each_epoch(trace, site, *anew)
         return
     if std > 0.0 and (widened := widened_by_augmentation(trace, site, scale)) is not None:
         yield _of_augmentation(trace, widened, std)
@@ -162,6 +167,18 @@ def unnormalised_input(
             evidence={"mean": mean, "std": std, "min": stats["min"], "max": stats["max"]},
             advice="" if idle is None else NEVER_ADAPTED.format(idle.path),
         )
+
+
+def _of_each_epoch(trace: Trace, site: Site, factor: float, first: float, last: float) -> Finding:
+    return Finding(
+        f"{_named(site)} is scaled anew in each epoch: its standard deviation is {factor:.3g} "
+        f"times that of the epoch before, from {first:.3g} to {last:.3g}.",
+        site=site,
+        steps=span(trace.sampled_steps),
+        evidence={"factor": factor, "first_std": first, "last_std": last},
+        advice="Look in `__getitem__` for operations that write to the stored data (`-=`, `/=`, "
+        "`sub_`): work on a copy, or normalise once.",
+    )
 
 
 def _of_other_statistics(trace: Trace, site: Site) -> Finding:

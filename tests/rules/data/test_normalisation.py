@@ -93,6 +93,23 @@ def test_constant_input_needs_two_sampled_batches():
 # DAT04
 
 
+@pytest.mark.parametrize(
+    ("spreads", "found"),
+    [
+        ([1.0, 1.51, 2.28, 3.44], 1),
+        ([1.0, 1.49, 2.22, 3.31], 0),
+        ([1.0, 0.66, 0.44, 0.29], 1),
+        ([1.0, 2.0, 4.0], 0),  # too few epochs
+        ([1.0, 2.0, 4.0, 4.0], 0),  # not again and again, as when a curriculum widens
+        ([1.0, 2.0, 3.0, 4.0], 0),
+    ],
+)
+def test_inputs_that_each_epoch_scales_by_the_same_factor_are_scaled_anew(spreads, found):
+    rows = [b for n, s in enumerate(spreads) for b in batches(5, epoch=n, input_std=s)]
+    told = findings("DAT04", trace_of(steps=len(rows), sites=[image()], batches=rows))
+    assert ["scaled anew in each epoch" in one.message for one in told] == [True] * found
+
+
 @pytest.mark.parametrize(("mean", "found"), [(3.1, 1), (2.9, 0), (-3.1, 1), (-2.9, 0)])
 def test_a_mean_beyond_three_standard_deviations_is_a_warning(mean, found):
     assert len(findings("DAT04", trace_of(steps=3, sites=[image(mean=mean)]))) == found
