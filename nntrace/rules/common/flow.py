@@ -118,3 +118,15 @@ class Flow:
         """
         behind = self.behind([Vertex(path)])
         return bool(behind) and not any(v.is_module and v.name in layers for v in behind)
+
+    def is_apart(self, one: str, two: str, layers: Collection[str]) -> bool:
+        """Whether a module's output is taken, but does not reach a later one by any way.
+
+        If it is not known who takes the later one's output, it must reach none of `layers`.
+        """
+        if one == two or one not in self.sites:
+            return False
+        behind = self.behind([Vertex(one)])
+        if two in self.sites and Vertex(two) in self.takers:
+            return bool(behind) and Vertex(two) not in behind
+        return self.is_last(one, layers)

@@ -262,8 +262,8 @@ def gradient_depth_imbalance(
     No single learning rate fits both. The measure is the root mean square of a weight's gradient
     times that of the weight: what a relative change of the layer does to the loss, however its
     scale is split between weights and inputs. The rule leaves out lookup tables, gradients that are
-    exactly zero, the experts of a mixture, which get as much as they get examples, the first layer
-    after the head of another model (an actor beside a critic), and two layers with a batch norm
+    exactly zero, the experts of a mixture, which get as much as they get examples, two layers of
+    which neither feeds the other (an actor's beside a critic's), and two layers with a batch norm
     between them: the norm removes the part of the gradient that all examples share, which before a
     last layer is most of it. Information for a model that has fitted its data (attention that is
     sure of its keys, say, leaves next to no gradient to what made it so), unless the updates of the
@@ -290,8 +290,8 @@ def gradient_depth_imbalance(
     normalised = batch_norm_between(trace)
     flow, paths = Flow(trace), [site.parent for site in sites]
     for one, two in pairwise(usable):
-        is_head = paths[one] in flow.sites and flow.is_last(paths[one], paths)
-        if normalised(sites[one], sites[two]) or is_head:
+        is_elsewhere = flow.is_apart(paths[one], paths[two], paths)
+        if normalised(sites[one], sites[two]) or is_elsewhere:
             continue
         both = np.flatnonzero(np.isfinite(effect[:, one]) & np.isfinite(effect[:, two]))
         if len(both) < samples:

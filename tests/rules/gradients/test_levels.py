@@ -263,6 +263,16 @@ def test_the_head_of_one_model_and_the_first_layer_of_another_are_no_neighbours(
     assert len(findings("GRD10", trace(outputs, *layers, events=[flow]))) == found
 
 
+@pytest.mark.parametrize(("feeds", "found"), [(False, 0), (True, 1)])
+def test_first_layers_of_two_models_that_go_on_are_no_neighbours(feeds, found):
+    paths = ("actor.0", "critic.0", "actor.1", "critic.1")
+    outputs = [site(path, "activation", module_type="Linear") for path in paths]
+    edges = [[0, 2], [1, 3], *([[0, 1]] if feeds else [])]
+    flow = event("graph", vertices=list(paths), edges=edges)
+    layers = [parameter("actor.0.weight", 1.0), parameter("critic.0.weight", 1e-4)]
+    assert len(findings("GRD10", trace(outputs, *layers, events=[flow]))) == found
+
+
 def test_samples_of_the_first_steps_alone_do_not_speak_for_the_run():
     rows = [*parameter("a.weight", 1e-6), *parameter("b.weight", 1.0)]
     assert skip_reasons("GRD10", trace_of(steps=64, sampled=range(10), sites=rows))
