@@ -5,10 +5,13 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.beside_chance import BesideChance
+from nntrace.rules.common.chance import batches_of_last_phase
 from nntrace.rules.common.depth import SAMPLES, until_end
 from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.layers import Link, any_finite, chain, columns, early_samples, weights
 from nntrace.rules.common.loss_course import has_fallen, is_still_learning, remaining_loss
+from nntrace.rules.common.passes import makes_targets
 from nntrace.rules.common.signals import finite, lasting, median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
@@ -24,6 +27,7 @@ _BLOCKED = (
     "LOS12",
     "UPD02",
 )  # what a layer does that lets hardly anything through
+_FITTED = 0.05  # of the loss at chance: units that died did no harm
 _FEW_UNITS = 8  # with fewer, some dead ones are chance
 _MAX_UNITS = 1024  # of a layer that are sampled
 _ROUNDING = 1e-4  # of a row's sum in float32
@@ -65,8 +69,8 @@ def dead_units(
     or more, or all of them. It is information if the loss falls and no more units die, or it falls
     steadily and at most half are dead: a layer wider than its few inputs need has units that they
     never reach. Where inputs span one or two directions units may go on dying for the same reason.
-    A layer of which a fifth fires passes a signal on, and does not explain a loss that stays where
-    it is.
+    A layer of which a fifth fires passes a signal on: it does not explain a loss that stays where
+    it is, and is information if the loss is 5 % of chance or less, or a network makes the targets.
     Source: Maas 2013; Karpathy's notes on ReLU; "37 reasons", 25 (dead units).
     """
     dead = trace.series(Role.ACTIVATION, "dead_fraction")
@@ -84,6 +88,10 @@ def dead_units(
     goes_on = is_still_learning(trace)
     learns = remaining_loss(trace) <= learned or goes_on
     falls = learns or has_fallen(trace)
+    beside = BesideChance(trace, batches_of_last_phase(trace))
+    works = makes_targets(trace) or (
+        beside.lowest is not None and beside.series.end <= _FITTED * beside.lowest
+    )
     levels = [_late_median(dead[:, link.column]) for link in rectified]
     units = [link.site.units for link in rectified]
     overall = float(np.average(levels, weights=[max(1, count) for count in units]))
@@ -97,6 +105,7 @@ def dead_units(
         spread = width >= _FEW_UNITS or not width or count == width
         few = goes_on and level <= error_fraction
         healthy = learns and (few or not _grows(share, growth))
+        healthy |= works and level <= _MOST
         healthy |= falls and count < width and _begins_narrow(trace, flow, link, narrow)
         severity = Severity.WARNING if overall > warning_fraction else Severity.INFO
         if spread and level > error_fraction:

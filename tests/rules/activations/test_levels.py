@@ -33,6 +33,12 @@ INPUT = [site("input.0", "input", std=1.0, example_std=1.0, shape=[8, WIDTH])]
 # ACT01
 
 
+def test_a_hidden_layer_out_of_the_band_is_only_noted_in_learning_by_trial_and_error():
+    events = [event("objective", n, terms=["other"], single_calls=8 * (n + 1)) for n in range(4)]
+    [finding] = findings("ACT01", trace(layer("a", std=0.01), layer("head"), events=events))
+    assert finding.level is Severity.INFO
+
+
 @pytest.mark.parametrize(("std", "found"), [(0.019, 1), (0.021, 0), (51.0, 1), (49.0, 0), (0.0, 0)])
 def test_a_hidden_layer_that_stays_out_of_the_band_is_a_warning(std, found):
     results = findings("ACT01", trace(layer("a", std=std), layer("head")))

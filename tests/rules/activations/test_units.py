@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from rules.activations.layer_rows import UNITS, bounded, dead, layer, plain, trace
-from rules.builders import event, findings, site, skip_reasons
+from rules.builders import batches, event, findings, site, skip_reasons
 
 from nntrace.rules import Severity
 
@@ -30,6 +30,30 @@ def test_a_layer_with_a_quarter_of_dead_units_in_a_lively_model_is_only_noted():
 @pytest.mark.parametrize(("end", "level"), [(0.51, Severity.ERROR), (0.49, Severity.INFO)])
 def test_dead_units_of_a_model_that_learns_are_only_noted(end, level):
     [finding] = findings("ACT04", trace(layer("l"), dead(0.7), loss=[1.0] * 5 + [end] * 15))
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(
+    ("share", "end", "level"),
+    [
+        (0.55, 0.06, Severity.INFO),
+        (0.55, 0.08, Severity.ERROR),
+        (0.85, 0.06, Severity.ERROR),
+    ],
+)
+def test_units_that_die_while_the_data_is_fitted_are_only_noted(share, end, level):
+    dying = dead([0.1] * 13 + [share] * 7)
+    labelled = batches(20, loss_function="cross_entropy", classes=4)
+    losses = [1.4] * 5 + [end] * 15  # ln 4 · 0.05 = 0.069
+    [finding] = findings("ACT04", trace(layer("l"), dying, loss=losses, batches=labelled))
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(("share", "level"), [(0.79, Severity.INFO), (0.82, Severity.ERROR)])
+def test_dead_units_beside_a_network_that_makes_the_targets_are_only_noted(share, level):
+    events = [event("loss_call", function="mse_loss")]
+    events += [event("evaluation", step, examples=8) for step in range(20)]
+    [finding] = findings("ACT04", trace(layer("l"), dead(share), events=events))
     assert finding.level is level
 
 
