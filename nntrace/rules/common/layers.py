@@ -172,8 +172,11 @@ def cancelling(sites: Sequence[Site]) -> Callable[[int, FloatArray], bool]:
         if len(site.shape) != 1 or not site.parent:
             return False
         for weight in weights_of[site.parent]:
-            nothing = gradient[:, place] <= _CANCELLED * gradient[:, weight]
-            if nothing.mean() >= 0.5 and (gradient[nothing, weight] > 0).mean() > 0.5:
+            known = gradient[np.isfinite(gradient[:, [place, weight]]).all(axis=1)]  # not frozen
+            nothing = known[:, place] <= _CANCELLED * known[:, weight]
+            if 2 * nothing.sum() < max(1, len(known)):
+                continue
+            if (known[nothing, weight] > 0).mean() > 0.5:
                 return True
         return False
 

@@ -44,6 +44,13 @@ def test_a_bias_whose_gradient_is_the_rounding_of_what_cancels_is_left_out(gradi
     assert len(findings("UPD06", trace(parameter("a.weight", gradient=0.1), bias))) == found
 
 
+def test_a_layer_that_is_thawed_late_may_have_a_bias_that_cancels():
+    none, some = [None] * (STEPS - 9), 9
+    weight = parameter("a.weight", gradient=[*none, *[0.1] * some])
+    bias = parameter("a.bias", shape=(1,), size=0.1, update=0.0, gradient=[*none, *[9e-7] * some])
+    assert findings("UPD06", trace(weight, bias)) == []
+
+
 @pytest.mark.parametrize(
     ("gradient", "dtype", "found"),
     [
