@@ -105,7 +105,7 @@ def meetings(loss: torch.Tensor) -> Iterator[Meeting]:
             if found is not None:
                 yield found
             continue
-        computed = [child for child in operands(node) if child is not None]
+        computed = list(filter(None, operands(node)))
         factor = constant_operand(node) if name == "Mul" else None
         if isinstance(factor, torch.Tensor) and factor.numel() > 1:
             met = _met(computed[0], factor, is_summed=is_summed)

@@ -241,7 +241,7 @@ def _last_layer(predictions: torch.Tensor) -> int | None:
     for _ in range(_DEEP):
         if node is None:
             return None
-        children = [child for child in operands(node) if child is not None]
+        children = list(filter(None, operands(node)))
         for child in children:
             leaf: Any = operands(child)[0] if operation(child) == "T" else child
             if leaf is not None and operation(leaf) == "AccumulateGrad":

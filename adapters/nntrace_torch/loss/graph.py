@@ -303,7 +303,7 @@ def _elements(node: Any) -> torch.Tensor | None:
 
 
 def _only_child(node: Any) -> Any:
-    children = [child for child in operands(node) if child is not None]
+    children = list(filter(None, operands(node)))
     return children[0] if len(children) == 1 else None
 
 

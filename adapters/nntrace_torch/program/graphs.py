@@ -15,7 +15,7 @@ def nodes_of(
     *roots: Any,
     most: int = 20_000,
     nearest_first: bool = False,
-    beyond: Callable[[Any], bool] = lambda node: True,
+    beyond: Callable[[Any], bool] | None = None,
 ) -> Iterator[Any]:
     """The nodes of an autograd graph from these on, each once.
 
@@ -23,7 +23,7 @@ def nodes_of(
         roots: where to begin; None is left out.
         most: how many nodes are visited.
         nearest_first: in the order of their distance, not along one path after the other.
-        beyond: whether to go on from a node to its operands.
+        beyond: whether to go on from a node to its operands; always, if not given.
     """
     seen: set[Any] = set()
     waiting = deque(roots)
@@ -32,7 +32,7 @@ def nodes_of(
         if node is not None and node not in seen:
             seen.add(node)
             yield node
-            if beyond(node):
+            if beyond is None or beyond(node):
                 waiting.extend(operands(node))
 
 
@@ -51,15 +51,15 @@ def _leaves(nodes: Iterable[Any]) -> Iterator[torch.Tensor]:
     return (leaf for leaf in found if isinstance(leaf, torch.Tensor))
 
 
-def operands(node: Any) -> list[Any]:
+def operands(node: Any) -> tuple[Any, ...]:
     """The nodes that computed a node's operands; None for an operand without a gradient."""
-    return [above for above, _ in node.next_functions]
+    return next(zip(*node.next_functions, strict=True), ())  # without a function for each
 
 
 def constant_operand(node: Any) -> Any:
     """What a product or quotient was given without a gradient; None unless that is one operand."""
     sides = operands(node)
-    if sum(side is not None for side in sides) != 1:
+    if len(sides) - sides.count(None) != 1:
         return None
     return saved(node, "self" if sides[0] is None else "other")
 
