@@ -212,7 +212,7 @@ def _each_with_all(node: Any) -> tuple[tuple[int, ...], ...] | None:
     columns = ((whole[0],), (whole[0], 1))
     if operation(node) == "Sub":
         return (part, whole) if part in columns else None
-    factor = saved(node, "self" if node.next_functions[0][0] is None else "other")
+    factor = constant_operand(node)
     given = tuple(factor.shape) if isinstance(factor, torch.Tensor) else ()
     return (part, whole, given) if part in columns and given in columns else None
 
