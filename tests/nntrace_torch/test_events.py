@@ -23,6 +23,8 @@ def train_over(loader, model=None):
 
 
 def test_seeds_set_before_the_first_step_are_recorded(trace_here):
+    torch.seed()  # not one that another test has set
+
     def program():
         torch.manual_seed(17)
         torch.random.manual_seed(18)
@@ -192,5 +194,6 @@ def test_forked_workers_record_nothing(trace_here, workers):
             return super().__getitem__(index)
 
     loader = DataLoader(Seeding(torch.randn(8, 4)), batch_size=4, num_workers=workers)
+    torch.seed()  # not one that another test has set
     seeds = payloads(trace_here(lambda: train_over(loader)), "seed")
     assert (len(seeds) > 0) == (workers == 0)
