@@ -77,7 +77,7 @@ def loss_spike(
     spread[places] = np.maximum(near, noise_scale(values))
     high &= rise > deviations * spread
     for first, last in _runs(high, gap=2):
-        if last - first + 1 < lasting_steps:
+        if high[first : last + 1].sum() < lasting_steps:  # steps between may be low
             continue
         peak = first + int(np.where(high, values, -np.inf)[first : last + 1].argmax())
         recovered = last < len(values) - 1

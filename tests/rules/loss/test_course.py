@@ -34,6 +34,13 @@ def test_a_jump_within_half_of_the_first_loss_is_a_hard_batch(height, found):
     assert len(findings("LOS09", spiked(height, 5))) == found
 
 
+@pytest.mark.parametrize(("at", "found"), [((150, 152), 0), ((150, 152, 154), 1)])
+def test_steps_between_high_losses_do_not_count(at, found):
+    values = FALLING + NOISE
+    values[list(at)] += 3.0
+    assert len(findings("LOS09", course(values))) == found
+
+
 def test_a_spike_at_the_end_has_not_recovered():
     [finding] = findings("LOS09", spiked(3.0, 5, at=195))
     assert "not come back" in finding.message
