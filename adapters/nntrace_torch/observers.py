@@ -124,7 +124,7 @@ class Observers:
         self.attention = AttentionObserver(recorder, self.sources, self.forward.innermost)
         self.replayer = Replayer()
         self.future = FutureWatch(recorder, self.replayer)
-        self.axes = AxesWatch(recorder, self.sources, self.replayer)
+        self.axes = AxesWatch(recorder, self.models, self.sources, self.replayer)
         self.attention.over_another_axis = self.axes.normalised
         self.calls = RootCalls(recorder, self.replayer)
         self.evaluations.calls = lambda: self.calls.kept

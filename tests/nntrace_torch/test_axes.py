@@ -185,6 +185,45 @@ def told(trace):
     return [event.payload for event in trace.events_of("axes")]
 
 
+def in_heads(cut, attend, heads=2):
+    """The loss of attention over what `cut` makes of queries, keys and values [N, T, heads·D]."""
+    given = torch.randn(BATCH, LENGTH, HEADS * WIDTH)
+    parts = [cut(nn.Linear(HEADS * WIDTH, HEADS * WIDTH)(given), heads) for _ in range(3)]
+    return attend(*parts).square().mean()
+
+
+def exchanged_by_view(x, heads):
+    return x.view(BATCH, heads, LENGTH, HEADS * WIDTH // heads)
+
+
+def cut_and_transposed(x, heads):
+    return x.view(BATCH, LENGTH, heads, HEADS * WIDTH // heads).transpose(1, 2)
+
+
+def by_products(query, key, value):
+    return (query @ key.transpose(-2, -1) * 0.3).softmax(-1) @ value
+
+
+@shapes_in_graphs
+@pytest.mark.parametrize("attend", [by_products, functional.scaled_dot_product_attention])
+def test_heads_that_a_view_cut_out_of_the_positions_are_found(attend):
+    assert {one[0] for one in found(in_heads(exchanged_by_view, attend))} == {"heads"}
+    assert found(in_heads(cut_and_transposed, attend)) == []
+
+
+@shapes_in_graphs
+def test_as_many_heads_as_positions_leave_open_which_axis_is_which(monkeypatch):
+    monkeypatch.setitem(globals(), "LENGTH", 4)
+    assert found(in_heads(exchanged_by_view, by_products, heads=4)) == []
+
+
+@shapes_in_graphs
+def test_classes_that_a_view_was_to_move_to_the_first_axis_are_found():
+    out, labels = torch.randn(6, 5, 7, requires_grad=True) * 1, torch.randint(0, 7, (6, 5))
+    assert found(functional.cross_entropy(out.view(6, 7, 5), labels)) == [("classes", 2, 1)]
+    assert found(functional.cross_entropy(out.transpose(1, 2), labels)) == []
+
+
 @pytest.mark.parametrize(("batch_first", "number"), [(False, 1), (True, 0)])
 def test_a_recurrence_along_the_examples_is_told_with_its_line(trace_here, batch_first, number):
     answers = told(trace_here(lambda: train(Recurrent(batch_first=batch_first), drawn())))

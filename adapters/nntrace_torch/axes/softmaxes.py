@@ -16,12 +16,12 @@ class WrongAxis(NamedTuple):
     """An operation over a wrong axis.
 
     Attributes:
-        what: `attention`, `weights`, `norm` or `classes`.
+        what: `attention`, `weights`, `norm`, `classes` or `heads`.
         shape: of what it was applied to.
         axis: over which it runs.
         right: over which it should: of attention and weights the one that is summed over.
-        result: of classes the shape that the predictions were given.
-        node: the softmax's.
+        result: of classes and heads the shape that the values were given.
+        node: the softmax's, or that of the reshape into heads.
     """
 
     what: str

@@ -8,13 +8,16 @@ from torch import nn
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.axes.examples import ExamplesWatch
+from nntrace_torch.axes.softmaxes import WrongAxis
 from nntrace_torch.axes.wrong_axes import wrong_axes
 from nntrace_torch.data.batches import examples_in
 from nntrace_torch.probes.dependencies import Answer
 from nntrace_torch.probes.mixing import sequence_first
+from nntrace_torch.program.graphs import nearest_leaf
 from nntrace_torch.program.sources import UNKNOWN, Source, Sources, caller
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.engine import Replayer
+from nntrace_torch.samples.modules import Models
 
 _LOOKS = 64  # samples, of which some are looked at: a program may train several models in turn
 _LAYERS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)  # hand `batch_first` on
@@ -24,8 +27,11 @@ _MANY = 16  # softmaxes of a step whose lines are noted
 class AxesWatch:
     """Asks the graph of a loss, and now and then its model."""
 
-    def __init__(self, recorder: Recorder, sources: Sources, replayer: Replayer) -> None:
+    def __init__(
+        self, recorder: Recorder, models: Models, sources: Sources, replayer: Replayer
+    ) -> None:
         self._recorder = recorder
+        self._models = models
         self._sources = sources
         self._examples = ExamplesWatch(replayer)
         self._looks = 0
@@ -64,7 +70,7 @@ class AxesWatch:
             for found in wrong_axes(loss, examples or _examples_of(call)):
                 self._tell(
                     found.what,
-                    self._lines.get(found.node._sequence_nr(), UNKNOWN),
+                    self._line_of(found),
                     shape=list(found.shape),
                     axis=found.axis,
                     right=found.right,
@@ -79,6 +85,14 @@ class AxesWatch:
                 )
             if answer is not None:
                 self._tell_mixed(call.compute, answer)
+
+    def _line_of(self, found: WrongAxis) -> Source:
+        """Where a softmax was called, or the layer was built whose output was laid out anew."""
+        if found.what != "heads":
+            return self._lines.get(found.node._sequence_nr(), UNKNOWN)
+        weight = nearest_leaf(found.node)
+        owner = None if weight is None else self._models.parameter(weight)
+        return UNKNOWN if owner is None else self._sources.of(owner[1])
 
     def _tell_mixed(self, module: Any, answer: Answer) -> None:
         by_place = bool(answer.evidence.get("by_place"))

@@ -27,6 +27,7 @@ _SAME_PLACES = (
     *("MulBackward0", "DivBackward0", "AddBackward0", "SubBackward0", "MaskedFillBackward0"),
     *("WhereBackward0", "ToCopyBackward0", "CloneBackward0", "NativeDropoutBackward0"),
 )
+_FUSED = "ScaledDotProduct"  # so the nodes of `scaled_dot_product_attention` begin
 _MOVES = (
     *RESHAPES,
     *("ExpandBackward0", "TransposeBackward0", "PermuteBackward0", "UnsqueezeBackward0"),
@@ -44,7 +45,9 @@ def wrong_axes(loss: torch.Tensor, examples: int | None = None) -> Iterator[Wron
     for node in nodes_of(loss.grad_fn):
         name = node.name()
         if name == "BmmBackward0":
-            found = _attention(node, examples) or other_norms(node)
+            found = _attention(node, examples) or other_norms(node) or _heads(node)
+        elif name.startswith(_FUSED):
+            found = _heads(node)
         elif name == "MmBackward0":
             found = other_norms(node)
         elif name == LOG_SUM or (name in SUMS and node not in added_up):
@@ -58,13 +61,20 @@ def wrong_axes(loss: torch.Tensor, examples: int | None = None) -> Iterator[Wron
 
 
 def _classes(node: Any) -> WrongAxis | None:
-    """[N, C, H, W] laid out as [N·H·W, C] without moving C behind first."""
+    """[N, C, H, W] laid out as [N·H·W, C], or [N, T, C] as [N, C, T], without moving C first."""
     result = shape_of(saved(node, "result"))
     above = node_above(node)
-    if result is None or len(result) != 2 or above is None or above.name() not in RESHAPES:
+    if result is None or len(result) < 2 or above is None or above.name() not in RESHAPES:
         return None
     shape, classes = sizes_of(above), result[1]
-    if shape is None or len(shape) < 3 or shape[1] != classes or shape[-1] == classes:
+    if shape is None:
+        return None
+    if len(result) > 2:
+        is_over_them = signed(saved(node, "dim")) == 1
+        if is_over_them and shape != result == (shape[0], shape[-1], *shape[1:-1]):
+            return WrongAxis("classes", shape, len(shape) - 1, 1, result, node)
+        return None
+    if len(shape) < 3 or shape[1] != classes or shape[-1] == classes:
         return None
     places = math.prod(shape[2:])
     if places == 1 or result[0] != shape[0] * places:  # a single place is not mixed with another
@@ -72,6 +82,28 @@ def _classes(node: Any) -> WrongAxis | None:
     if len(shape) == 3 and shape[-1] % classes == 0:  # several predictions behind one another
         return None
     return WrongAxis("classes", shape, len(shape) - 1, 1, result, node)
+
+
+def _heads(node: Any) -> WrongAxis | None:
+    """[N, T, heads·D] laid out as [N, heads, T, D], so that each head gets other positions."""
+    for side, _ in node.next_functions[:3]:
+        for _ in range(_DEEPEST):
+            if side is None or side.name() not in (*_MOVES, *_SAME_PLACES):
+                break
+            shape, result = sizes_of(side), output_shape(side)
+            if side.name() in RESHAPES and shape and result and _is_cut_into_heads(shape, result):
+                return WrongAxis("heads", shape, 1, 2, result, side)
+            side = node_above(side)
+    return None
+
+
+def _is_cut_into_heads(shape: tuple[int, ...], result: tuple[int, ...]) -> bool:
+    if len(shape) != 3 or len(result) != 4:
+        return False
+    _, positions, width = shape
+    _, heads, length, share = result
+    # Of as many heads as positions it might be [N, T, heads, D].
+    return length == positions > 1 < heads != positions and heads * share == width
 
 
 def _attention(node: Any, examples: int | None) -> WrongAxis | None:

@@ -27,10 +27,10 @@ def wrong_axis(trace: Trace) -> Iterator[Finding | Skipped]:
     attention that are summed over another axis than their softmax ran over (a warning; not if they
     are divided by their sum, as in slot attention), and any weights whose softmax ran over the
     examples of the batch or over an axis of one value. With PyTorch predictions [N, C, H, W] laid
-    out as [N·H·W, C] without moving the classes behind first and, as warnings, a model's input [N,
-    C, T] laid out as [N, T, C] for a layer, cosines whose norms are over another axis than the
-    products sum, and a recurrent layer that begins each batch of a shuffling loader with the state
-    of the one before.
+    out as [N·H·W, C], or [N, T, C] as [N, C, T], without moving the classes first and, as warnings,
+    a model's input [N, C, T] laid out as [N, T, C] for a layer, queries [N, T, heads·D] laid out as
+    [N, heads, T, D], cosines whose norms are over another axis than the products sum, and a
+    recurrent layer that begins each batch of a shuffling loader with the state of the one before.
 
     And examples of a batch that change each other's outputs, or with PyTorch whose outputs go by
     their place in the batch: asked, by replaying a forward with other examples and in another
@@ -68,16 +68,25 @@ def _carried(event: Event) -> Finding:
 
 def _classes(trace: Trace, event: Event) -> Finding:
     shape, result = _shape(event, "shape"), _shape(event, "result")
-    classes = result[-1] if result else 0
-    order = ", ".join(map(str, [0, *range(2, len(shape)), 1]))
+    if len(result) > 2:  # [N, T, C] as [N, C, T]
+        classes, last = result[1], len(shape) - 1
+        holds = "what is taken for the classes of one position is values of several"
+        order = ", ".join(map(str, [0, last, *range(1, last)]))
+        advice = f"Move the classes to axis 1: `out.permute({order})`."
+    else:
+        classes = result[-1] if result else 0
+        holds = f"a row holds values of one class at {classes} neighbouring positions"
+        order = ", ".join(map(str, [0, *range(2, len(shape)), 1]))
+        advice = (
+            f"Move the classes behind first, `out.permute({order}).reshape(-1, {classes})`, or "
+            "give `cross_entropy` predictions [N, C, …] and targets [N, …] as they are."
+        )
     return Finding(
         f"predictions of shape {shape} are laid out as {result}, which does not move "
-        f"their {classes} classes: a row holds values of one class at {classes} neighbouring "
-        "positions.",
+        f"their {classes} classes: {holds}.",
         steps=(event.step, event.step),
         evidence={"shape": shape, "laid_out_as": result},
-        advice=f"Move the classes behind first, `out.permute({order}).reshape(-1, {classes})`, or "
-        "give `cross_entropy` predictions [N, C, …] and targets [N, …] as they are.",
+        advice=advice,
         location=loss_location(trace, "cross_entropy"),
     )
 
@@ -93,6 +102,22 @@ def _input(trace: Trace, event: Event) -> Finding:
         advice="Exchange axes by `transpose` or `permute`; `view` and `reshape` only cut the same "
         "sequence of numbers into other rows.",
         location=place(event.payload),
+    )
+
+
+def _heads(trace: Trace, event: Event) -> Finding:
+    shape, result = _shape(event, "shape"), _shape(event, "result")
+    heads = result[1] if len(result) > 1 else 0
+    return Finding(
+        f"queries, keys or values of shape {shape} are laid out as {result}, which moves none of "
+        f"their numbers: each of the {heads} heads gets some of the positions, not its share of "
+        "each.",
+        steps=(event.step, event.step),
+        severity=Severity.WARNING,
+        evidence={"shape": shape, "laid_out_as": result},
+        advice="Cut the last axis first, then exchange: `x.view(batch, length, heads, "
+        "width).transpose(1, 2)`.",
+        location=place(event.payload) or backward_line(trace),
     )
 
 
@@ -208,6 +233,7 @@ _REDUCTIONS: Final = ("Sum", "Mean", "Max", "Min", "Prod", "EuclideanNorm", "Cum
 _KINDS: Final[dict[str, Callable[[Trace, Event], Finding]]] = {
     "classes": _classes,
     "input": _input,
+    "heads": _heads,
     "attention": _attention,
     "weights": _weights,
     "norm": _norm,

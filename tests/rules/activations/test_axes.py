@@ -26,6 +26,20 @@ def test_predictions_laid_out_without_moving_their_classes_are_an_error():
     assert finding.location.line == 7
 
 
+def test_predictions_whose_classes_a_view_was_to_move_are_an_error():
+    [finding] = told(what="classes", shape=[16, 12, 5], result=[16, 5, 12], axis=2, right=1)
+    assert finding.level is Severity.ERROR
+    assert "`out.permute(0, 2, 1)`" in finding.advice
+
+
+def test_heads_cut_out_of_the_positions_are_a_warning_at_the_layer():
+    shapes = {"shape": [8, 12, 24], "result": [8, 3, 12, 8], "axis": 1, "right": 2}
+    [finding] = told(what="heads", **shapes, **PLACE)
+    assert finding.level is Severity.WARNING
+    assert "each of the 3 heads gets some of the positions" in finding.message
+    assert finding.location.line == 7
+
+
 def test_a_softmax_over_the_queries_is_a_warning_that_names_the_right_axis():
     [finding] = told(what="attention", shape=[8, 4, 12, 12], axis=2, right=3, **PLACE)
     assert finding.level is Severity.WARNING
