@@ -28,7 +28,7 @@ OWN_TEST = re.compile(r"`(?:tests/)?((?:\w+/)*test_\w+\.py)?::(test_\w+)`")
 OWN_PATH = re.compile(r"`((?:nntrace|adapters|tui|tests|benchmarks|examples)/[\w/.-]*)")
 # Set by `make zoo`: checks then make their experiments, which takes minutes.
 WHOLE_CHECKS = os.environ.get("NNTRACE_WHOLE_CHECKS") == "1"
-REPLAYED = "tests/nntrace_torch/test_capsules.py"  # has a run with a capsule
+REPLAYED = "tests/nntrace_torch/capsules/test_capsules.py"  # has a run with a capsule
 # What is not executed here as it stands, and what is done in its place. All other commands are.
 NOT_EXECUTED = {
     "pip": "needs the network; the extras it names exist",

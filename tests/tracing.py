@@ -13,6 +13,7 @@ from nntrace.manifest import Manifest
 from nntrace.recorder import Cadence, Recorder
 from nntrace.sampling import Sampling
 from nntrace.schema import RunStatus
+from nntrace.trace import Trace
 
 
 @contextmanager
@@ -48,3 +49,8 @@ def tracing(
         recorder.close(RunStatus.FINISHED)
     missing = undocumented(recorder.run)
     assert not missing, f"docs/trace-format.md does not say what this is: {', '.join(missing)}"
+
+
+def payloads(trace: Trace, kind: str) -> list[dict[str, Any]]:
+    """What the run's events of a kind say, in their order."""
+    return [event.payload for event in trace.events_of(kind)]

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from keras_on_jax import traced
+from tracing import payloads
 
 from nntrace.diagnosis import diagnose
 from nntrace.schema import EventKind, Role
@@ -103,7 +104,7 @@ def test_what_each_of_two_loss_functions_was_given_is_recorded(two_heads):
 
 
 def test_a_loss_function_was_chosen_by_compile_for_what_a_layer_ends_in(two_heads):
-    calls = [event.payload for event in two_heads.events_of(EventKind.LOSS_CALL)]
+    calls = payloads(two_heads, EventKind.LOSS_CALL)
     assert [call["head"] for call in calls] == ["affine", "affine"]
     program = Path(calls[0]["file"]).read_text().splitlines()
     assert all("model.compile(" in program[call["line"] - 1] for call in calls)

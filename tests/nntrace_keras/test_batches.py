@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+from tracing import payloads
 
 from nntrace.schema import EventKind, Role
 
@@ -45,7 +46,7 @@ def test_a_batch_tells_its_examples_its_labels_and_its_pass(trace_keras):
     assert all(batch.target_delivered for batch in batches)
     assert (batches[0].feature_high, batches[0].feature_spread_high > 500) == (1, True)
 
-    passes = [event.payload for event in trace.events_of(EventKind.EPOCH)]
+    passes = payloads(trace, EventKind.EPOCH)
     assert [(one["batches"], one["examples"], one["steps"]) for one in passes] == [(2, 64, 2)] * 2
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from tracing import payloads
 
 from nntrace.rules import get_rule
 from nntrace.schema import EventKind, Role
@@ -62,7 +63,7 @@ def test_what_a_pipeline_delivers_is_told_of_each_pass(trace_keras, settings):
     trace = trace_keras(program)
     [shift] = get_rule("DAT14").run(trace)
     assert shift.location.file == __file__
-    passes = [event.payload for event in trace.events_of(EventKind.EVALUATION)]
+    passes = payloads(trace, EventKind.EVALUATION)
     assert len(passes) == 3
     for one in passes:
         assert one["input_mean"] == pytest.approx(5, abs=0.5)
@@ -94,14 +95,14 @@ def test_a_model_that_was_evaluated_can_be_exported(trace_keras, tmp_path):
 
 def test_a_trace_has_the_passes_and_the_terms(trace_keras):
     trace = trace_keras(program)
-    passes = [event.payload for event in trace.events_of(EventKind.EVALUATION)]
+    passes = payloads(trace, EventKind.EVALUATION)
     assert [one["examples"] for one in passes] == [40, 40, 64, 20, 20]
     assert [one["calls"] for one in passes] == [3, 3, 2, 1, 1]
     assert [event.step for event in trace.events_of(EventKind.EVALUATION)] == [4, 8, 8, 8, 8]
     first, second, of_training, *predictions = passes
     assert first["group"] == second["group"]
     assert (first["number"], second["number"]) == (0, 1)
-    epochs = [event.payload for event in trace.events_of(EventKind.EPOCH)]
+    epochs = payloads(trace, EventKind.EPOCH)
     assert [epoch["steps"] for epoch in epochs] == [4, 4]
     assert {epoch["loader"] for epoch in epochs} == {of_training["loader"]}
     assert first["loader"] != of_training["loader"]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras_programs import blobs, compiled, mlp
 from nntrace_keras.graphs.second import Second
+from tracing import payloads
 
 from nntrace.schema import EventKind, Role
 
@@ -87,7 +88,7 @@ def test_epochs_carry_the_metrics_that_keras_computes(trace_keras):
     inputs, labels = blobs()
     model = compiled(mlp(), metrics=["accuracy"])
     trace = trace_keras(lambda: fit(model, validation_data=(inputs, labels)))
-    epochs = [event.payload for event in trace.events_of(EventKind.EPOCH)]
+    epochs = payloads(trace, EventKind.EPOCH)
     assert [epoch["epoch"] for epoch in epochs] == [0, 1]
     assert set(epochs[1]["metrics"]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
 

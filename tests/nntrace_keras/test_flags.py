@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from tracing import payloads
 
 from nntrace.schema import EventKind
 
@@ -15,7 +16,7 @@ def base_and_head():
 
 
 def told(trace):
-    return [event.payload for event in trace.events_of(EventKind.TRAINABLE)]
+    return payloads(trace, EventKind.TRAINABLE)
 
 
 def fit(model, **settings):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from tracing import payloads
 
 MASKS = (np.random.default_rng(1).random((8, 10, 12, 1)) < 0.3).astype("float32")
 ONE_HOT = np.concatenate([1 - MASKS, MASKS], -1)
@@ -24,7 +25,7 @@ def told(trace_keras, end, loss, targets, **options):
         model.compile(keras.optimizers.SGD(1e-9), loss, **options)
         model.fit(MASKS, targets, batch_size=8, epochs=2, shuffle=False, verbose=0)
 
-    return [event.payload for event in trace_keras(train).events_of("flips")]
+    return payloads(trace_keras(train), "flips")
 
 
 CASES = {

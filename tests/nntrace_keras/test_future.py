@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from tracing import payloads
 
 from nntrace.rules import Severity, get_rule
 from nntrace.schema import EventKind
@@ -47,7 +48,7 @@ def trained(model, data=None, *, rate=0.03, **settings):
 
 
 def causality(trace):
-    return [event.payload for event in trace.events_of(EventKind.CAUSALITY)]
+    return payloads(trace, EventKind.CAUSALITY)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from nntrace_keras.program.losses import loss_facts, name_of, recorded_name
-from tracing import tracing
+from tracing import payloads, tracing
 
 from nntrace.schema import EventKind
 from nntrace.trace import Trace
@@ -54,7 +54,7 @@ def test_eagerly_the_layer_that_made_the_predictions_says_what_they_end_in(
             variables = model.trainable_variables
             optimizer.apply(tape.gradient(value, variables), variables)
 
-    [call] = [event.payload for event in trace_keras(train).events_of(EventKind.LOSS_CALL)]
+    [call] = payloads(trace_keras(train), EventKind.LOSS_CALL)
     assert call["head"] == head
 
 
@@ -62,7 +62,7 @@ def test_a_graph_that_adds_a_bias_to_one_unit_has_an_affine_head_too(trace_keras
     model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
     model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
     trace = trace_keras(lambda: model.fit(np.ones((8, 4)), np.ones(8), batch_size=4, verbose=0))
-    [call] = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    [call] = payloads(trace, EventKind.LOSS_CALL)
     assert call["head"] == "affine"
 
 
@@ -128,7 +128,7 @@ def losses_of_a_loop(run, loss, output):
             optimizer.apply(tape.gradient(value, weights), weights)
     assert recorder.failure is None
     trace = Trace.open(run)
-    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    calls = payloads(trace, EventKind.LOSS_CALL)
     return [(call["function"], call["classes"], call["file"]) for call in calls], trace.batches
 
 
@@ -244,7 +244,7 @@ def test_a_mask_and_weights_are_told_of(trace_keras, settings, weights, masked):
         ids = np.array([[1, 2, 0], [3, 0, 0], [4, 5, 6], [7, 0, 0]])
         model.fit(ids, ids % 5, sample_weight=weights, epochs=2, verbose=0)
 
-    [call] = [event.payload for event in trace_keras(train).events_of(EventKind.LOSS_CALL)]
+    [call] = payloads(trace_keras(train), EventKind.LOSS_CALL)
     assert call["masked"] is masked
 
 
@@ -257,5 +257,5 @@ def test_a_loss_whose_examples_fit_weights_says_so(trace_keras, given):
     def train():
         model.fit(inputs, labels, batch_size=4, verbose=0, **given)
 
-    [call] = [event.payload for event in trace_keras(train).events_of(EventKind.LOSS_CALL)]
+    [call] = payloads(trace_keras(train), EventKind.LOSS_CALL)
     assert call["weighted"] is bool(given)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers, ops
+from tracing import payloads
 
 from nntrace.rules import get_rule
 from nntrace.schema import EventKind
@@ -76,7 +77,7 @@ def trained(model, *, rate=1e-5, data=None, size=BATCH, epochs=3):
 
 
 def axes(trace):
-    return [event.payload for event in trace.events_of(EventKind.AXES)]
+    return payloads(trace, EventKind.AXES)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from tracing import payloads
 
 from nntrace.schema import EventKind
 
@@ -15,7 +16,7 @@ def told(trace_keras, build, metric="accuracy"):
         model.compile("sgd", "binary_crossentropy", metrics=[metric])
         model.fit(x, x[:, 0] > 0, epochs=2, callbacks=[build()], validation_split=0.5, verbose=0)
 
-    return [event.payload for event in trace_keras(train).events_of(EventKind.MONITOR)]
+    return payloads(trace_keras(train), EventKind.MONITOR)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tracing import payloads
 
 from nntrace.rules import get_rule
 from nntrace.schema import EventKind, Role
@@ -67,7 +68,7 @@ def test_kernels_and_channels_are_read_in_the_order_of_keras(trace):
 
 
 def test_the_activation_function_of_a_layer_stands_behind_it_in_the_data_flow(trace):
-    [flow] = [event.payload for event in trace.events_of(EventKind.GRAPH)]
+    [flow] = payloads(trace, EventKind.GRAPH)
     edges = {(flow["vertices"][one], flow["vertices"][two]) for one, two in flow["edges"]}
     convolution, relu = "classifier/body/convolution", "classifier/body/relu"
     assert {(convolution, ":elu"), (":elu", relu)} <= edges
@@ -75,7 +76,7 @@ def test_the_activation_function_of_a_layer_stands_behind_it_in_the_data_flow(tr
 
 
 def test_a_loss_function_was_chosen_by_the_line_of_the_program_that_compiles(trace):
-    [call] = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    [call] = payloads(trace, EventKind.LOSS_CALL)
     assert call["file"] == str(PROGRAM)
     assert ".compile(" in PROGRAM.read_text().splitlines()[call["line"] - 1]
 
@@ -86,7 +87,7 @@ def test_the_rate_of_a_dropout_layer_is_recorded(trace):
 
 def test_the_size_and_the_order_of_the_arrays_given_to_fit_are_known(trace):
     expected = {"dataset_size": 64, "batch_size": 16, "batches": 4, "shuffle": True}
-    loaders = [event.payload for event in trace.events_of(EventKind.LOADER)]
+    loaders = payloads(trace, EventKind.LOADER)
     assert loaders
     assert all({name: one[name] for name in expected} == expected for one in loaders)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 from nntrace_keras.program.schedules import ScheduleObserver
+from tracing import payloads
 
 from nntrace.schema import EventKind, Role
 
@@ -22,7 +23,7 @@ def program():
 
 
 def test_an_optimizer_built_again_for_the_same_weights_is_counted(trace_keras):
-    built = [event.payload for event in trace_keras(program).events_of(EventKind.OPTIMIZER)]
+    built = payloads(trace_keras(program), EventKind.OPTIMIZER)
     assert [one["built"] for one in built] == [1, 2, 1, 3]
     assert [one["replaces"] for one in built] == [None, "Adam", None, "Adam"]
     assert {one["cell"] for one in built} == {None}

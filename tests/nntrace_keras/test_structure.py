@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 from nntrace_keras.program.objective import Term, sum_of
 from nntrace_keras.program.sources import caller
-from tracing import tracing
+from tracing import payloads, tracing
 
 from nntrace.dataflow import Vertex
 from nntrace.rules.common.flow import Flow
@@ -46,10 +46,6 @@ def trace(tmp_path_factory) -> Trace:
         program.fit(inputs, targets, epochs=2, batch_size=16, verbose=0)
     assert recorder.failure is None
     return Trace.open(run)
-
-
-def payloads(trace, kind):
-    return [event.payload for event in trace.events_of(kind)]
 
 
 def test_layers_feed_what_takes_their_output(trace):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from tracing import payloads
 
 TOKENS, LENGTH = 12, 10
 
@@ -43,7 +44,7 @@ def train(model, *, steps=60, rate=0.1, beside=False):
 
 
 def causality(trace):
-    return [event.payload for event in trace.events_of("causality")]
+    return payloads(trace, "causality")
 
 
 @pytest.mark.parametrize(("ahead", "found"), [(1, 1), (0, 0)])

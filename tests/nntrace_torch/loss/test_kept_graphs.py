@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 from torch_programs import mlp
+from tracing import payloads
 
 from nntrace.schema import EventKind
 
@@ -30,7 +31,7 @@ def train(after_step, *, steps=14, kept=None):
 
 
 def told(trace):
-    return [event.payload for event in trace.events_of(EventKind.KEPT_GRAPHS)]
+    return payloads(trace, EventKind.KEPT_GRAPHS)
 
 
 def appended(kept, loss):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+from tracing import payloads
 
 
 def detached(state):
@@ -26,7 +27,7 @@ def told(trace_here, *, kind=nn.GRU, shuffle=True, carry=True, pieces=1):
                 head(out).square().mean().backward()
                 optimizer.step()
 
-    return [event.payload for event in trace_here(train).events_of("carried")]
+    return payloads(trace_here(train), "carried")
 
 
 @pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM])

@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from tracing import payloads
 
 
 class Scaled(nn.Module):
@@ -29,7 +30,7 @@ def told(trace_here, *, held=False, by_hand=False, anew=False):
                 with torch.no_grad():
                     model.scale -= 0.01 * model.scale.grad
 
-    return [event.payload for event in trace_here(train).events_of("loose")]
+    return payloads(trace_here(train), "loose")
 
 
 def test_a_tensor_that_the_loss_depends_on_and_nobody_changes_is_told_once(trace_here):

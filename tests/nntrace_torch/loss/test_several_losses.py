@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional
 from torch_programs import mlp
 from torch_versions import shapes_in_graphs
+from tracing import payloads
 
 from nntrace.schema import EventKind, Role
 
@@ -71,7 +72,7 @@ def test_each_line_is_announced_with_the_path_of_its_sites(trace_here):
         return first + functional.mse_loss(high, inputs[:, 1:2])
 
     trace = trace_here(lambda: train(both_ends, TwoHeads(1, 1)))
-    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    calls = payloads(trace, EventKind.LOSS_CALL)
     assert [call["path"] for call in calls] == ["mse_loss", "mse_loss#2"]
     assert calls[1]["line"] == calls[0]["line"] + 1
 

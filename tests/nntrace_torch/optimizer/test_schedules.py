@@ -3,6 +3,7 @@ import warnings
 import torch
 from torch.optim import lr_scheduler
 from torch_programs import classify, mlp
+from tracing import payloads
 
 INPUTS = torch.randn(6, 4)
 
@@ -23,12 +24,10 @@ def schedule(make, *, before=False, every=1, steps=20):
     return program
 
 
-def payloads(trace):
-    return [event.payload for event in trace.events_of("scheduler")]
-
-
 def test_a_scheduler_is_recorded_with_its_reach_and_how_often_it_was_stepped(trace_here):
-    found = payloads(trace_here(schedule(lambda o: lr_scheduler.CosineAnnealingLR(o, T_max=7))))
+    found = payloads(
+        trace_here(schedule(lambda o: lr_scheduler.CosineAnnealingLR(o, T_max=7))), "scheduler"
+    )
     assert {payload["class"] for payload in found} == {"CosineAnnealingLR"}
     assert {payload["horizon"] for payload in found} == {7}
     assert [payload["calls"] for payload in found] == [*range(1, 17), 18, 19]
@@ -49,19 +48,22 @@ def test_a_run_that_goes_on_from_a_checkpoint_is_counted_from_there(trace_here):
             classify(model, INPUTS, steps=1, optimizer=optimizer)
             scheduler.step()
 
-    found = payloads(trace_here(program))
+    found = payloads(trace_here(program), "scheduler")
     assert found[-1]["calls"] == 2
     assert found[0]["optimizer_stepped"] is None
 
 
 def test_the_number_at_the_last_optimizer_step_is_recorded_at_the_end(trace_here):
-    found = payloads(trace_here(schedule(lambda o: lr_scheduler.StepLR(o, step_size=3), steps=20)))
+    found = payloads(
+        trace_here(schedule(lambda o: lr_scheduler.StepLR(o, step_size=3), steps=20)), "scheduler"
+    )
     assert found[-1]["calls"] == 19
 
 
 def test_a_scheduler_that_is_stepped_first_is_told_from_one_that_is_not(trace_here):
     found = payloads(
-        trace_here(schedule(lambda o: lr_scheduler.StepLR(o, step_size=3), before=True, steps=2))
+        trace_here(schedule(lambda o: lr_scheduler.StepLR(o, step_size=3), before=True, steps=2)),
+        "scheduler",
     )
     assert found[0]["optimizer_stepped"] is False
 
@@ -72,7 +74,7 @@ def test_of_schedulers_one_after_another_the_whole_counts(trace_here):
         decay = lr_scheduler.CosineAnnealingLR(optimizer, T_max=10)
         return lr_scheduler.SequentialLR(optimizer, [warm_up, decay], milestones=[4])
 
-    found = payloads(trace_here(schedule(make, steps=4)))
+    found = payloads(trace_here(schedule(make, steps=4)), "scheduler")
     assert [payload["calls"] for payload in found] == [1, 2, 3]
     assert {payload["class"] for payload in found} == {"SequentialLR"}
     assert {payload["horizon"] for payload in found} == {14}
@@ -89,7 +91,7 @@ def test_a_scheduler_of_losses_and_one_without_an_end_say_no_reach(trace_here):
         other.step()
         classify(model, INPUTS, steps=1, optimizer=optimizer)
 
-    found = payloads(trace_here(program))
+    found = payloads(trace_here(program), "scheduler")
     assert [payload["horizon"] for payload in found] == [None, None]
     assert all(payload["optimizer_stepped"] for payload in found)
 
@@ -104,7 +106,7 @@ def test_what_a_scheduler_of_a_metric_was_given_is_recorded(trace_here):
             scheduler.step(value)
         classify(model, INPUTS, steps=1, optimizer=optimizer)
 
-    last = payloads(trace_here(program))[-1]
+    last = payloads(trace_here(program), "scheduler")[-1]
     assert (last["mode"], last["first"], last["last"], last["lowest"]) == ("max", 3.0, 2.0, 1.0)
 
 
@@ -113,5 +115,5 @@ def test_schedulers_that_are_gone_make_room_for_those_that_are_built_anew(trace_
         for _ in range(70):
             schedule(lambda o: lr_scheduler.StepLR(o, step_size=3), steps=2)()
 
-    found = payloads(trace_here(program))
+    found = payloads(trace_here(program), "scheduler")
     assert [*dict.fromkeys(payload["scheduler"] for payload in found)] == [*range(65)]

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 from torch_versions import shapes_in_graphs
+from tracing import payloads
 
 BATCH, LENGTH, HEADS, WIDTH = 3, 10, 2, 8
 
@@ -182,7 +183,7 @@ def drawn(steps=8, *, size=6):
 
 
 def told(trace):
-    return [event.payload for event in trace.events_of("axes")]
+    return payloads(trace, "axes")
 
 
 def in_heads(cut, attend, heads=2):

@@ -13,6 +13,7 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 from torch_programs import classify, mlp
+from tracing import payloads
 
 DATA = TensorDataset(torch.randn(20, 4))
 
@@ -33,7 +34,7 @@ def train(loader, *, epochs=2, batches=None):
 
 
 def passes(trace):
-    return [event.payload for event in trace.events_of("epoch")]
+    return payloads(trace, "epoch")
 
 
 @pytest.mark.parametrize("workers", [{}, {"num_workers": 1}, {"num_workers": 1, "persistent": 1}])

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
+from tracing import payloads
 
 LENGTHS = torch.tensor([12, 9, 4, 7, 5, 11, 3, 6, 8, 10])
 ROWS = torch.arange(len(LENGTHS))
@@ -27,7 +28,7 @@ def told(trace_here, read, *, kind=nn.LSTM, batch_first=True, in_front=False, bi
             head(read(layer, x)).square().mean().backward()
             optimizer.step()
 
-    return [event.payload for event in trace_here(train).events_of("padded")]
+    return payloads(trace_here(train), "padded")
 
 
 def last(layer, x):

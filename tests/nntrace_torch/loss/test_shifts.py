@@ -5,6 +5,7 @@ import torch
 from nntrace_torch.loss.shifts import is_shifted_twice
 from torch import nn
 from torch.nn import functional
+from tracing import payloads
 
 WORDS, LENGTH = 12, 10
 
@@ -35,7 +36,7 @@ def told(trace_here, labels_of, ahead=False):
             loss.backward()
             optimizer.step()
 
-    return [event.payload for event in trace_here(train).events_of("shifted")]
+    return payloads(trace_here(train), "shifted")
 
 
 def test_labels_that_were_shifted_before_are_told_once(trace_here):

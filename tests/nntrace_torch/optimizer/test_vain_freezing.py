@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from tracing import payloads
 
 
 class Net(nn.Module):
@@ -31,7 +32,7 @@ def told(trace_here, prepare, given=lambda model: model.parameters(), **options)
     model = Net()
     prepare(model)
     run = trace_here(lambda: train(model, list(given(model)), **options))
-    return [event.payload for event in run.events_of("trainable")]
+    return payloads(run, "trainable")
 
 
 def set_of_the_module(model):

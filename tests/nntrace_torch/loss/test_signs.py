@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from tracing import payloads
 
 ZERO_OR_ONE, SIGNS = torch.tensor([0.0, 1.0, 0.0, 1.0]), torch.tensor([-1.0, 1.0, -1.0, 1.0])
 CALLS = {
@@ -23,7 +24,7 @@ def told(trace_here, call, labels):
             call(layer(torch.randn(len(labels), 3)), labels).backward()
             optimizer.step()
 
-    return [event.payload for event in trace_here(train).events_of("signs")]
+    return payloads(trace_here(train), "signs")
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from tracing import payloads
 
 
 def told(trace_here, last, real, *, one_optimizer=False):
@@ -26,7 +27,7 @@ def told(trace_here, last, real, *, one_optimizer=False):
             criterion(judge(made), ones).backward()
             first.step()
 
-    return [event.payload for event in trace_here(train).events_of("generated")]
+    return payloads(trace_here(train), "generated")
 
 
 def standard():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from tracing import payloads
 
 MASKS = (torch.rand(6, 10, 12, generator=torch.Generator().manual_seed(1)) < 0.3).long()
 
@@ -46,7 +47,7 @@ def told(trace_here, loss, images, masks, *, steps=2):
             loss(model(images), masks).backward()
             optimizer.step()
 
-    return [event.payload for event in trace_here(train).events_of("flips")]
+    return payloads(trace_here(train), "flips")
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -117,7 +117,7 @@ def test_a_loss_that_jumped_is_computed_again(program):
 
 
 def documented() -> list[str]:
-    page = Path(__file__).parents[2] / "docs" / "torch.md"
+    page = Path(__file__).parents[3] / "docs" / "torch.md"
     return re.findall(r"^\$ nntrace replay (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
 
 
