@@ -85,5 +85,5 @@ def memory_of(tensor: torch.Tensor) -> int | None:
     """The address of the tensor's storage; None if it has no memory of its own."""
     try:
         return tensor.untyped_storage().data_ptr() or None
-    except (RuntimeError, NotImplementedError):  # sparse tensors raise one, fake ones the other
+    except RuntimeError:  # it has none that could be read: a sparse tensor, one of a compiler
         return None
