@@ -25,6 +25,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]*))?\)")
 FINDING = re.compile(r"\b(?:error|warning|info) ([A-Z]{3}\d\d) ([a-z-]+)")
 OWN_TEST = re.compile(r"`(?:tests/)?((?:\w+/)*test_\w+\.py)?::(test_\w+)`")
+OWN_TESTS = re.compile(r"`((?:[\w-]+/)*test_\w+\.py)")
 OWN_PATH = re.compile(r"`((?:nntrace|adapters|tui|tests|benchmarks|examples)/[\w/.-]*)")
 # Set by `make zoo`: checks then make their experiments, which takes minutes.
 WHOLE_CHECKS = os.environ.get("NNTRACE_WHOLE_CHECKS") == "1"
@@ -210,6 +211,13 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_files_of_ours_that_a_page_names_exist(page: Path) -> None:
     for path in OWN_PATH.findall(page.read_text(encoding="utf-8")):
         assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_of_tests_that_a_page_names_exist(page: Path) -> None:
+    folders = (ROOT, ROOT / "tests" / f"nntrace_{page.stem}")  # what the tables of a page leave out
+    for path in OWN_TESTS.findall(page.read_text(encoding="utf-8")):
+        assert any((folder / path).exists() for folder in folders), path
 
 
 def test_tests_that_a_page_names_exist() -> None:
