@@ -82,6 +82,15 @@ class Training:
             self.losses.append(loss.item())
             self.optimizer.step()
 
+    def scaled_steps(self, scaler, number, first=0):
+        for step in range(first, first + number):
+            self.optimizer.zero_grad()
+            loss = self.loss(step)
+            self.losses.append(loss.item())
+            scaler.scale(loss).backward()
+            scaler.step(self.optimizer)
+            scaler.update()
+
 
 def test_of_every_light_step_there_are_loss_rate_phase_and_passes(lightly):
     training = Training()
@@ -338,14 +347,7 @@ def test_a_scaler_that_comes_among_light_steps_is_followed(lightly):
 
     def program():
         training.steps(50)
-        scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
-        for step in range(50, 90):
-            training.optimizer.zero_grad()
-            loss = training.loss(step)
-            training.losses.append(loss.item())
-            scaler.scale(loss).backward()
-            scaler.step(training.optimizer)
-            scaler.update()
+        training.scaled_steps(torch.amp.GradScaler("cpu", init_scale=8.0), 40, first=50)
 
     trace, _ = lightly(program)
     assert trace.steps.loss.tolist() == pytest.approx(training.losses)
@@ -353,18 +355,8 @@ def test_a_scaler_that_comes_among_light_steps_is_followed(lightly):
 
 def test_a_scaler_that_is_off_leaves_light_steps_on(lightly):
     training = Training()
-
-    def program():
-        scaler = torch.amp.GradScaler("cpu", enabled=False)
-        for step in range(50):
-            training.optimizer.zero_grad()
-            loss = training.loss(step)
-            training.losses.append(loss.item())
-            scaler.scale(loss).backward()
-            scaler.step(training.optimizer)
-            scaler.update()
-
-    trace, light = lightly(program)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    trace, light = lightly(lambda: training.scaled_steps(scaler, 50))
     assert light > 40
     assert trace.steps.loss.tolist() == pytest.approx(training.losses)
 

@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +54,18 @@ def ssh(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def there(ssh, tmp_path, monkeypatch) -> Iterator[RemoteRun]:
+    """A run that goes on elsewhere, tried again after a tenth of a second."""
+    monkeypatch.setattr(remote, "_RETRY_SECONDS", (0.1,))
+    run = small_run(tmp_path / "run")
+    Manifest.begin("run", (), {}).write(run)
+    (tmp_path / "mirror").mkdir()
+    there = RemoteRun("gpu1", str(run), tmp_path / "mirror", NNTRACE)
+    yield there
+    there.close()
+
+
 @pytest.mark.parametrize(
     ("run", "meant"),
     [
@@ -90,12 +102,8 @@ def test_a_finished_run_is_mirrored_whole(ssh, tmp_path) -> None:
     assert "BatchMode" not in arguments
 
 
-def test_a_lost_connection_is_said_and_taken_up_again(ssh, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(remote, "_RETRY_SECONDS", (0.1,))
-    run = small_run(tmp_path / "run")
-    Manifest.begin("run", (), {}).write(run)
-    (tmp_path / "mirror").mkdir()
-    there = RemoteRun("gpu1", str(run), tmp_path / "mirror", NNTRACE)
+def test_a_lost_connection_is_said_and_taken_up_again(ssh, there, tmp_path) -> None:
+    run = tmp_path / "run"
     there.connect()
     until(lambda: there.mirror.have.keys() >= {"rank-00000/steps-00000.arrows"})
     (ssh / "down").touch()
@@ -114,14 +122,8 @@ def test_a_lost_connection_is_said_and_taken_up_again(ssh, tmp_path, monkeypatch
 
 
 def test_a_mirror_that_cannot_be_written_is_not_called_a_lost_connection(
-    ssh, tmp_path, monkeypatch
+    there, monkeypatch
 ) -> None:
-    monkeypatch.setattr(remote, "_RETRY_SECONDS", (0.1,))
-    run = small_run(tmp_path / "run")
-    Manifest.begin("run", (), {}).write(run)
-    (tmp_path / "mirror").mkdir()
-    there = RemoteRun("gpu1", str(run), tmp_path / "mirror", NNTRACE)
-
     def full(frame: Frame) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -134,17 +136,9 @@ def test_a_mirror_that_cannot_be_written_is_not_called_a_lost_connection(
         time.sleep(0.05)
     monkeypatch.setattr(there.mirror, "take", take)
     until(lambda: there.problem() is None)
-    there.close()
 
 
-def test_an_ssh_that_cannot_be_started_for_a_while_is_tried_again(
-    ssh, tmp_path, monkeypatch
-) -> None:
-    monkeypatch.setattr(remote, "_RETRY_SECONDS", (0.1,))
-    run = small_run(tmp_path / "run")
-    Manifest.begin("run", (), {}).write(run)
-    (tmp_path / "mirror").mkdir()
-    there = RemoteRun("gpu1", str(run), tmp_path / "mirror", NNTRACE)
+def test_an_ssh_that_cannot_be_started_for_a_while_is_tried_again(ssh, there, monkeypatch) -> None:
     there.connect()
     until(lambda: there.mirror.have.keys() >= {"rank-00000/steps-00000.arrows"})
     monkeypatch.setattr(remote, "SSH", ("no-such-ssh",))
