@@ -4,7 +4,6 @@ They use the same engine as `nntrace run`. In a process started by `nntrace run`
 run, so that a script may keep its calls however it is started; without a run `log` does nothing.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from nntrace.errors import ConfigError
 from nntrace.launch.agent import Agent, current_agent
 from nntrace.launch.command import Settings, prepare_run
 from nntrace.notices import say
+from nntrace.ranks import rank
 from nntrace.text import printable
 
 
@@ -106,7 +106,7 @@ def start(
     }
     chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     sampling = replace(config.sampling, **chosen)
-    is_first = int(os.environ.get("RANK", "0")) == 0
+    is_first = rank() == 0
     if out is not None and not is_first:
         run = Path(out).absolute()  # the first rank makes room
     else:

@@ -20,6 +20,7 @@ from nntrace.launch.command import Settings
 from nntrace.launch.exits import Exit, before_hard_exit, failure_of
 from nntrace.manifest import Manifest
 from nntrace.notices import say
+from nntrace.ranks import rank, world_size
 from nntrace.recorder import Cadence, Recorder
 from nntrace.recorder.forks import in_parents_of_forks
 from nntrace.schema import MANIFEST, RunStatus
@@ -58,9 +59,9 @@ class Session:
             Cadence(budget=sampling.budget, every=sampling.every),
             sampling=sampling,
             experiment=experiment,
-            rank=int(os.environ.get("RANK", "0")),
+            rank=rank(),
             replays=_replayed(settings),
-            world_size=int(os.environ.get("WORLD_SIZE", "1")),
+            world_size=world_size(),
         )
         if experiment is None and not settings.replays:
             self.recorder.hooks.on_origin(self.recorder.guard(self._say_origin))
@@ -240,7 +241,7 @@ def _manifest(settings: Settings) -> Manifest:
 def _replayed(settings: Settings) -> Path | None:
     """The capsule to replay in this process; only the rank it was recorded on replays it."""
     its_rank = os.environ.get("NNTRACE_REPLAY_RANK", "0")
-    is_it = bool(settings.replays) and its_rank == os.environ.get("RANK", "0")
+    is_it = bool(settings.replays) and its_rank == str(rank())
     return Path(settings.replays) if is_it else None
 
 

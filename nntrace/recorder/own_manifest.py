@@ -12,6 +12,7 @@ from typing import Any
 
 from nntrace.manifest import Manifest
 from nntrace.notices import say
+from nntrace.ranks import local_world_size
 from nntrace.recorder.account import Account
 from nntrace.recorder.commit import current_commit
 from nntrace.schema import MANIFEST, RunStatus
@@ -76,7 +77,7 @@ def this_process(rank: int, world_size: int) -> dict[str, Any]:
     return {
         "rank": rank,
         "world_size": world_size,
-        "local_world_size": int(os.environ.get("LOCAL_WORLD_SIZE", world_size)),
+        "local_world_size": local_world_size(world_size),
         "pid": os.getpid(),
         "host": socket.gethostname(),
     }

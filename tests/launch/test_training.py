@@ -47,6 +47,16 @@ def test_a_shell_script_that_starts_python_twice_leaves_two_runs(folder):
     assert "nothing was recorded" not in found.stderr
 
 
+@pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"])
+def test_a_variable_that_is_named_as_a_rank_and_is_none_does_not_end_tracing(
+    folder, monkeypatch, name
+):
+    monkeypatch.setenv(name, "captain")
+    found = traced(folder, "--out", "run", "train.py")
+    assert found.returncode == 0
+    assert len(Trace.open(folder / "run").steps) == 4
+
+
 def test_every_rank_of_torchrun_has_its_own_folder(folder):
     write(
         folder,

@@ -1,6 +1,5 @@
 """Finds where a gradient broke though the loss was finite."""
 
-import os
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nntrace.ranks import world_size
 from nntrace_torch.nonfinite.expressions import names_holding
 from nntrace_torch.nonfinite.finder import Origin, OriginFinder
 from nntrace_torch.nonfinite.reruns import Reruns
@@ -79,7 +79,7 @@ class BackwardSearch:
     def why_not(self) -> None:
         """Note why nothing was found."""
         notes = self._reruns.notes
-        if not notes and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if not notes and world_size() > 1:
             notes.append("the replay is finite on this rank: look at the other ranks")
         elif not notes:
             notes.append("the backward pass could not be replayed")
