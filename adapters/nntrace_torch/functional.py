@@ -98,8 +98,8 @@ class FunctionalGradients:
             func: Callable[..., Any], argnums: Any, has_aux: bool, args: Any, kwargs: Any
         ) -> Any:
             if (
-                self._pass is not None
-                or is_captured()
+                is_captured()  # first: compilers of old versions trace this condition
+                or self._pass is not None
                 or is_in_backward()
                 or self._is_replaying()
                 or _is_within_another()

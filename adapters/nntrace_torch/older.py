@@ -9,6 +9,8 @@ from torch.nn.modules import module as module_hooks
 
 # Before 2.8 an error of a device is a RuntimeError that says so.
 _ACCELERATOR_ERROR: type[Exception] | None = getattr(torch, "AcceleratorError", None)
+# TorchDynamo of 2.4 and 2.5 looks in the wrapper for the closure of what it traces in its place.
+LOSES_CLOSURES = not hasattr(torch, "accelerator")
 _HAS_GLOBAL_KEYWORDS = hasattr(module_hooks, "_global_forward_hooks_with_kwargs")
 
 
@@ -67,7 +69,9 @@ def _with_keywords(hook: Callable[..., None]) -> Callable[..., None]:
     """Add the keyword arguments, which older versions give only to hooks of a single module."""
 
     def called(module: Any, args: Any, output: Any) -> None:
-        if output is None and sys.exc_info()[0] is not None:
+        if torch.compiler.is_dynamo_compiling():
+            hook(module, args, {}, output)  # a frame would break the graph, and nothing is seen
+        elif output is None and sys.exc_info()[0] is not None:
             hook(module, args, output)
         else:
             caller = sys._getframe(1)  # PyTorch's own, of `Module._call_impl`

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from nntrace.adapter.patching import Undo as Undo
 from nntrace.adapter.patching import calling_after, calling_before, replace, uncounted
+from nntrace_torch import older
 
 R = TypeVar("R")
 
@@ -68,7 +69,8 @@ def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..
     """
     original = getattr(owner, name)
     wrapper: Any = functools.wraps(original)(uncounted(make(original)))
-    wrapper._torchdynamo_inline = original
+    if not (older.LOSES_CLOSURES and getattr(original, "__closure__", None)):
+        wrapper._torchdynamo_inline = original
     vars(wrapper)["__script_if_tracing_wrapper"] = True
     vars(wrapper)["__original_fn"] = original
     put_back = replace(owner, name, wrapper)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from torch_versions import IS_2_4
+from torch_versions import IS_2_4, IS_2_5
 from tracing import tracing
 
 from nntrace.diagnosis import diagnose
@@ -48,6 +48,8 @@ def bits(value):
 def test_a_real_program_is_traced_unchanged_and_found_healthy(tmp_path, monkeypatch, program):
     if program.stem == "ragged" and IS_2_4:
         pytest.skip("PyTorch 2.4 has no derivative of what this program does to nested tensors")
+    if program.stem == "ragged" and IS_2_5:
+        pytest.skip("In PyTorch 2.5 nested tensors give biases no gradient: GRD03 rightly says so")
     monkeypatch.setenv("NNTRACE_STRICT", "1")
     bare = outcome(runpy.run_path(str(program)))
     with tracing(tmp_path / "run") as recorder:

@@ -92,6 +92,7 @@ def mesh(tmp_path):
     distributed.destroy_process_group()
 
 
+@pytest.mark.filterwarnings("ignore:DTensor random operators:UserWarning")  # PyTorch 2.5's own
 @pytest.mark.parametrize(("kind", "expected"), [("references", ["own"]), ("copy", [])])
 def test_of_distributed_weights_it_is_the_shards_that_are_compared(
     trace_here, mesh, kind, expected
