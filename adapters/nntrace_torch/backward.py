@@ -9,7 +9,7 @@ from nntrace.recorder import Recorder
 from nntrace_torch.optimizer.scaling import LossScaling
 from nntrace_torch.patching import Undo, after, is_captured, is_in_backward, read_number, wrap
 from nntrace_torch.program.devices import queue
-from nntrace_torch.program.tensors import can_sample
+from nntrace_torch.program.tensors import as_plain, can_sample
 from nntrace_torch.samples.buffer import Number, SentNumber
 
 _MANY_LOSSES = 1024
@@ -168,4 +168,4 @@ def _scalars(tensors: Any) -> list[torch.Tensor]:
     if type(tensors) is torch.Tensor:  # the case of nearly every program
         return [tensors] if can_sample(tensors) and tensors.numel() == 1 else []
     found = tensors if isinstance(tensors, (tuple, list)) else (tensors,)
-    return [tensor for tensor in found if can_sample(tensor) and tensor.numel() == 1]
+    return [tensor for tensor in map(as_plain, found) if can_sample(tensor) and tensor.numel() == 1]

@@ -17,7 +17,7 @@ import torch.nn.functional as functional
 from nntrace.recorder import ForeignLoss, Recorder
 from nntrace_torch.loss.given import LossSampler, reduction
 from nntrace_torch.patching import Undo, is_captured, outside_modes, read_number, wrap
-from nntrace_torch.program.tensors import can_sample
+from nntrace_torch.program.tensors import as_plain, can_sample
 from nntrace_torch.samples.step import StepSample
 
 # Their first two arguments are predictions and targets.
@@ -127,9 +127,9 @@ class LossObserver:
                 add = outside_modes(self._sampler.add) if self.replays else self._sampler.add
                 given = signature.bind(input, target, *args, **kwargs)
                 given.apply_defaults()
-                pair = (input, target)
+                pair = (as_plain(input), as_plain(target))
                 if name in _SYMMETRIC and target.requires_grad and not input.requires_grad:
-                    pair = (target, input)
+                    pair = pair[::-1]
                 add(name, loss, *pair, given.arguments, self.sample)
 
         observe.__qualname__ = f"LossObserver.{name}"

@@ -43,6 +43,24 @@ def can_sample(value: object) -> TypeGuard[torch.Tensor]:
     )
 
 
+def as_plain(value: torch.Tensor) -> torch.Tensor:
+    """The same value and graph without a subclass in name only, such as those of fastai or MONAI.
+
+    What is done with the result calls nothing of the subclass.
+    """
+    kind = type(value)
+    if kind is torch.Tensor or kind is nn.Parameter or not _is_in_name(value):
+        return value
+    with torch._C.DisableTorchFunctionSubclass():
+        return value.as_subclass(torch.Tensor)
+
+
+def _is_in_name(value: object) -> bool:
+    """Whether operations see an ordinary tensor in it."""
+    of_tensors = torch.Tensor.__torch_dispatch__
+    return isinstance(value, torch.Tensor) and type(value).__torch_dispatch__ is of_tensors
+
+
 def sampled_part(value: object) -> torch.Tensor | None:
     """The detached, dense, real tensor that is sampled in place of a value; None if there is none.
 
@@ -61,8 +79,8 @@ def sampled_part(value: object) -> torch.Tensor | None:
             part = part.values() if value.layout is torch.jagged else part
         elif value.layout is not torch.strided or value.is_meta:
             return None
-        elif type(value).__torch_dispatch__ is torch.Tensor.__torch_dispatch__:
-            part = part.as_subclass(torch.Tensor)  # a subclass in name only
+        elif _is_in_name(value):
+            part = part.as_subclass(torch.Tensor)
         if part.is_complex():
             part = torch.view_as_real(part.resolve_conj())
         return part if can_sample(part) else None

@@ -93,3 +93,36 @@ def test_per_example_gradients_by_torch_func_do_not_disturb(trace_here):
 
     trace = trace_here(program)
     assert (trace.series("update", "rms", trace.site("0.weight", "update")) > 0).all()
+
+
+class Named(torch.Tensor):
+    """A subclass in name only, as fastai and MONAI make of every batch."""
+
+    def __repr__(self):
+        raise AssertionError("code of the subclass ran")
+
+
+def test_losses_of_tensors_that_are_a_subclass_in_name_are_those_of_ordinary_ones(trace_here):
+    def program(kind):
+        def run():
+            torch.manual_seed(0)
+            model = nn.Linear(4, 3)
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            for _ in range(24):
+                inputs, targets = torch.randn(6, 4), torch.arange(6) % 3
+                loss = functional.cross_entropy(
+                    model(inputs.as_subclass(kind)), targets.as_subclass(kind)
+                )
+                (loss + 0.1 * model.weight.square().sum()).backward()
+                optimizer.step()
+                optimizer.zero_grad()
+
+        return run
+
+    named, plain = trace_here(program(Named)), trace_here(program(torch.Tensor))
+    assert named.steps.loss.tolist() == plain.steps.loss.tolist()
+    for kind in ("loss_call", "objective"):
+        of_each = [[event.payload for event in t.events_of(kind)] for t in (named, plain)]
+        assert of_each[0] == of_each[1]
+        assert of_each[0]
+    assert named.series("target", "mean").tolist() == plain.series("target", "mean").tolist()
