@@ -174,6 +174,12 @@ def mixed():
         keras.mixed_precision.set_global_policy("float32")
 
 
+def partly_decayed():
+    optimizer = keras.optimizers.AdamW(1e-3, weight_decay=0.1)
+    optimizer.exclude_from_weight_decay(var_names=["conv1d", "bias"])
+    return fitted(dropout_net(), optimizer=optimizer)
+
+
 WAYS = {
     "fit": lambda: fitted(dropout_net()),
     "fit, eagerly": lambda: fitted(dropout_net(), run_eagerly=True),
@@ -184,6 +190,7 @@ WAYS = {
         dropout_net(), optimizer=keras.optimizers.Adam(gradient_accumulation_steps=2)
     ),
     "fit, float16 with loss scaling": mixed,
+    "fit, a layer without weight decay": partly_decayed,
     "a training step of its own": lambda: fitted(Own()),
     "a training step that averages": averaged,
     "a loop with a function": lambda: looped(True),

@@ -26,7 +26,13 @@ def inner_optimizer(optimizer: Any) -> Any:
 
 
 def weight_decay(optimizer: Any, variable: Any) -> float:
-    """The weight decay that acts on a variable."""
+    """The weight decay that acts on a variable.
+
+    Keras remembers its first answer for a variable. On TensorFlow it asks with the backend's, whose
+    name holds those of layers: asked with its own variable here, it would train otherwise.
+    """
     inner = inner_optimizer(optimizer)
+    if keras.backend.backend() == "tensorflow":
+        variable = getattr(variable, "_value", variable)
     decays = bool(inner.weight_decay) and inner._use_weight_decay(variable)
     return float(inner.weight_decay) if decays else 0.0
