@@ -120,18 +120,21 @@ def widened_by_augmentation(trace: Trace, given: Site, scale: float) -> Site | N
     return None
 
 
-def normalised_by_other_statistics(trace: Trace, most: float) -> Site | None:
-    """A layer made to normalise data whose output is far wider than one; None if there is none.
+def normalised_by_other_statistics(trace: Trace, most: float, offset: float) -> Site | None:
+    """A layer made to normalise data whose output is far from it; None if there is none.
 
     Args:
         most: the standard deviation of the output above which its statistics are those of others.
+        offset: the same of its |mean| in standard deviations.
     """
     owners = {site.parent for site in trace.sites_of(Role.PARAM)}
     for site in trace.sites_of(Role.ACTIVATION):
         if site.path in owners:  # what comes later may undo a normalisation (`invert=True`)
             return None
-        is_one = site.module_type == _NORMALISES[0]
-        if is_one and median(trace.series(Role.ACTIVATION, "std", site)) > most:
+        if site.module_type != _NORMALISES[0]:
+            continue
+        mean, std = (median(trace.series(Role.ACTIVATION, name, site)) for name in ("mean", "std"))
+        if std > most or abs(mean) > offset * std > 0.0:
             return site
     return None
 

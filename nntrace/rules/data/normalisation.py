@@ -145,7 +145,8 @@ def unnormalised_input(
     if (again := scaled_twice(trace, site)) is not None:
         yield _of_two_scalings(trace, again, std)
         return
-    if (by_other := normalised_by_other_statistics(trace, widest)) and not not_adapted(trace):
+    by_other = normalised_by_other_statistics(trace, widest, offset)
+    if by_other is not None and not_adapted(trace) is None:
         yield _of_other_statistics(trace, by_other)
         return
     if std == 0.0 or normalises_first(trace, site) or holds_counts(trace, stats):
@@ -182,15 +183,15 @@ def _of_each_epoch(trace: Trace, site: Site, factor: float, first: float, last: 
 
 
 def _of_other_statistics(trace: Trace, site: Site) -> Finding:
-    left = median(trace.series(Role.ACTIVATION, "std", site))
+    mean, std = (median(trace.series(Role.ACTIVATION, name, site)) for name in ("mean", "std"))
     return Finding(
-        f"`{site.path}` does not normalise what it is given: the standard deviation of its output "
-        f"is {left:.3g}, where it should be 1.",
+        f"`{site.path}` does not normalise what it is given: its output has mean {mean:.3g} and "
+        f"standard deviation {std:.3g}, where it should have 0 and 1.",
         site=site,
         steps=span(trace.sampled_steps),
-        evidence={"std_after": left},
-        advice="Adapt it on the training inputs as they enter it; `variance` is the square of the "
-        "standard deviation.",
+        evidence={"mean_after": mean, "std_after": std},
+        advice="Adapt it on the training inputs as they enter it, scaled as they are there; "
+        "`variance` is the square of the standard deviation.",
     )
 
 

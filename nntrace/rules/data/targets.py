@@ -131,7 +131,9 @@ def constant_target(
 
     There is nothing to learn but that number. Targets that the program makes itself are left out (a
     GAN's ones, the zeros of a residual that should vanish, the right answer always in first place):
-    only those of a loader count or, if no loader is used, any that are not zero.
+    only those of a loader count or, if no loader is used, any that are not zero. Nor are zeros
+    reported that a regression compares with what no layer puts out: what the program computes from
+    a model, such as the residual of an equation or a distance, may have to vanish.
     Source: "37 reasons", 4 and 9.
     """
     known = [b for b in training_batches(trace) if b.target_min is not None and b.batch_size]
@@ -149,6 +151,9 @@ def constant_target(
         yield Skipped("the program makes the constant targets itself, which may be intended")
         return
     function = known[0].loss_function or ""
+    if value == 0.0 and _is_to_vanish(trace, function):
+        yield Skipped("zeros are compared with what no layer puts out, which may have to vanish")
+        return
     yield Finding(
         f"every target in {len(known)} sampled batches is {value:g}: there is nothing to learn.",
         site=loss_site(trace, function, Role.TARGET),
@@ -157,6 +162,12 @@ def constant_target(
         evidence={"value": value, "batches": len(known)},
         location=loss_location(trace, function),
     )
+
+
+def _is_to_vanish(trace: Trace, function: str) -> bool:
+    """Whether a regression is given something that the program computes from a layer's output."""
+    calls = [call for call in loss_calls(trace) if call.function == function]
+    return function in REGRESSION and bool(calls) and all(call.head is None for call in calls)
 
 
 def _are_tokens(trace: Trace, largest: float) -> bool:

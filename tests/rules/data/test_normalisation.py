@@ -238,9 +238,13 @@ def test_an_augmentation_that_widens_the_input_is_named(kind, std, found):
     assert all("value_range" in finding.advice for finding in told)
 
 
-@pytest.mark.parametrize(("std", "found"), [(5.1, 1), (4.9, 0)])
-def test_a_layer_that_normalises_by_other_statistics_is_named(std, found):
-    made = site("norm", "activation", module_type="Normalization", std=std, shape=[32, 64])
+@pytest.mark.parametrize(
+    ("mean", "std", "found"),
+    [(0.0, 5.1, 1), (0.0, 4.9, 0), (-0.8, 0.26, 1), (-0.8, 0.28, 0), (1.0, 0.0, 0)],
+)
+def test_a_layer_that_normalises_by_other_statistics_is_named(mean, std, found):
+    values = {"mean": mean, "std": std, "shape": [32, 64]}
+    made = site("norm", "activation", module_type="Normalization", **values)
     told = findings("DAT04", trace_of(steps=3, sites=[image(mean=100.0, std=25.0), made]))
     assert ["variance" in finding.advice for finding in told] == [True] * found
 

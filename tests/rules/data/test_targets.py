@@ -84,16 +84,16 @@ def test_a_run_that_ended_at_a_label_too_large_is_explained():
 # DAT12
 
 
-def constant(value=3.0, count=5, delivered=True, size=32, **columns):
+def constant(value=3.0, count=5, delivered=True, size=32, function="mse_loss", **columns):
     rows = batches(
         count,
-        loss_function="mse_loss",
+        loss_function=function,
         batch_size=size,
         target_min=value,
         target_max=value,
         target_delivered=delivered,
     )
-    target = site("mse_loss", "target", mean=1.0)
+    target = site(function, "target", mean=1.0)
     return trace_of(steps=count, loss=[1.0] * count, batches=rows, sites=[target], **columns)
 
 
@@ -125,6 +125,19 @@ def test_constant_targets_the_program_makes_itself_may_be_meant(delivered, value
 @pytest.mark.parametrize(("count", "judged"), [(4, False), (5, True)])
 def test_five_batches_must_be_constant(count, judged):
     assert bool(skip_reasons("DAT12", constant(count=count))) is not judged
+
+
+@pytest.mark.parametrize(
+    ("value", "head", "judged"), [(0.0, None, False), (0.0, "affine", True), (1.0, None, True)]
+)
+def test_zeros_for_what_no_layer_puts_out_are_a_residual(value, head, judged):
+    call = event("loss_call", function="mse_loss", path="mse_loss", head=head)
+    assert bool(skip_reasons("DAT12", constant(value, events=[call]))) is not judged
+
+
+def test_zeros_as_labels_are_no_residual():
+    call = event("loss_call", function="nll_loss", path="nll_loss", head=None)
+    assert len(findings("DAT12", constant(0.0, events=[call], function="nll_loss"))) == 1
 
 
 def test_the_ones_of_a_gan_are_meant():
