@@ -6,27 +6,28 @@ told another, which of [batch, length, width] is the length.
 
 from typing import Any
 
+import torch
+
 from nntrace_torch.axes.softmaxes import WrongAxis, made_by, node_above
-from nntrace_torch.program.graphs import operation, output_shape, saved, signed
+from nntrace_torch.program.graphs import nodes_of, operation, output_shape, saved, signed
 
 _SUMMED = {"MmBackward0": (1, 0), "BmmBackward0": (2, 1)}  # axes of both operands
 _STRETCHED = ("Expand", "ClampMin", "Clamp", "Add", "Unsqueeze", "Maximum")
 _NORMS = ("LinalgVectorNorm", "Norm")
 _DEEP = 5
+# What a margin and a scale do to cosines, each by itself.
+_ELEMENTWISE = frozenset(
+    {
+        *("Mul", "Div", "Add", "Sub", "Rsub", "Neg", "Pow", "Sqrt", "Clamp", "ClampMin", "ClampMax"),
+        *("Where", "MaskedFill", "Scatter", "IndexPut", "Acos", "Cos", "Exp", "Clone", "ToCopy"),
+        *("View", "UnsafeView", "Squeeze", "Unsqueeze", "Transpose", "T", "Index", "CopySlices"),
+    }
+)
 
 
 def other_norms(node: Any) -> WrongAxis | None:
     """The first operand of a product of two normalised ones whose norm has another axis."""
-    if node.name() not in _SUMMED or len(node.next_functions) != 2:
-        return None
-    found = [
-        made_by(lambda made: _norm(made) is not None, side, output_shape(side, place), axis)
-        for (side, place), axis in zip(node.next_functions, _SUMMED[node.name()], strict=True)
-        if side is not None
-    ]
-    if len(found) < 2 or None in found:
-        return None
-    for made, shape, summed in (one for one in found if one is not None):
+    for made, shape, summed in _normalised(node):
         norm = _norm(made)
         axes = [signed(axis) for axis in saved(norm, "dim") or ()]
         if len(axes) != 1 or axes[0] is None:
@@ -35,6 +36,37 @@ def other_norms(node: Any) -> WrongAxis | None:
         if axis != summed and min(shape[axis], shape[summed]) > 1:
             return WrongAxis("norm", shape, axis, summed, (), norm)
     return None
+
+
+def is_of_cosines(node: Any) -> bool:
+    """Whether nothing but products of normalised vectors and single numbers makes these values."""
+    products = 0
+    for one in nodes_of(node, beyond=lambda made: operation(made) in _ELEMENTWISE):
+        if operation(one) in _ELEMENTWISE:
+            continue
+        leaf = getattr(one, "variable", None)  # a scale that is learned
+        if isinstance(leaf, torch.Tensor) and leaf.numel() == 1:
+            continue
+        if not _normalised(one):
+            return False
+        products += 1
+    return products > 0
+
+
+def _normalised(node: Any) -> list[tuple[Any, tuple[int, ...], int]]:
+    """What divided both operands of a product by norms, its shape, the axis that is summed there.
+
+    Empty for other nodes.
+    """
+    if node.name() not in _SUMMED or len(node.next_functions) != 2:
+        return []
+    found = [
+        made_by(lambda made: _norm(made) is not None, side, output_shape(side, place), axis)
+        for (side, place), axis in zip(node.next_functions, _SUMMED[node.name()], strict=True)
+        if side is not None
+    ]
+    both = [made for made in found if made is not None]
+    return both if len(both) == len(node.next_functions) else []
 
 
 def _norm(node: Any) -> Any:

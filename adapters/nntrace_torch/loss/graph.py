@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from nntrace_torch.axes.norms import is_of_cosines
 from nntrace_torch.program.graphs import (
     constant_operand,
     nodes_of,
@@ -100,7 +101,8 @@ class Head(NamedTuple):
 def head(predictions: torch.Tensor) -> Head:
     """The operation that made the predictions, apart from those that only move values.
 
-    Its name is None for any operation that is not listed in `_HEADS`.
+    Its name is `cosine` for cosines with a scale, and None for any other operation that is not
+    listed in `_HEADS`.
     """
     node = predictions.grad_fn
     for _ in range(_DEEP):
@@ -110,8 +112,9 @@ def head(predictions: torch.Tensor) -> Head:
         if name in MOVES:
             node = operands(node)[0]
             continue
-        found = _HEADS.get(name)
-        width = None
+        found, width = _HEADS.get(name), None
+        if found is None and is_of_cosines(node):
+            found = "cosine"
         if found in ("softmax", "log_softmax"):
             shape, axis = output_shape(node), signed(saved(node, "dim"))
             width = shape[axis] if shape and axis is not None and -len(shape) <= axis else None

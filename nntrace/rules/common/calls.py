@@ -86,6 +86,11 @@ def loss_calls(trace: Trace) -> tuple[LossCall, ...]:
     return tuple(found)
 
 
+def are_scaled_cosines(trace: Trace, path: str) -> bool:
+    """Whether logits are cosines times a scale, which is large from the start by design."""
+    return any(call.path == path and call.head == "cosine" for call in loss_calls(trace))
+
+
 def _takes_probabilities(values: dict[str, Any]) -> bool:
     """Whether a loss takes probabilities; none of PyTorch's does: `kl_div` takes logarithms."""
     name = values.get("keras_function")

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.activations.units import hidden_bounded
-from nntrace.rules.common.calls import REGRESSION
+from nntrace.rules.common.calls import REGRESSION, are_scaled_cosines
 from nntrace.rules.common.chance import (
     BINARY,
     CROSS_ENTROPY,
@@ -186,8 +186,8 @@ def saturated_at_init(
 
     Saturated units pass no gradient, and huge logits make the first predictions confident and
     wrong: training begins by undoing its initialisation. The output activation and sigmoid gates
-    are left out. Logits are judged if a cross-entropy receives them; a few that are masked by a
-    huge negative number do not count.
+    are left out, as are cosines with a scale. Logits are judged if a cross-entropy receives them; a
+    few that are masked by a huge negative number do not count.
     Source: Glorot & Bengio 2010; Karpathy's makemore, part 3 (activations at initialisation).
     """
     if not first_sampled_is_start(trace):
@@ -232,4 +232,9 @@ def _typical_spread(trace: Trace, site: Site) -> float:
 def _logits(trace: Trace) -> list[Site]:
     """The sites of predictions that cross-entropies take as logits."""
     names = ("cross_entropy", "binary_cross_entropy_with_logits")
-    return [s for s in trace.sites_of(Role.OUTPUT) if any(is_of(s.path, name) for name in names)]
+    return [
+        site
+        for site in trace.sites_of(Role.OUTPUT)
+        if any(is_of(site.path, name) for name in names)
+        and not are_scaled_cosines(trace, site.path)
+    ]

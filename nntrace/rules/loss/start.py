@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.beside_chance import comparable_function
+from nntrace.rules.common.calls import are_scaled_cosines
 from nntrace.rules.common.chance import (
     SQUARED_ERROR,
     Chance,
@@ -61,7 +62,7 @@ def loss_at_init(
     features merely point the wrong way. First outputs up to √2, which Glorot's initialisation,
     Keras' default, gives for inputs of unit scale, are information, also for targets of half that
     scale. A loss far below is information: the model starts with trained weights, or the answer
-    leaks. A squared error is not judged if the program adds a term of its own, which may be the
+    leaks. Not judged where the logits are cosines with a scale. A squared error is not judged if the program adds a term of its own, which may be the
     larger one (as in a vector quantiser, where the error is only the commitment).
     Source: Karpathy's Recipe, step 2 (verify loss @ init); "37 reasons", 22 (chance performance);
     CS231n.
@@ -77,9 +78,10 @@ def loss_at_init(
     if start is None or first is None:
         yield Skipped(f"the chance value of `{function}` or its first value is not known")
         return
+    site = loss_site(trace, function, Role.OUTPUT)
     finding = partial(
         Finding,
-        site=loss_site(trace, function, Role.OUTPUT),
+        site=site,
         steps=(int(steps.step[0]), int(steps.step[0])),
         evidence={"first_loss": first, "chance": start.value, "chance_is": start.name},
         location=loss_location(trace, function),
@@ -92,6 +94,9 @@ def loss_at_init(
             advice="Expected with loaded weights; else look for the target among the inputs.",
         )
     if first <= above * start.value:
+        return
+    if site is not None and are_scaled_cosines(trace, site.path):
+        yield Skipped("the logits are cosines with a scale, which makes the first loss large")
         return
     limit = _largest_honest_loss(trace, function)
     if limit is not None and first > limit:

@@ -139,6 +139,10 @@ def test_a_broadcast_is_seen_behind_other_errors_written_by_hand(traced, error):
     assert objective_of(trace)["broadcast"] == [[6, 1], [6, 6]]
 
 
+def unit(x):
+    return functional.normalize(x, dim=1)
+
+
 @shapes_in_graphs
 @pytest.mark.parametrize(
     ("make", "name"),
@@ -148,6 +152,10 @@ def test_a_broadcast_is_seen_behind_other_errors_written_by_hand(traced, error):
         (lambda x: functional.log_softmax(x, -1).view(-1), "log_softmax"),
         (lambda x: torch.softmax(x, 1), "softmax"),
         (lambda x: x * 2.0, None),
+        (lambda x: 30 * (unit(x) @ unit(x).t()), "cosine"),
+        (lambda x: 30 * (unit(x) @ unit(x).t() - torch.eye(6)).clamp(-1, 1), "cosine"),
+        (lambda x: 30 * (unit(x) @ x.t()), None),
+        (lambda x: 30 * (unit(x) @ unit(x).t()) + x.sum(1), None),
     ],
 )
 def test_the_operation_behind_the_predictions_is_named(make, name):

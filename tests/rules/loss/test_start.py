@@ -44,6 +44,16 @@ def test_a_squared_error_beside_a_term_of_the_programs_own_may_be_the_lesser_one
     assert findings("LOS01", trace) if judged else skip_reasons("LOS01", trace)
 
 
+@pytest.mark.parametrize(("head", "found"), [("affine", True), ("cosine", False)])
+def test_cosines_with_a_scale_start_with_a_high_loss_by_design(head, found):
+    call = event("loss_call", 0, function="cross_entropy", path="cross_entropy", head=head)
+    rows = batches(2, loss_function="cross_entropy", loss_value=20.0, batch_size=64, classes=10)
+    output = [site("cross_entropy", "output", rms=12.0, std=12.0, q25=-8.0, q75=8.0)]
+    trace = trace_of(loss=[20.0, 9.0], batches=rows, sites=output, events=[call])
+    for code in ("LOS01", "INI05"):
+        assert findings(code, trace) if found else skip_reasons(code, trace)
+
+
 def test_a_weight_on_the_positive_class_is_no_bad_start():
     function = "binary_cross_entropy_with_logits"
     rows = batches(1, loss_function=function, loss_value=1.3, batch_size=64)
