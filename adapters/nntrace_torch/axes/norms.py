@@ -4,6 +4,7 @@ Cosines come out only where both are the same axis. `functional.normalize` takes
 told another, which of [batch, length, width] is the length.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,13 +13,26 @@ from nntrace_torch.axes.softmaxes import WrongAxis, made_by, node_above
 from nntrace_torch.program.graphs import nodes_of, operation, output_shape, saved, signed
 
 _SUMMED = {"MmBackward0": (1, 0), "BmmBackward0": (2, 1)}  # axes of both operands
+_COMPARED = {**_SUMMED, "CdistBackward0": (1, 1), "EuclideanDistBackward0": (1, 1)}
 _STRETCHED = ("Expand", "ClampMin", "Clamp", "Add", "Unsqueeze", "Maximum")
 _NORMS = ("LinalgVectorNorm", "Norm")
 _DEEP = 5
 # What a margin and a scale do to cosines, each by itself.
 _ELEMENTWISE = frozenset(
     {
-        *("Mul", "Div", "Add", "Sub", "Rsub", "Neg", "Pow", "Sqrt", "Clamp", "ClampMin", "ClampMax"),
+        *(
+            "Mul",
+            "Div",
+            "Add",
+            "Sub",
+            "Rsub",
+            "Neg",
+            "Pow",
+            "Sqrt",
+            "Clamp",
+            "ClampMin",
+            "ClampMax",
+        ),
         *("Where", "MaskedFill", "Scatter", "IndexPut", "Acos", "Cos", "Exp", "Clone", "ToCopy"),
         *("View", "UnsafeView", "Squeeze", "Unsqueeze", "Transpose", "T", "Index", "CopySlices"),
     }
@@ -27,7 +41,7 @@ _ELEMENTWISE = frozenset(
 
 def other_norms(node: Any) -> WrongAxis | None:
     """The first operand of a product of two normalised ones whose norm has another axis."""
-    for made, shape, summed in _normalised(node):
+    for made, shape, summed in _normalised(node, _SUMMED):
         norm = _norm(made)
         axes = [signed(axis) for axis in saved(norm, "dim") or ()]
         if len(axes) != 1 or axes[0] is None:
@@ -39,7 +53,10 @@ def other_norms(node: Any) -> WrongAxis | None:
 
 
 def is_of_cosines(node: Any) -> bool:
-    """Whether nothing but products of normalised vectors and single numbers makes these values."""
+    """Whether these values are made of single numbers and of products of normalised vectors.
+
+    Distances between such vectors are as good as products.
+    """
     products = 0
     for one in nodes_of(node, beyond=lambda made: operation(made) in _ELEMENTWISE):
         if operation(one) in _ELEMENTWISE:
@@ -47,22 +64,24 @@ def is_of_cosines(node: Any) -> bool:
         leaf = getattr(one, "variable", None)  # a scale that is learned
         if isinstance(leaf, torch.Tensor) and leaf.numel() == 1:
             continue
-        if not _normalised(one):
+        if not _normalised(one, _COMPARED):
             return False
         products += 1
     return products > 0
 
 
-def _normalised(node: Any) -> list[tuple[Any, tuple[int, ...], int]]:
+def _normalised(
+    node: Any, summed: Mapping[str, tuple[int, int]]
+) -> list[tuple[Any, tuple[int, ...], int]]:
     """What divided both operands of a product by norms, its shape, the axis that is summed there.
 
-    Empty for other nodes.
+    Empty for nodes that `summed` does not name, with the axes of both operands.
     """
-    if node.name() not in _SUMMED or len(node.next_functions) != 2:
+    if node.name() not in summed or len(node.next_functions) != 2:
         return []
     found = [
         made_by(lambda made: _norm(made) is not None, side, output_shape(side, place), axis)
-        for (side, place), axis in zip(node.next_functions, _SUMMED[node.name()], strict=True)
+        for (side, place), axis in zip(node.next_functions, summed[node.name()], strict=True)
         if side is not None
     ]
     both = [made for made in found if made is not None]

@@ -21,7 +21,7 @@ from nntrace.rules.common.layers import (
     named,
     sampled_span,
 )
-from nntrace.rules.common.loss_course import is_still_learning, remaining_loss
+from nntrace.rules.common.loss_course import is_still_learning, loss_series, remaining_loss
 from nntrace.rules.common.signals import median
 from nntrace.rules.common.trials import trial_and_error
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
@@ -70,8 +70,8 @@ def activation_std_out_of_band(
     at the start (weights of zero, as where a network begins as the identity). Judged over the last
     half of the run, for layers with weights, without the head and without layers whose output a
     norm restores to unit scale. A warning only if the loss does not fall, because residual streams
-    and confident classifiers grow and train well; information, too, in learning by trial and error,
-    where the loss does not say whether anything is learned.
+    and confident classifiers grow and train well; information, too, where the loss does not say
+    whether anything is learned: in learning by trial and error, and between adversaries.
     Source: Deep Learning Tuning, DL4J ("Layer Activations"); He 2015.
     """
     links = _hidden(trace)
@@ -104,7 +104,8 @@ def activation_std_out_of_band(
         if stays
         else f"drifted from {begin[index]:.2g} to {level:.2g}"
     )
-    learns = remaining_loss(trace) <= learnt or bool(trial_and_error(trace))
+    is_a_game = loss_series(trace).optimizers > 1 or bool(trial_and_error(trace))
+    learns = remaining_loss(trace) <= learnt or is_a_game
     others = [links[i].site.path for i, _ in found if i != index]
     also = f"; likewise that of {named(others)}" if others else ""
     yield Finding(

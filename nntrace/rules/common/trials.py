@@ -17,6 +17,8 @@ _FACTOR_OF_SUMS = 1.5
 _FEWEST_ROLLOUTS = 3
 _EARLY = 10  # passes that are looked at
 _FEWEST_ACTIONS = 8
+_FEWEST_LENGTHS = 5
+_MOSTLY = 0.5  # of the passes have a length of their own
 
 
 def trial_and_error(trace: Trace) -> str:
@@ -26,7 +28,8 @@ def trial_and_error(trace: Trace) -> str:
         return ""
     if _adds_up_episodes([sum(_weights(found)) for found in objectives]):
         return "the loss is a sum over as many terms as an episode has steps"
-    if _rolls_out(trace) or _acts([count(found, "single_calls") for found in objectives]):
+    single_calls = [count(found, "single_calls") for found in objectives]
+    if _rolls_out(trace) or _acts(single_calls) or _plays_episodes(trace):
         return "the data come from the model's own calls between the steps, and differ each time"
     return ""
 
@@ -63,6 +66,14 @@ def _rolls_out(trace: Trace) -> bool:
 def _acts(calls: list[int]) -> bool:
     """Whether the model is called with single examples, many times, in varying numbers."""
     return len(set(calls)) > 1 and max(calls) >= _FEWEST_ACTIONS
+
+
+def _plays_episodes(trace: Trace) -> bool:
+    """Whether passes without gradients call the model as often as an episode happens to last."""
+    passes = [event.payload for event in trace.events_of(EventKind.EVALUATION)]
+    acts = [count(found, "calls") for found in passes if found.get("loss") is None]
+    long = [calls for calls in acts if calls >= _FEWEST_ACTIONS]
+    return len(set(long)) >= _FEWEST_LENGTHS and len(set(long)) > _MOSTLY * len(long)
 
 
 def _weights(payload: Mapping[str, Any]) -> list[float]:

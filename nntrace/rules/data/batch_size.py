@@ -1,7 +1,9 @@
 """Rules on the number of examples in a batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
+
+import numpy as np
 
 from nntrace.rules.common.chance import batch_span, training_batches
 from nntrace.rules.common.loaders import data_set_sizes, trained_loaders
@@ -9,7 +11,9 @@ from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
-from nntrace.trace import Trace
+from nntrace.trace import Batch, Trace
+
+_OF_SAMPLING = 0.1  # of the targets' spread: how much samples of the same elements differ
 
 
 @rule(
@@ -32,11 +36,13 @@ def tiny_batch_with_batchnorm(
     The statistics are then mostly noise, and the running ones used in evaluation differ from them.
     An image brings many positions, so half as many examples are enough. A smaller last batch and
     frozen norms are not reported, nor norms that are given more rows than the model is given
-    examples, such as the images of a list that the model stacks.
+    examples, such as the images of a list that the model stacks. Not judged if all steps have the
+    same input or target, as where a single picture is fitted (deep image prior).
     Source: Wu & He 2018 (1803.08494), Group Normalization, figure 1; Ioffe 2017 (1702.03275).
     """
     norms = [s for s in trace.sites_of(Role.ACTIVATION) if "BatchNorm" in s.module_type]
-    sizes = [b.batch_size for b in training_batches(trace) if b.batch_size]
+    batches = training_batches(trace)
+    sizes = [b.batch_size for b in batches if b.batch_size]
     if not norms:
         return
     if len(sizes) < 3:
@@ -44,6 +50,9 @@ def tiny_batch_with_batchnorm(
         return
     modes = [event.payload.get("norm_active") for event in trace.events_of(EventKind.MODE)]
     if modes and not any(modes):
+        return
+    if _is_one_example(batches):
+        yield Skipped("every step is given the same data: their statistics are those of all data")
         return
     typical = median(sizes)
     over = {s: max(typical, s.shape[0] if s.shape else 0) for s in norms}
@@ -59,6 +68,21 @@ def tiny_batch_with_batchnorm(
         steps=batch_span(trace),
         evidence={"batch_size": size, "batch_norms": len(small)},
     )
+
+
+def _is_one_example(batches: Sequence[Batch]) -> bool:
+    """Whether all sampled steps have the same input, or the same target but for its sampling."""
+    if len({batch.fingerprint for batch in batches} - {None}) == 1:
+        return True
+    known = [
+        (batch.target_mean, batch.target_std, batch.target_min, batch.target_max)
+        for batch in batches
+        if None not in (batch.target_mean, batch.target_std, batch.target_min, batch.target_max)
+    ]
+    table = np.array(known, dtype=np.float64).reshape(-1, 4)
+    if len(table) < len(batches):
+        return False
+    return bool((np.ptp(table, axis=0) < _OF_SAMPLING * table[:, 1].min()).all())
 
 
 @rule(

@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
+from math import e
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,6 +19,8 @@ from nntrace.trace import Batch, Site, Trace
 
 _FEW_FEATURES = 64  # of whole numbers: with so few, examples may well be equal
 _LEAST_REPEATED = 5
+_OF_A_BOOTSTRAP = 1 / e  # n examples drawn with replacement from n: so many come again
+_SLACK = 0.02
 _SURELY_SEEN = 20  # expected copies: seeing none has a chance of e^-20
 
 
@@ -38,9 +42,10 @@ def duplicate_examples(
 
     Copies count several times in the loss, and copies on both sides of a split make the evaluation
     look too good. Counted among sampled batches and scaled to the whole epoch. Not judged if the
-    sampler draws with replacement, nor if one of the program's own makes batches that hold no
-    copies, as private training does. Only information if an example is a few whole numbers
-    (categories, a board), which are naturally equal now and then.
+    sampler draws with replacement, if several models learn in turn on samples so drawn (bagging),
+    nor if a sampler of the program's own makes batches that hold no copies, as private training
+    does. Only information if an example is a few whole numbers (categories, a board), which are
+    naturally equal now and then.
     Also found, where Keras' `fit` validates a model of a single input on TensorFlow: examples of
     the `validation_data` that are trained on in the same `fit`, as where the split is drawn anew in
     each epoch. Not judged if the validation is given the very arrays of the training.
@@ -75,6 +80,9 @@ def duplicate_examples(
             return
     estimate = copies / expected if expected else 0.0
     if copies < _LEAST_REPEATED or estimate <= share:
+        return
+    if _is_bagging(trace, estimate, copies):
+        yield Skipped("each of several models gets a sample drawn with replacement (bagging)")
         return
     yield Finding(
         f"about {min(estimate, 1.0):.0%} of the examples of an epoch are exact copies of others: "
@@ -165,6 +173,20 @@ def _is_a_few_numbers(site: Site | None, batches: list[Batch]) -> bool:
     """Whether an example is a few whole numbers, so that two may well be equal."""
     features = int(np.prod(site.shape[1:])) if site is not None else 0
     return features <= _FEW_FEATURES and all(batch.input_integer_valued for batch in batches)
+
+
+def _is_bagging(trace: Trace, share: float, copies: int) -> bool:
+    """Whether several models learn in turn, each on as many copies as a bootstrap sample has."""
+    error = 2.0 * _OF_A_BOOTSTRAP / copies**0.5 + _SLACK
+    built = len(trace.events_of(EventKind.OPTIMIZER))
+    return built > 1 and abs(share - _OF_A_BOOTSTRAP) < error and _take_over(trace)
+
+
+def _take_over(trace: Trace) -> bool:
+    """Whether each optimizer's steps come after all of the one before."""
+    names = trace.steps.optimizer
+    changes = sum(one != other for one, other in pairwise(names))
+    return changes == len(set(names)) - 1 > 0
 
 
 def _training_loaders(trace: Trace) -> list[dict[str, Any]]:

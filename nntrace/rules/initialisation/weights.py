@@ -175,7 +175,7 @@ def init_scale(
     Each such layer shrinks or blows up signal and gradient, by a factor that multiplies with depth.
     Compared with He, Glorot, LeCun, PyTorch's default and orthogonal matrices; a layer counts if it
     is outside [1/3, 3] of all of them. Not reported: small weights whose output a later norm, a
-    residual sum or a factor rescales; small weights of the head; large weights directly before a
+    residual sum or a factor rescales; small weights of a head; large weights directly before a
     norm, or of a size that fits the nonzero part of a sparse input (one-hot rows); layers that the
     loss does not depend on.
     Source: He 2015; Glorot & Bengio 2010; "37 reasons", 23 (weight initialisation).
@@ -205,7 +205,9 @@ def init_scale(
     bounds = [_bounds(site, factor, sparse.get(site.fan_in or 0, 1.0)) for site in sites]
     low, high = (np.array(side) for side in zip(*bounds, strict=True))
     enough = np.array([site.numel >= _TOO_FEW_WEIGHTS for site in sites])
-    is_head = np.arange(len(sites)) == len(sites) - 1
+    flow, owners = Flow(trace), {site.parent for site in sites}
+    is_head = np.array([flow.is_last(site.parent, owners) for site in sites])
+    is_head[-1] = True
     # Ids are in the order of execution; those of updates come later, from the first step.
     norms = [site.id for site in trace.sites_of(Role.ACTIVATION) if is_norm(site)]
     last_norm = max(norms, default=-1)

@@ -62,8 +62,9 @@ def loss_at_init(
     features merely point the wrong way. First outputs up to √2, which Glorot's initialisation,
     Keras' default, gives for inputs of unit scale, are information, also for targets of half that
     scale. A loss far below is information: the model starts with trained weights, or the answer
-    leaks. Not judged where the logits are cosines with a scale. A squared error is not judged if the program adds a term of its own, which may be the
-    larger one (as in a vector quantiser, where the error is only the commitment).
+    leaks. Not judged where the logits are cosines with a scale. A squared error is not judged if
+    the program adds a term of its own, which may be the larger one (as in a vector quantiser, where
+    the error is only the commitment).
     Source: Karpathy's Recipe, step 2 (verify loss @ init); "37 reasons", 22 (chance performance);
     CS231n.
     """

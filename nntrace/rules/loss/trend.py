@@ -1,6 +1,7 @@
 """Rules on the course of the loss: whether it falls, and whether it rises to stay."""
 
 from collections.abc import Iterator
+from math import hypot
 from typing import Annotated
 
 import numpy as np
@@ -21,7 +22,7 @@ from nntrace.rules.common.loss_course import (
     steps_at_full_rate,
     unjudgeable,
 )
-from nntrace.rules.common.passes import makes_targets
+from nntrace.rules.common.passes import makes_targets, unseen_data
 from nntrace.rules.common.signals import (
     lasting,
     median,
@@ -40,6 +41,9 @@ _LEARNED = 0.8  # of chance: a loss below it shows that something was learned, h
 _GROWN = 1.5  # times their first size: samples of the same data do not differ so much
 _CHANGED = 1.1  # times their first size, if the errors have not grown with them
 _KEPT_UP = 0.9  # of the errors of a model that learns nothing while the targets grow
+_SHARPER = 1.05  # times the rms of distributions; that of many examples of a teacher's varies less
+_EVALUATED = 3  # passes
+_FELL = 0.8  # of the first of them
 _HEADS = (10, 20, 40)  # steps that count as the start: short ones are, long ones are less noisy
 _SURE_STEPS = 200
 _ASCENT = "Check the sign of the loss, of the gradients, and of the update."
@@ -154,8 +158,9 @@ def loss_diverging(
     times is enough. A rise within the progress made (0.001 that becomes 0.003) is no divergence,
     nor is one from which the loss is recovering. If the loss rises while successive gradients
     agree, the steps lead uphill: they are not too long, and everything that grows is a consequence.
-    Not judged if a network makes the targets of every step, or if targets grow as the errors do,
-    because errors grow with the returns.
+    Not judged if a network makes the targets of every step or sharpens those of a divergence, if
+    targets grow as the errors do, because errors grow with the returns, or if the loss on other
+    data falls meanwhile: what is trained on became harder.
     Source: "37 reasons", 33 (learning rate), 31 (exploding gradients); Karpathy's Recipe, step 3.
     """
     series = loss_series(trace)
@@ -207,6 +212,10 @@ def loss_diverging(
 
 def _moving_targets(trace: Trace, series: LossSeries) -> Skipped | None:
     """Skip if growing errors may be success: targets such as returns grow with what is learned."""
+    if _sharpens(trace):
+        return Skipped("the targets of `kl_div` become sharper, as those a network makes itself do")
+    if _better_elsewhere(trace, series):
+        return Skipped("the evaluation gets better meanwhile: what is trained on became harder")
     calls = trace.events_of(EventKind.LOSS_CALL)
     if not all(event.payload.get("function") in REGRESSION for event in calls):
         return None
@@ -216,6 +225,27 @@ def _moving_targets(trace: Trace, series: LossSeries) -> Skipped | None:
     if growth > _GROWN and series.end <= _grown_with_targets(series, growth):
         return Skipped(f"targets become {growth:.2g} times as large: errors grow with them")
     return None
+
+
+def _sharpens(trace: Trace) -> bool:
+    """Whether the distributions of a divergence become sharper, as in deep clustering."""
+    own = [b for b in batches_of_last_phase(trace) if b.loss_function == "kl_div"]
+    sizes = [hypot(b.target_mean or 0.0, b.target_std or 0.0) for b in own]
+    fifth = max(1, len(sizes) // 5)
+    return len(sizes) > 1 and median(sizes[-fifth:]) > _SHARPER * median(sizes[:fifth])
+
+
+def _better_elsewhere(trace: Trace, series: LossSeries) -> bool:
+    """Whether the loss on data that are not trained on fell to its end while that of steps rose.
+
+    So it does where a curriculum, stronger augmentation or less teacher forcing sets in.
+    """
+    lowest = int(series.step[int(window_medians(series.value, 10).argmin() * len(series) // 10)])
+    for passes in unseen_data(trace).values():
+        losses = [one.loss for one in passes if one.loss is not None and one.step >= lowest]
+        if len(losses) >= _EVALUATED and losses[-1] == min(losses) < _FELL * losses[0]:
+            return True
+    return False
 
 
 def _kept_up(trace: Trace, series: LossSeries) -> Skipped | None:

@@ -10,6 +10,7 @@ from nntrace.rules.common.chance import target_growth, targets_run_away
 from nntrace.rules.common.layers import columns, first_finite, named, sampled_span, weights
 from nntrace.rules.common.loss_course import falls_without_end, is_still_learning, remaining_loss
 from nntrace.rules.common.signals import in_times, lasting, median
+from nntrace.rules.common.trials import trial_and_error
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
@@ -47,7 +48,8 @@ def weight_divergence(
 
     They head for infinity. The start counts as at least 1/√fan-in (1/√width if there is no fan),
     so that layers and tokens that begin at zero or tiny may grow. Not reported: weights that have
-    settled, or that grow while the loss falls, as on separable data. They are still reported if the
+    settled, or that grow while the loss falls, as on separable data, or in learning by trial and
+    error, where the loss does not say whether anything is learned. They are still reported if the
     loss falls below zero as fast as ever: it has no lowest value, and larger weights only make it
     smaller (a penalty with the wrong sign). If the targets grow along, as those that a value
     network makes from its own results do, this explains the growth of the loss and its gradients.
@@ -62,7 +64,9 @@ def weight_divergence(
     begin = np.array([_usual_start(site.fan_in or site.shape[-1]) for site in sites])
     start = np.fmax(first_finite(size), begin)
     learns = remaining_loss(trace) < _NOT_LEARNT or is_still_learning(trace)
+    along = targets_run_away(trace)
     learns = learns and not falls_without_end(trace, _AS_FAST)
+    learns |= not along and bool(trial_and_error(trace))
     found = []
     for index in range(len(sites)):
         rows = np.flatnonzero(np.isfinite(size[:, index]))
@@ -78,7 +82,6 @@ def weight_divergence(
         return
     index, since, factor = max(found, key=lambda entry: entry[2])
     site = sites[index]
-    along = targets_run_away(trace)
     yield Finding(
         f"{site.path} grows without end: rms {first_finite(size)[index]:.2g} at the start, "
         f"{size[np.isfinite(size[:, index]), index][-1]:.3g} at the end, {in_times(factor)} times "

@@ -52,9 +52,10 @@ def update_imbalance(
     because rates that differ by layer are deliberate. The rule leaves out weights that start at
     zero or do not change at all (UPD06), those that another optimizer has taken over, whose rate is
     not known, and those of which some are a thousand times larger than the rest: a quarter may
-    stand for minus infinity, as the forbidden transitions of a random field do. Information if the
-    loss falls, because in a very wide network the first layers rightly hardly move, unless the
-    updates of the slow one are lost to float32's rounding (2⁻²⁴ of the weights).
+    stand for minus infinity, as the forbidden transitions of a random field do. Of a weight smaller
+    than 1/√fan-in the fast side counts relative to that. Information if the loss falls, because in
+    a very wide network the first layers rightly hardly move, unless the updates of the slow one are
+    lost to float32's rounding (2⁻²⁴ of the weights).
     Source: Karpathy, CS231n, "ratio of weights:updates"; You et al. 2017 (LARS).
     """
     sites = _still_led(trace, weights(trace, Role.UPDATE))
@@ -78,9 +79,13 @@ def update_imbalance(
     level = column_medians(late)
     if np.isfinite(level).sum() < 2:
         return
-    slow, fast = int(np.nanargmin(level)), int(np.nanargmax(level))
-    over = late[:, fast] > factor * late[:, slow]
-    if not level[fast] > factor * level[slow] or over.mean() < 0.9:
+    # A head that starts near zero, as a policy's, moves by much of its own size: of little.
+    size = column_medians(columns(trace, Role.PARAM, "rms", sites)[rows[len(rows) // 2 :]])
+    fans = np.array([site.fan_in or 0 for site in sites])
+    usual = np.where(fans > 0, np.fmin(size * np.sqrt(fans), 1.0), 1.0)
+    slow, fast = int(np.nanargmin(level)), int(np.nanargmax(level * usual))
+    over = late[:, fast] * usual[fast] > factor * late[:, slow]
+    if not level[fast] * usual[fast] > factor * level[slow] or over.mean() < 0.9:
         return
     moves = level[slow] > _ROUNDING
     yield Finding(

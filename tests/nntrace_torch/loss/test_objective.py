@@ -154,6 +154,7 @@ def unit(x):
         (lambda x: x * 2.0, None),
         (lambda x: 30 * (unit(x) @ unit(x).t()), "cosine"),
         (lambda x: 30 * (unit(x) @ unit(x).t() - torch.eye(6)).clamp(-1, 1), "cosine"),
+        (lambda x: -(torch.cdist(3 * unit(x), 3 * unit(x + 1.0)) ** 2), "cosine"),
         (lambda x: 30 * (unit(x) @ x.t()), None),
         (lambda x: 30 * (unit(x) @ unit(x).t()) + x.sum(1), None),
     ],

@@ -39,6 +39,13 @@ def test_a_hidden_layer_out_of_the_band_is_only_noted_in_learning_by_trial_and_e
     assert finding.level is Severity.INFO
 
 
+def test_a_hidden_layer_out_of_the_band_is_only_noted_between_adversaries():
+    rows = [row for one in (layer("a", std=0.01), layer("head")) for row in one]
+    turns = trace_of(steps=20, loss=1.0, optimizer=["Adam", "Adam.2"] * 10, sites=rows)
+    [finding] = findings("ACT01", turns)
+    assert finding.level is Severity.INFO
+
+
 @pytest.mark.parametrize(("std", "found"), [(0.019, 1), (0.021, 0), (51.0, 1), (49.0, 0), (0.0, 0)])
 def test_a_hidden_layer_that_stays_out_of_the_band_is_a_warning(std, found):
     results = findings("ACT01", trace(layer("a", std=std), layer("head")))

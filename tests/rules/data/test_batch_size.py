@@ -2,9 +2,9 @@ import pytest
 from rules.builders import batches, event, findings, site, skip_reasons, trace_of
 
 
-def normed(size, shape=(4, 16), sizes=None, active=1):
+def normed(size, shape=(4, 16), sizes=None, active=1, **columns):
     norm = site("bn", "activation", module_type="BatchNorm1d", shape=list(shape), mean=0.0)
-    rows = batches(6, batch_size=size if sizes is None else sizes)
+    rows = batches(6, batch_size=size if sizes is None else sizes, **columns)
     modes = [event("mode", norm_active=active)]
     return trace_of(steps=6, sites=[norm], batches=rows, events=modes)
 
@@ -33,6 +33,20 @@ def test_a_smaller_last_batch_is_healthy():
 
 def test_frozen_norms_take_no_statistics_from_the_batch():
     assert findings("DAT16", normed(2, active=0)) == []
+
+
+@pytest.mark.parametrize(("last", "found"), [(7, 0), (8, 1)])
+def test_a_single_picture_that_is_always_the_same_has_no_other_statistics(last, found):
+    trace = normed(1, shape=(1, 16, 8, 8), fingerprint=[7, 7, 7, 7, 7, last])
+    assert findings("DAT16", trace) if found else skip_reasons("DAT16", trace)
+
+
+@pytest.mark.parametrize(("spread", "found"), [(0.019, False), (0.021, True)])
+def test_a_target_that_is_always_the_same_is_a_single_picture_under_noise(spread, found):
+    target = {"target_std": 0.2, "target_min": 0.0, "target_max": 1.0}
+    means = [0.5, 0.5, 0.5, 0.5, 0.5, 0.5 + spread]
+    trace = normed(1, shape=(1, 16, 8, 8), fingerprint=[*range(6)], target_mean=means, **target)
+    assert findings("DAT16", trace) if found else skip_reasons("DAT16", trace)
 
 
 def test_without_a_batch_norm_batches_may_be_small():

@@ -50,6 +50,24 @@ def test_of_an_epoch_seen_by_half_the_copies_are_scaled():
     assert finding.evidence["share"] == pytest.approx(9 / 80)
 
 
+@pytest.mark.parametrize(
+    ("names", "copies", "judged"),
+    [
+        (["Adam"] * 5 + ["Adam.2"] * 5, 118, False),
+        (["Adam"] * 5 + ["Adam.2"] * 5, 60, True),
+        (["Adam", "Adam.2"] * 5, 118, True),
+        (["Adam"] * 10, 118, True),
+    ],
+)
+def test_models_that_learn_in_turn_on_samples_drawn_with_replacement_are_bagged(
+    names, copies, judged
+):
+    built = [event("optimizer", 0, name=name) for name in sorted(set(names))]
+    rows = epoch_of(copies)
+    trace = trace_of(steps=10, optimizer=names, batches=rows, events=[loader(), *built])
+    assert findings("DAT08", trace) if judged else skip_reasons("DAT08", trace)
+
+
 def test_copies_are_meant_when_drawing_with_replacement():
     trace = trace_of(steps=10, batches=epoch_of(50), events=[loader(replacement=True)])
     assert skip_reasons("DAT08", trace)

@@ -194,6 +194,16 @@ def test_a_small_head_is_advice_not_a_fault():
     assert not findings("INI02", trace(weight("a.weight", 0.1), weight("head.weight", 1e-4)))
 
 
+@pytest.mark.parametrize(("taker", "found"), [("reg", 1), (":add", 0)])
+def test_a_small_head_beside_another_is_none_either(taker, found):
+    flow = event("graph", vertices=["a", "cls", taker, ":sum"], edges=[[0, 1], [1, 2], [2, 3]])
+    layers = [
+        (module(name, "Linear"), *weight(f"{name}.weight", std))
+        for name, std in (("a", 0.1), ("cls", 1e-3), ("reg", 0.1))
+    ]
+    assert len(findings("INI02", trace(*layers, events=[flow]))) == found
+
+
 @pytest.mark.parametrize(("gradient", "found"), [(0.01, 1), (None, 0)])
 def test_a_layer_that_the_loss_does_not_depend_on_may_be_of_any_scale(gradient, found):
     small = weight("small.weight", 1e-3, grad=gradient)

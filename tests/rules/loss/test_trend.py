@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from rules.builders import batch, batches, event, findings, site, skip_reasons, trace_of
+from rules.builders import batch, batches, evaluated, event, findings, site, skip_reasons, trace_of
 from rules.loss.loss_rows import LN10, classified, noisy
 
 from nntrace.rules import Severity
@@ -390,3 +390,20 @@ def rollouts(every=16, **columns):
 )
 def test_data_that_the_model_gathers_between_the_steps_are_others_each_time(columns, judged):
     assert bool(skip_reasons("LOS08", rollouts(**columns))) != judged
+
+
+@pytest.mark.parametrize(("last", "found"), [(0.111, False), (0.109, True)])
+def test_a_divergence_from_targets_that_become_sharper_may_rise(last, found):
+    sizes = [0.1] * 50 + [last] * 50
+    known = {"loss_function": "kl_div", "target_mean": 0.1, "target_std": sizes}
+    rising = noisy(np.linspace(0.1, 0.3, 100), noise=0.01)
+    trace = trace_of(loss=rising, batches=batches(100, **known))
+    assert findings("LOS08", trace) if found else skip_reasons("LOS08", trace)
+
+
+@pytest.mark.parametrize(("end", "found"), [(0.79, False), (0.81, True)])
+def test_a_loss_may_rise_while_that_on_other_data_falls(end, found):
+    rising = noisy(np.linspace(0.1, 0.3, 100), noise=0.01)
+    events = evaluated([1.0, 0.9, 0.85, end], every=20)
+    trace = trace_of(loss=rising, events=events)
+    assert findings("LOS08", trace) if found else skip_reasons("LOS08", trace)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import batches, findings, site, skip_reasons, trace_of
+from rules.builders import batches, event, findings, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -37,6 +37,14 @@ def test_targets_that_run_away_with_the_weights_take_the_loss_along(last, explai
     assert finding.explains == explained
     assert ("the targets grow along, 11 times" in finding.message) is bool(explained)
     assert ("target network" in finding.advice) is bool(explained)
+
+
+@pytest.mark.parametrize(("lengths", "found"), [((9, 12, 10, 30), 1), ((9, 12, 10, 30, 25), 0)])
+def test_weights_may_grow_where_an_agent_plays_episodes_between_the_steps(lengths, found):
+    events = [event("objective", 0, terms=["other"])]
+    events += [event("evaluation", 5 * n, calls=calls) for n, calls in enumerate(lengths)]
+    rows = trace_of(steps=STEPS, loss=1.0, sites=[weight("a.weight", growth(5.0))], events=events)
+    assert len(findings("PAR02", rows)) == found
 
 
 @pytest.mark.parametrize(("end", "found"), [(0.9, 0), (1.1, 1)])

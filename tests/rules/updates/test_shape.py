@@ -35,6 +35,12 @@ def test_where_one_layer_learns_as_usual_the_others_are_not_slow_by_the_rate(fas
     assert finding.explains == explained
 
 
+@pytest.mark.parametrize(("fan_in", "found"), [(8200, 1), (8000, 0)])
+def test_a_head_that_starts_near_zero_moves_by_much_of_its_size_and_by_little(fan_in, found):
+    head = layer("head.weight", 1e-5, size=1e-5, fan_in=fan_in)
+    assert len(findings("UPD03", trace(head, layer("b.weight", 0.9e-6)))) == found
+
+
 @pytest.mark.parametrize(("high", "found"), [(0.9e-3, 0), (1.1e-3, 1)])
 def test_weights_of_which_some_stand_for_minus_infinity_are_left_out(high, found):
     others = layer("a.weight", 1e-3), layer("c.weight", 1e-3)
