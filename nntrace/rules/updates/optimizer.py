@@ -10,6 +10,7 @@ import numpy as np
 from nntrace.rules.common.flags import flagged_in_vain
 from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import columns, named, sampled_span, weights
+from nntrace.rules.common.loaders import loader_passes
 from nntrace.rules.common.payloads import count, items, number, place, text
 from nntrace.rules.common.signals import finite, median
 from nntrace.rules.common.untrained import may_be_copies, share_as_initialised, untrained_judges
@@ -242,8 +243,9 @@ def optimizer_recreated(
     """The same line builds a new optimizer for the same parameters again and again.
 
     Each one starts without momentum and moments: Adam's first steps are of full size in every
-    direction, whatever the gradient. Building it again once, or each time with at most half the
-    rate, is training in phases, and plain SGD has no state to lose; neither is reported. Running a
+    direction, whatever the gradient. Building it again once, each time with at most half the rate,
+    or for several passes over the data each (progressive resizing) is training in phases, and
+    plain SGD has no state to lose; neither is reported. Running a
     notebook cell again is not reported either: the optimizers of each run of a cell are counted
     separately. Nor are trainings in a row, each from the first weights (the folds of a
     cross-validation), where the loss is back where it began. A warning if a line builds the
@@ -266,7 +268,7 @@ def optimizer_recreated(
         last = events[-1]
         if built - 1 < max(1, rebuilt) or last.payload.get("stateful") is False:
             continue
-        if _begins_anew(trace, [event.step for event in events[1:]]):
+        if _begins_anew(trace, [event.step for event in events[1:]]) or _in_phases(trace, events):
             continue
         rates = [number(event.payload, "lr") or 0.0 for event in events]
         falls = all(0 < rate <= before / 2 for before, rate in pairwise(rates))
@@ -283,6 +285,15 @@ def optimizer_recreated(
             evidence={"built": built, "steps_between": every, "optimizer": kind},
             location=place(last.payload),
         )
+
+
+def _in_phases(trace: Trace, events: Sequence[Event]) -> bool:
+    """Whether each of these optimizers, but for the last, made several passes over the data."""
+    ends = [one.step for one in loader_passes(trace) if one.steps]
+    begins = [event.step for event in events]
+    return len(begins) > 1 and all(
+        sum(begin < end <= after for end in ends) > 1 for begin, after in pairwise(begins)
+    )
 
 
 def _begins_anew(trace: Trace, steps: Sequence[int]) -> bool:

@@ -62,6 +62,14 @@ def test_an_optimizer_of_a_training_that_begins_anew_has_nothing_to_keep(back, f
     assert len(findings("UPD11", trace)) == found
 
 
+@pytest.mark.parametrize(("passes", "found"), [(1, 1), (2, 0)])
+def test_one_for_several_passes_over_the_data_each_belongs_to_a_phase(passes, found):
+    length = 20 // passes
+    ends = [event("epoch", n, loader=n, steps=length) for n in range(length, 101, length)]
+    trace = trace_of(steps=100, events=[*rebuilt(4), *ends])
+    assert len(findings("UPD11", trace)) == found
+
+
 def test_plain_sgd_loses_nothing():
     assert findings("UPD11", trace_of(steps=100, events=rebuilt(5, stateful=False))) == []
 
