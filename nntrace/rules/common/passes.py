@@ -94,10 +94,10 @@ def makes_targets(trace: Trace) -> bool:
         return False
     passes = trace.events_of(EventKind.EVALUATION)
     of_one = {event.step for event in passes if count(event.payload, "examples") == 1}
-    return _are_close({event.step for event in passes}, 1) or _are_close(of_one, _STEPS_PER_ACT)
+    return are_close({event.step for event in passes}) or are_close(of_one, _STEPS_PER_ACT)
 
 
-def _are_close(steps: Set[int], apart: int) -> bool:
+def are_close(steps: Set[int], apart: int = 1) -> bool:
     """Whether the first passes lie at most so many steps apart on average."""
     at = sorted(steps)[:_EARLY_PASSES]
     return len(at) == _EARLY_PASSES and at[-1] - at[0] <= apart * (_EARLY_PASSES - 1)

@@ -61,7 +61,7 @@ def train_eval_input_shift(
     for one in known:
         groups.setdefault(one.group, []).append(one)
     enough = [g for g in groups.values() if sum(one.examples for one in g) >= examples]
-    batches = _trained_on_before(trace, max((g[-1].step for g in enough), default=0))
+    batches = _trained_on_before(trace, site, max((g[-1].step for g in enough), default=0))
     seen = sum(b.batch_size or 0 for b in batches)
     if site is None or not site.path.startswith("input.") or not enough or seen < examples:
         yield Skipped(f"needs {examples} floating-point examples of training and of evaluation")
@@ -101,13 +101,20 @@ def _explained(trace: Trace, *, is_larger: bool) -> tuple[str, ...]:
     return (("LOS01",) if is_larger else ()) + on_unseen
 
 
-def _trained_on_before(trace: Trace, step: int) -> Sequence[Batch]:
+def _trained_on_before(trace: Trace, site: Site | None, step: int) -> Sequence[Batch]:
     """The batches of known moments up to an evaluation; all if it came before any of them.
 
-    What follows the last evaluation may be the training of another model.
+    What follows the last evaluation may be the training of another model. So is a step that has
+    another input and not this one: a head that is trained on what a finished model says.
     """
+    given = np.isfinite(trace.series(Role.INPUT, "mean"))
+    sites = trace.sites_of(Role.INPUT)
+    own = given[:, sites.index(site)] if site in sites else given.any(axis=1)
+    others = set(trace.sampled_steps[given.any(axis=1) & ~own].tolist())
     known = [
-        b for b in training_batches(trace) if b.input_mean is not None and b.input_std is not None
+        b
+        for b in training_batches(trace)
+        if b.input_mean is not None and b.input_std is not None and b.step not in others
     ]
     return [b for b in known if b.step < step] or known
 

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Annotated
 
 from nntrace.rules.common.loaders import data_set_sizes, loader_passes, trained_loaders
-from nntrace.rules.common.passes import evaluations
+from nntrace.rules.common.passes import are_close, evaluations
 from nntrace.rules.common.payloads import count
 from nntrace.rules.common.signals import span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
@@ -130,13 +130,19 @@ def eval_on_one_batch(
     )
     # Keras reports the extent of `evaluate` and of validation in `fit`, but no pass over a loader.
     told = {one[0] for one in seen}
+    passes_at: dict[str, set[int]] = {}
+    for one in evaluations(trace):
+        passes_at.setdefault(one.group, set()).add(one.step)
+    # A frozen part that makes the inputs of a step is given its batch.
+    serving = {group for group, steps in passes_at.items() if are_close(steps)}
     seen += sorted(
         (one.loader, one.step, one.examples, sizes[one.loader])
         for one in evaluations(trace)
         if one.loader is not None
         and one.loader in sizes
         and one.loader not in told
-        and not (one.training and one.loader in training)  # features cached before they are trained
+        # features cached before they are trained on, or made for each step
+        and not (one.loader in training and (one.training or one.group in serving))
         and one.examples > 0
     )
     if len(seen) < passes:

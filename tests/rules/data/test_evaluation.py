@@ -92,3 +92,23 @@ def test_training_inputs_of_a_larger_scale_are_why_the_first_loss_is_high(std, e
 def test_other_inputs_are_why_evaluations_of_what_learns_are_at_chance(loss, explains):
     [finding] = findings("DAT14", shifted(mean=3.0, loss=np.repeat(loss, 30)))
     assert finding.explains == explains
+
+
+def test_steps_of_a_head_that_has_another_input_say_nothing_of_this_one():
+    own = np.where(np.arange(60) < 30, 0.0, np.nan)
+    inputs = [
+        site("input.0", "input", shape=[32, 8], mean=own),
+        site("Linear.input.0", "input", shape=[32, 2], mean=own[::-1]),
+    ]
+    means = [0.0] * 5 + [100.0] * 5
+    rows = [
+        {**row, "step": 6 * n}
+        for n, row in enumerate(batches(10, input_mean=means, input_std=1.0, batch_size=32))
+    ]
+    moments = {"input_mean": 0.0, "input_std": 1.0, "input_shape": [32, 8]}
+    events = evaluated([0.5] * 20, examples=200, **moments)
+    events = [{**one, "step": 50 + n} for n, one in enumerate(events)]
+    trace = trace_of(steps=60, sites=inputs, batches=rows, events=events)
+    assert findings("DAT14", trace) == skip_reasons("DAT14", trace) == []
+    alone = trace_of(steps=60, sites=inputs[:1], batches=rows, events=events)
+    assert findings("DAT14", alone)

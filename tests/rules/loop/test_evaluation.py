@@ -97,6 +97,15 @@ def test_features_that_are_cached_before_training_on_them_are_no_evaluation(trai
     assert findings("LOS23", trace) if found else skip_reasons("LOS23", trace)
 
 
+@pytest.mark.parametrize(("apart", "loader", "found"), [(1, 0, 0), (2, 0, 1), (1, 1, 1)])
+def test_a_frozen_part_that_is_given_the_batch_of_each_step_does_not_evaluate(apart, loader, found):
+    rows = [event("loader", loader=n, dataset_size=1000) for n in range(2)]
+    rows += [event("evaluation", n, loader=loader, examples=32) for n in range(0, 40, apart)]
+    rows += [event("epoch", 40, loader=0, epoch=0, batches=32, examples=999, steps=40)]
+    trace = trace_of(steps=40, events=rows)
+    assert len(findings("LOS23", trace) if found else skip_reasons("LOS23", trace)) == 1
+
+
 @pytest.mark.parametrize(("examples", "found"), [(19, 1), (20, 0)])
 def test_evaluations_of_keras_tell_what_they_were_over(examples, found):
     passes = [event("loader", loader=2, dataset_size=100)]
