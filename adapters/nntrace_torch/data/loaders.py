@@ -31,7 +31,8 @@ class _Pass:
     """One iteration over a loader.
 
     `order` is a checksum of the indices drawn; None for a stream, which has no indices.
-    `evaluates` is true while all of its batches were fetched with gradients off.
+    `evaluates` is true while all of its batches were fetched with gradients off, and of one that
+    delivered all it has, whereupon another loader went on, and no step was made.
     """
 
     number: int  # counted over all loaders of this process
@@ -89,6 +90,7 @@ class LoaderObserver:
         self._running: dict[int, tuple[weakref.ref[Any], _Pass]] = {}
         self._beginning: _Pass | None = None
         self._delivered: _Pass | None = None
+        self._last: _Pass | None = None  # as `_delivered`, whatever the step
         self._ranges: tuple[tuple[float, float], ...] | None = None
         self.is_sampled: Callable[[], bool] = lambda: False
         self.wait_ns = 0
@@ -234,11 +236,20 @@ class LoaderObserver:
         if found is None:
             return
         self._delivered = found
+        if found is not self._last:
+            self._turned_from(self._last)
+            self._last = found
         self._ranges = tuple(ranges_in(batch)) if self.is_sampled() else None
         found.batches += 1
         found.evaluates &= not torch.is_grad_enabled()
         size = examples_of(batch)
         found.examples = None if found.examples is None or size is None else found.examples + size
+
+    def _turned_from(self, last: _Pass | None) -> None:
+        """Another loader delivers than the one of this pass, which may not be asked for its end."""
+        if last is not None and last.first_step == self._recorder.steps_made():
+            for known in self._loaders:
+                last.evaluates |= known.current is last and known.has_delivered_all
 
     def _end(self, iterator: Any) -> None:
         found = self._pass_of(iterator)

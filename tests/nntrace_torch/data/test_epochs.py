@@ -171,6 +171,36 @@ def test_a_first_batch_fetched_without_gradients_is_an_evaluation(trace_here):
     ] * 2
 
 
+def test_an_evaluation_that_is_not_asked_for_its_end_has_none_of_the_steps_after_it(trace_here):
+    training, held_out = DataLoader(DATA, batch_size=8), DataLoader(DATA, batch_size=4)
+
+    def program():
+        model = mlp()
+        for _ in range(3):
+            for (batch,) in training:
+                classify(model, batch, steps=1)
+            batches = iter(held_out)
+            for _ in range(len(held_out)):  # ignite counts them, and fetches them with gradients on
+                (batch,) = next(batches)
+                with torch.no_grad():
+                    model(batch)
+
+    evaluations = [one for one in passes(trace_here(program)) if one["loader"] == 1]
+    assert [(one["steps"], one["complete"]) for one in evaluations] == [(0, True)] * 3
+
+
+def test_two_loaders_in_step_have_all_steps(trace_here):
+    first, second = DataLoader(DATA, batch_size=8), DataLoader(DATA, batch_size=8)
+
+    def program():
+        model = mlp()
+        for _ in range(3):
+            for (batch,), _ in zip(first, second, strict=False):
+                classify(model, batch, steps=1)
+
+    assert [one["steps"] for one in passes(trace_here(program))] == [3] * 6
+
+
 def test_a_loader_asked_for_its_first_batch_for_ever_does_not_fill_the_disk(trace_here):
     loader = DataLoader(DATA, batch_size=8)
 
