@@ -137,8 +137,8 @@ def loss_oscillating(
     values, change = half.value, np.diff(half.value)
     turns = float(np.mean(change[1:] * change[:-1] < 0.0))
     size, level = median(np.abs(change)), median(values)
-    # Two standard errors beyond the share that noise reverses (two thirds): short runs need more.
-    surely = turns > max(alternating, 2 / 3 + 2 * np.sqrt(8 / 45 / max(1, len(change))))
+    # Three standard errors beyond the share that noise reverses (two thirds): short runs need more.
+    surely = turns > max(alternating, 2 / 3 + 3 * np.sqrt(8 / 45 / max(1, len(change))))
     quarter = max(1, len(values) // 4)
     moved = abs(median(values[:quarter]) - median(values[-quarter:]))
     if not surely or size <= amplitude * level or size <= progress * moved:

@@ -98,6 +98,12 @@ def test_noise_does_not_oscillate(seed, count):
     assert findings("LOS10", course(np.abs(values))) == []
 
 
+@pytest.mark.parametrize(("seed", "count"), [(93, 44), (159, 56)])
+def test_a_short_run_whose_noise_alternates_by_chance_does_not_oscillate(seed, count):
+    values = 1.0 + 0.3 * np.random.default_rng(seed).normal(size=count)
+    assert findings("LOS10", course(np.abs(values))) == []
+
+
 @pytest.mark.parametrize(("size", "found"), [(2.7e-3, 0), (3.3e-3, 1)])
 def test_what_is_left_of_a_solved_problem_may_alternate(size, found):
     values = np.concatenate([np.ones(10), size * (1.0 + 0.5 * (-1.0) ** np.arange(100))])
