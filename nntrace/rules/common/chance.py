@@ -50,13 +50,18 @@ class Chance:
 
 
 def training_batches(trace: Trace) -> tuple[Batch, ...]:
-    """The sampled batches of optimizer steps, in order.
+    """The sampled batches of optimizer steps, in order, but for inputs without a finite value.
 
+    Those are all alike, whatever the data: a head's, behind a model that has broken.
     They come without targets, predictions and losses if the loss is called once for each example,
     as at the end of an episode: only the first call is recorded, which does not stand for the
     batch.
     """
-    batches = tuple(batch for batch in trace.batches if batch.phase == "train")
+    blank = (trace.series(Role.INPUT, "nonfinite_fraction") >= 1.0).any(axis=1)
+    left_out = set(trace.sampled_steps[blank].tolist())
+    batches = tuple(
+        batch for batch in trace.batches if batch.phase == "train" and batch.step not in left_out
+    )
     if not _loss_by_example(trace):
         return batches
     return tuple(Batch(**{name: getattr(batch, name) for name in _OF_INPUTS}) for batch in batches)

@@ -204,6 +204,21 @@ def first_sampled_is_start(trace: Trace) -> bool:
     return bool(len(sampled) and len(steps) and sampled[0] <= steps[0])
 
 
+def sampled_from_start(trace: Trace, sites: Sequence[Site]) -> BoolArray:
+    """Mark the parameters whose first sample is no later than the first step of their optimizer.
+
+    Those of a model that is trained after another may be sampled for the first time in its course.
+    """
+    optimizers = {site.path: site.optimizer for site in trace.sites_of(Role.UPDATE)}
+    first: dict[str | None, int] = {}
+    for step, name in zip(trace.steps.step.tolist(), trace.steps.optimizer, strict=True):
+        first.setdefault(name, step)
+    known = np.isfinite(columns(trace, Role.PARAM, "rms", sites))
+    sampled = trace.sampled_steps[known.argmax(axis=0)] if len(known) else np.zeros(len(sites))
+    began = [first.get(optimizers.get(site.path), np.inf) for site in sites]
+    return np.asarray(sampled <= np.array(began))
+
+
 def sampled_span(trace: Trace, first: int = 0) -> tuple[int, int]:
     """The steps from the sampled step with index `first` to the last sampled one."""
     sampled = trace.sampled_steps

@@ -18,6 +18,7 @@ from nntrace.rules.common.layers import (
     is_embedding,
     is_norm,
     named,
+    sampled_from_start,
     sampled_span,
     weights,
 )
@@ -200,7 +201,7 @@ def init_scale(
         return
     size = first_finite(columns(trace, Role.PARAM, "rms", sites))
     spread = first_finite(columns(trace, Role.PARAM, "std", sites))
-    drawn = spread > _CONSTANT * size
+    drawn = (spread > _CONSTANT * size) & sampled_from_start(trace, sites)
     sparse = _sparse_inputs(trace)
     bounds = [_bounds(site, factor, sparse.get(site.fan_in or 0, 1.0)) for site in sites]
     low, high = (np.array(side) for side in zip(*bounds, strict=True))

@@ -1,5 +1,5 @@
 import pytest
-from rules.builders import batch, batches, event, findings, run_rule, skip_reasons, trace_of
+from rules.builders import batch, batches, event, findings, run_rule, site, skip_reasons, trace_of
 
 
 def loader(dataset_size=1000, batch_size=32):
@@ -36,6 +36,14 @@ def test_training_on_the_whole_data_set_at_each_step_is_healthy():
         steps=9, batches=batches(9, fingerprint=7, batch_size=32), events=[loader(dataset_size=32)]
     )
     assert findings("DAT02", trace) == []
+
+
+@pytest.mark.parametrize(("broken", "found"), [(1.0, 0), (0.5, 1)])
+def test_batches_without_a_finite_value_are_not_taken_for_one(broken, found):
+    inputs = site("input.0", "input", nonfinite_fraction=[0.0] * 6 + [broken] * 9)
+    rows = batches(15, fingerprint=[*range(6)] + [7] * 9, batch_size=32)
+    trace = trace_of(steps=15, sites=[inputs], batches=rows, events=[loader()])
+    assert len(findings("DAT02", trace)) == found
 
 
 def test_a_loader_of_another_batch_size_does_not_count():

@@ -274,3 +274,12 @@ def test_a_factor_can_be_given():
 
 def test_weights_without_a_fan_are_not_judged():
     assert skip_reasons("INI02", trace(weight("a.weight", 5.0, fans=None)))
+
+
+@pytest.mark.parametrize(("first", "found"), [(10, 1), (12, 0)])
+def test_a_layer_that_was_stepped_before_its_first_sample_need_not_be_as_it_was_drawn(first, found):
+    optimizers = ["Adam"] * 10 + ["SGD"] * 10
+    late = np.where(np.arange(20) < first, np.nan, 50.0)
+    rows = [*weight("a.weight", 0.1), *weight("Linear.weight", late)]
+    rows = [{**row, "optimizer": "SGD" if "Linear" in row["path"] else "Adam"} for row in rows]
+    assert len(findings("INI02", trace_of(steps=20, sites=rows, optimizer=optimizers))) == found
