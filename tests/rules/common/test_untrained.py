@@ -30,3 +30,10 @@ def test_what_glorot_draws_is_known_however_small(shape, seed):
 
 def test_a_handful_of_elements_tells_nothing():
     assert np.isnan(share(np.random.default_rng(0).uniform(-0.4, 0.4, (8, 31))))
+
+
+@pytest.mark.parametrize(("kind", "found"), [("GRU", 1.0), ("LSTM", 0.0), ("Linear", 0.0)])
+def test_what_pytorch_draws_for_gates_is_known_by_the_hidden_width(kind, found):
+    drawn = np.random.default_rng(0).uniform(-(48**-0.5), 48**-0.5, (32, 3 * 48))
+    trace = trace_of(steps=1, sites=[{**kernel(drawn), "module_type": kind}])
+    assert share_as_initialised(trace, trace.sites)[1] == found
