@@ -30,7 +30,7 @@ _WITHOUT_GRADIENT = {
     "does not require grad and does not have a grad_fn": CUT,
     "No gradients provided for any variable": CUT_IN_KERAS,
 }
-_CALLED = "layers with parameters are never called"
+_CALLED = "layers with parameters are never called with gradients"
 _CHOSEN = "layers of which each step chooses some were chosen in no sampled step"
 _BALANCE = (
     "What gets no examples does not learn, and is not chosen for it: a loss that balances the load "
@@ -206,7 +206,8 @@ def _refused(trace: Trace) -> Finding | None:
     Severity.WARNING,
     needs=(Role.ACTIVATION, Role.PARAM_GRAD),
     explains=("GRD03",),
-    advice="Call the layer in `forward`, or take it out of the model.",
+    advice="Call the layer in `forward`, or take it out of the model; if it is called, look for a "
+    "`torch.no_grad()` around it.",
     in_keras="Call the layer in the model's `call`, or take it out of the model.",
 )
 def unused_layer(
