@@ -20,20 +20,8 @@ _DEEP = 5
 # What a margin and a scale do to cosines, each by itself.
 _ELEMENTWISE = frozenset(
     {
-        *(
-            "Mul",
-            "Div",
-            "Add",
-            "Sub",
-            "Rsub",
-            "Neg",
-            "Pow",
-            "Sqrt",
-            "Clamp",
-            "ClampMin",
-            "ClampMax",
-        ),
-        *("Where", "MaskedFill", "Scatter", "IndexPut", "Acos", "Cos", "Exp", "Clone", "ToCopy"),
+        *("Mul", "Div", "Add", "Sub", "Rsub", "Neg", "Pow", "Sqrt", "Exp", "Acos", "Cos", "Clone"),
+        *("Clamp", "ClampMin", "ClampMax", "Where", "MaskedFill", "Scatter", "IndexPut", "ToCopy"),
         *("View", "UnsafeView", "Squeeze", "Unsqueeze", "Transpose", "T", "Index", "CopySlices"),
     }
 )
