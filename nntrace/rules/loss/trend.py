@@ -42,6 +42,7 @@ _GROWN = 1.5  # times their first size: samples of the same data do not differ s
 _CHANGED = 1.1  # times their first size, if the errors have not grown with them
 _KEPT_UP = 0.9  # of the errors of a model that learns nothing while the targets grow
 _SHARPER = 1.05  # times the rms of distributions; that of many examples of a teacher's varies less
+_SAMPLED = 5  # targets
 _EVALUATED = 3  # passes
 _FELL = 0.8  # of the first of them
 _HEADS = (10, 20, 40)  # steps that count as the start: short ones are, long ones are less noisy
@@ -213,7 +214,9 @@ def loss_diverging(
 def _moving_targets(trace: Trace, series: LossSeries) -> Skipped | None:
     """Skip if growing errors may be success: targets such as returns grow with what is learned."""
     if _sharpens(trace):
-        return Skipped("the targets of `kl_div` become sharper, as those a network makes itself do")
+        return Skipped(
+            "the targets of `kl_div` may become sharper, as those a network itself makes"
+        )
     if _better_elsewhere(trace, series):
         return Skipped("the evaluation gets better meanwhile: what is trained on became harder")
     calls = trace.events_of(EventKind.LOSS_CALL)
@@ -228,11 +231,16 @@ def _moving_targets(trace: Trace, series: LossSeries) -> Skipped | None:
 
 
 def _sharpens(trace: Trace) -> bool:
-    """Whether the distributions of a divergence become sharper, as in deep clustering."""
+    """Whether the distributions of a divergence become sharper, as in deep clustering.
+
+    They may where too few were sampled to tell.
+    """
     own = [b for b in batches_of_last_phase(trace) if b.loss_function == "kl_div"]
     sizes = [hypot(b.target_mean or 0.0, b.target_std or 0.0) for b in own]
+    if 0 < len(sizes) < _SAMPLED:
+        return True
     fifth = max(1, len(sizes) // 5)
-    return len(sizes) > 1 and median(sizes[-fifth:]) > _SHARPER * median(sizes[:fifth])
+    return bool(sizes) and median(sizes[-fifth:]) > _SHARPER * median(sizes[:fifth])
 
 
 def _better_elsewhere(trace: Trace, series: LossSeries) -> bool:

@@ -401,6 +401,16 @@ def test_a_divergence_from_targets_that_become_sharper_may_rise(last, found):
     assert findings("LOS08", trace) if found else skip_reasons("LOS08", trace)
 
 
+@pytest.mark.parametrize(("sampled", "found"), [(4, False), (5, True)])
+def test_of_a_divergence_a_handful_of_targets_do_not_tell_whether_they_become_sharper(
+    sampled, found
+):
+    known = {"loss_function": "kl_div", "target_mean": 0.1, "target_std": 0.1}
+    rising = noisy(np.linspace(0.1, 0.3, 100), noise=0.01)
+    trace = trace_of(loss=rising, sampled=range(sampled), batches=batches(sampled, **known))
+    assert findings("LOS08", trace) if found else skip_reasons("LOS08", trace)
+
+
 @pytest.mark.parametrize(("end", "found"), [(0.79, False), (0.81, True)])
 def test_a_loss_may_rise_while_that_on_other_data_falls(end, found):
     rising = noisy(np.linspace(0.1, 0.3, 100), noise=0.01)
