@@ -10,7 +10,12 @@ from nntrace.rules.common.chance import batches_of_last_phase
 from nntrace.rules.common.depth import SAMPLES, until_end
 from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.layers import Link, any_finite, chain, columns, early_samples, weights
-from nntrace.rules.common.loss_course import has_fallen, is_still_learning, remaining_loss
+from nntrace.rules.common.loss_course import (
+    has_fallen,
+    is_still_learning,
+    loss_series,
+    remaining_loss,
+)
 from nntrace.rules.common.passes import makes_targets
 from nntrace.rules.common.signals import finite, lasting, median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
@@ -70,7 +75,8 @@ def dead_units(
     steadily and at most half are dead: a layer wider than its few inputs need has units that they
     never reach. Where inputs span one or two directions units may go on dying for the same reason.
     A layer of which a fifth fires passes a signal on: it does not explain a loss that stays where
-    it is, and is information if the loss is 5 % of chance or less, or a network makes the targets.
+    it is, and is information if the loss is 5 % of chance or less, and where it does not say how
+    well anything is learned: if a network makes the targets, or several optimizers take turns.
     Source: Maas 2013; Karpathy's notes on ReLU; "37 reasons", 25 (dead units).
     """
     dead = trace.series(Role.ACTIVATION, "dead_fraction")
@@ -89,8 +95,10 @@ def dead_units(
     learns = remaining_loss(trace) <= learned or goes_on
     falls = learns or has_fallen(trace)
     beside = BesideChance(trace, batches_of_last_phase(trace))
-    works = makes_targets(trace) or (
-        beside.lowest is not None and beside.series.end <= _FITTED * beside.lowest
+    works = (
+        makes_targets(trace)
+        or loss_series(trace).optimizers > 1
+        or (beside.lowest is not None and beside.series.end <= _FITTED * beside.lowest)
     )
     levels = [_late_median(dead[:, link.column]) for link in rectified]
     units = [link.site.units for link in rectified]

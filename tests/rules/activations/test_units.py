@@ -57,6 +57,16 @@ def test_dead_units_beside_a_network_that_makes_the_targets_are_only_noted(share
     assert finding.level is level
 
 
+@pytest.mark.parametrize(
+    ("share", "turns", "level"),
+    [(0.79, 2, Severity.INFO), (0.82, 2, Severity.ERROR), (0.79, 1, Severity.ERROR)],
+)
+def test_dead_units_where_adversaries_take_turns_are_only_noted(share, turns, level):
+    names = [f"Adam.{step % turns}" for step in range(20)]
+    [finding] = findings("ACT04", trace(layer("l"), dead(share), loss=[1.0] * 20, optimizer=names))
+    assert finding.level is level
+
+
 @pytest.mark.parametrize(("late", "level"), [(0.42, Severity.WARNING), (0.39, Severity.INFO)])
 def test_units_that_die_off_are_a_warning_though_the_model_learns(late, level):
     dying = dead([0.3] * 13 + [late] * 7)
