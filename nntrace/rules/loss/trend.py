@@ -248,7 +248,10 @@ def _better_elsewhere(trace: Trace, series: LossSeries) -> bool:
 
     So it does where a curriculum, stronger augmentation or less teacher forcing sets in.
     """
-    lowest = int(series.step[int(window_medians(series.value, 10).argmin() * len(series) // 10)])
+    medians = window_medians(series.value, 10)
+    if not len(medians):
+        return False
+    lowest = int(series.step[int(medians.argmin()) * len(series) // len(medians)])
     for passes in unseen_data(trace).values():
         losses = [one.loss for one in passes if one.loss is not None and one.step >= lowest]
         if len(losses) >= _EVALUATED and losses[-1] == min(losses) < _FELL * losses[0]:

@@ -401,6 +401,12 @@ def test_a_divergence_from_targets_that_become_sharper_may_rise(last, found):
     assert findings("LOS08", trace) if found else skip_reasons("LOS08", trace)
 
 
+def test_a_run_without_losses_is_not_judged_though_it_was_evaluated():
+    trace = trace_of(loss=[], steps=40, events=evaluated([1.0, 0.9, 0.8], every=10))
+    assert skip_reasons("LOS07", trace)
+    assert skip_reasons("LOS08", trace)
+
+
 @pytest.mark.parametrize(("sampled", "found"), [(4, False), (5, True)])
 def test_of_a_divergence_a_handful_of_targets_do_not_tell_whether_they_become_sharper(
     sampled, found
