@@ -48,8 +48,6 @@ def bits(value):
 def test_a_real_program_is_traced_unchanged_and_found_healthy(tmp_path, monkeypatch, program):
     if program.stem == "ragged" and IS_2_4:
         pytest.skip("PyTorch 2.4 has no derivative of what this program does to nested tensors")
-    if program.stem == "ragged" and IS_2_5:
-        pytest.skip("In PyTorch 2.5 nested tensors give biases no gradient: GRD03 rightly says so")
     monkeypatch.setenv("NNTRACE_STRICT", "1")
     bare = outcome(runpy.run_path(str(program)))
     with tracing(tmp_path / "run") as recorder:
@@ -60,5 +58,7 @@ def test_a_real_program_is_traced_unchanged_and_found_healthy(tmp_path, monkeypa
     assert len(trace.steps) >= 12
     assert len(trace.table("stats")) > 0
     diagnosis = diagnose(trace)
-    blamed = [f"{f.code} {f.message}" for f in diagnosis.findings if f.level.weight]
-    assert blamed == []
+    blamed = [f for f in diagnosis.findings if f.level.weight]
+    # Linear layers give their biases no gradient from nested tensors there.
+    known = ["GRD03"] if program.stem == "ragged" and IS_2_5 else []
+    assert [f.code for f in blamed] == known, [f.message for f in blamed]

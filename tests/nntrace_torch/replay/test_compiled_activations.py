@@ -250,13 +250,17 @@ def test_hooks_of_the_program_are_not_called_by_a_replay():
     assert calls == [1]
 
 
+def two_steps(model):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        functional.cross_entropy(model(torch.randn(6, 4)), torch.arange(6) % 3).backward()
+        optimizer.step()
+
+
 def test_a_scripted_model_is_said_to_be_unseen_inside(trace_here):
     def program():
-        model = torch.jit.trace(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3)), torch.ones(6, 4))
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        for _ in range(2):
-            functional.cross_entropy(model(torch.randn(6, 4)), torch.arange(6) % 3).backward()
-            optimizer.step()
+        model = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3))
+        two_steps(torch.jit.trace(model, torch.ones(6, 4)))
 
     trace = trace_here(program)
     (event,) = trace.events_of("unseen")
@@ -267,11 +271,7 @@ def test_a_scripted_model_is_said_to_be_unseen_inside(trace_here):
 def test_an_exported_model_is_said_to_be_unseen_inside(trace_here):
     def program():
         model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
-        model = torch.export.export(model, (torch.randn(6, 4),)).module()
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        for _ in range(2):
-            functional.cross_entropy(model(torch.randn(6, 4)), torch.arange(6) % 3).backward()
-            optimizer.step()
+        two_steps(torch.export.export(model, (torch.randn(6, 4),)).module())
 
     trace = trace_here(program)
     (event,) = trace.events_of("unseen")
