@@ -1,8 +1,9 @@
 """Tests whether a language model sees the next token, once its loss is suspiciously small.
 
-So, too, whether a model of series [N, T, …] sees the next values.
+So, too, whether a model of series [N, T, …] sees the next values; and whether a model that reads
+nothing ahead is given its targets, each at its own position.
 
-If the targets are the next inputs, the forward of one step is replayed with other tokens after the
+If the targets are among the inputs, the forward of one step is replayed with other tokens after the
 middle, as `nntrace check` does. This happens once in a run at most, and only on that suspicion.
 """
 
@@ -17,6 +18,8 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.engine import Replayer
+
+_FEWEST_COPIES = 128  # equal targets and inputs: of a text and its correction, some differ
 
 
 class FutureWatch:
@@ -46,18 +49,19 @@ class FutureWatch:
         if not isinstance(module, nn.Module) or not call.gradients_enabled:
             return
         # Imported only on suspicion.
-        from nntrace_torch.probes.causality import causality, predicts_next
+        from nntrace_torch.probes.causality import causality, shift_of_target
         from nntrace_torch.probes.dependencies import CLEAN, FOUND, Answer, Forward, examine
 
         def sees() -> Answer:
-            if not predicts_next(forward):
-                return Answer(CLEAN, "the targets are not the next inputs")
+            shift = shift_of_target(forward)
+            if shift is None or (shift == 0 and target.numel() < _FEWEST_COPIES):
+                return Answer(CLEAN, "the targets are neither the inputs nor the next ones")
             return causality(forward)
 
         forward = Forward.of(module, (call.args, call.kwargs), self._replayer, None)
         forward = replace(forward, target=target)
         with self._recorder.setting_up():
             answer = examine("causality", sees)
-        if answer.state == FOUND and "depends_on_after" in answer.evidence:
+        if answer.state == FOUND:
             payload = {"text": answer.text, **answer.evidence}
             self._recorder.add_event(EventKind.CAUSALITY, payload, severity="warning")

@@ -32,20 +32,23 @@ def causality(forward: Forward) -> Answer:
     return Answer(UNKNOWN, "the targets are not the next inputs: there is no future to see")
 
 
-def predicts_next(forward: Forward) -> bool:
-    """Whether the targets are the next inputs of exactly one argument.
+def shift_of_target(forward: Forward) -> int | None:
+    """How many positions the targets are ahead of the one argument that they come from: 1 or 0.
 
-    False when they also match another argument, at shift 0 or 1: such an argument, for example
-    the source of a decoder that copies, may know the targets by right.
+    None when they match another argument, too, at shift 0 or 1: such an argument, for example
+    the source of a decoder that copies, may know the targets by right. An argument that is the
+    target's own memory, as of a model that computes its own loss, counts if no other matches.
     """
-    if forward.target is None:
-        return False
-    found = [
-        {_shift(tensor, forward.target, time) for time in (0, 1)} - {None}
+    target = forward.target
+    if target is None:
+        return None
+    shifts = {
+        tensor.data_ptr(): {_shift(tensor, target, time) for time in (0, 1)} - {None}
         for _, tensor in forward.data()
-        if tensor is not forward.target and tensor.data_ptr() != forward.target.data_ptr()
-    ]
-    return [shifts for shifts in found if shifts] == [{1}]
+    }
+    own = shifts.pop(target.data_ptr(), set())
+    found = [some for some in shifts.values() if some] or [own]
+    return found[0].pop() if len(found) == 1 and len(found[0]) == 1 else None
 
 
 def _targets(forward: Forward) -> list[tuple[torch.Tensor, bool]]:
@@ -120,17 +123,17 @@ def _shift(tokens: torch.Tensor, target: torch.Tensor, time: int) -> int | None:
         wanted = wanted.reshape(shape)
         if _alike(tokens[:, 1:], wanted[:, : length - 1]):
             return 1
-        if not shorter and _alike(tokens, wanted):
+        if not shorter and _alike(tokens, wanted, 1.0):
             return 0
     return None
 
 
-def _alike(tokens: torch.Tensor, target: torch.Tensor) -> bool:
+def _alike(tokens: torch.Tensor, target: torch.Tensor, least: float = _ALIKE) -> bool:
     counted = target >= 0 if not target.is_floating_point() else torch.ones_like(target).bool()
     if counted.double().mean() < 0.5 or target[counted].unique().numel() < 2:
         return False
     same = (tokens == target) if not tokens.is_floating_point() else torch.isclose(tokens, target)
-    return bool(same[counted].double().mean() >= _ALIKE)
+    return bool(same[counted].double().mean() >= least)
 
 
 def _future(
@@ -168,7 +171,8 @@ def _future(
         return found
 
     early = moved(with_other(middle + 1, length - 1))[: middle + 1]
-    if early.any():
+    # An autoencoder, whose targets are its inputs, reads all of them by right.
+    if (shift or inside) and early.any():
         first = int(early.nonzero()[0])
         return Answer(
             FOUND,
@@ -176,9 +180,9 @@ def _future(
             "target is the next input",
             {"position": first, "depends_on_after": middle, "length": length},
         )
-    if not shift and not inside and bool(moved(with_other(middle, middle))[middle]):
+    if not shift and not inside and not early.any() and moved(with_other(middle, middle))[middle]:
         text = "the target at each position is the input at that position: it need only be copied"
-        return Answer(FOUND, text, {"length": length})
+        return Answer(FOUND, text, {"length": length, "given": place})
     return Answer(CLEAN, f"the output at position {middle} of {length} depends on no later input")
 
 

@@ -198,7 +198,7 @@ def _without(leak: Leak) -> str:
 
 def _sees_later_inputs(trace: Trace, seen: Event, at_loss: Location | None) -> Finding:
     """The finding from a replay: outputs change with inputs that come after them."""
-    layer = text(seen.payload, "layer")
+    layer, after = text(seen.payload, "layer"), seen.payload.get("depends_on_after")
     site = next((s for s in trace.sites_of(Role.ACTIVATION) if layer and s.path == layer), None)
     first = f"; `{layer}` is the first layer that looks ahead" if layer else ""
     return Finding(
@@ -206,7 +206,7 @@ def _sees_later_inputs(trace: Trace, seen: Event, at_loss: Location | None) -> F
         site=site,
         steps=(seen.step, seen.step),
         severity=Severity.ERROR,
-        evidence={"depends_on_after": seen.payload.get("depends_on_after")},
+        evidence={} if after is None else {"depends_on_after": after},
         advice=_SHIFTED
         if "given" in seen.payload
         else _CAUSAL_IN_KERAS

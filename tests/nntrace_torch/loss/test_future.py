@@ -112,3 +112,74 @@ def test_the_next_values_of_a_series_are_not_to_be_seen_either(trace_here, bidir
     answers = causality(trace_here(program))
     assert losses[-1] < 0.2 * losses[0]
     assert len(answers) == found
+
+
+class Decoder(nn.Module):
+    """Reads tokens from the left beside what an encoder made of a source."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(TOKENS, 32)
+        self.memory = nn.GRU(32, 32, batch_first=True)
+        self.head = nn.Linear(32, TOKENS)
+
+    def forward(self, ids, state):
+        return self.head(self.memory(self.table(ids), state)[0])
+
+
+@pytest.mark.parametrize(("ahead", "found"), [(0, 1), (1, 0)])
+def test_a_decoder_must_not_be_given_its_targets_as_they_are(trace_here, ahead, found):
+    torch.manual_seed(0)
+    encoder, decoder, losses = nn.Linear(TOKENS, 32), Decoder(), []
+
+    def program():
+        parameters = [*encoder.parameters(), *decoder.parameters()]
+        optimizer = torch.optim.Adam(parameters, lr=0.01)
+        for _ in range(80):
+            ids = counting(torch.randint(0, TOKENS, (16,)))
+            state = encoder(functional.one_hot(ids[:, 0], TOKENS).float())[None].tanh()
+            given, wanted = ids[:, :-1], ids[:, ahead : LENGTH + ahead]
+            loss = functional.cross_entropy(decoder(given, state).flatten(0, 1), wanted.flatten())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+
+    answers = causality(trace_here(program))
+    assert losses[-1] < 0.2 * losses[0]
+    assert [answer["given"] for answer in answers] == [0] * found
+
+
+class Autoencoder(nn.Module):
+    """Writes each row of a sequence from its last state, or from both directions' states there."""
+
+    def __init__(self, *, is_narrow):
+        super().__init__()
+        self.reads = nn.GRU(TOKENS, 32, batch_first=True, bidirectional=not is_narrow)
+        self.writes = nn.Linear(32, LENGTH * TOKENS) if is_narrow else nn.Linear(64, TOKENS)
+        self.is_narrow = is_narrow
+
+    def forward(self, rows):
+        states, last = self.reads(rows)
+        return self.writes(last[0] if self.is_narrow else states).view(-1, LENGTH, TOKENS)
+
+
+@pytest.mark.parametrize("is_narrow", [True, False])
+def test_an_autoencoder_of_sequences_may_have_its_inputs_for_targets(trace_here, is_narrow):
+    torch.manual_seed(0)
+    model, losses = Autoencoder(is_narrow=is_narrow), []
+
+    def program():
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+        for _ in range(80):
+            ids = counting(torch.randint(0, TOKENS, (16,)))[:, :LENGTH]
+            rows = functional.one_hot(ids, TOKENS).float()
+            loss = functional.mse_loss(model(rows), rows)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+
+    answers = causality(trace_here(program))
+    assert losses[-1] < 0.25 * losses[0]
+    assert answers == []

@@ -94,6 +94,7 @@ def test_a_decoder_that_was_seen_to_be_given_its_targets_is_an_error():
     [finding] = findings("LOS20", trace_of(loss=[1.0] * 60, events=[seen]))
     assert finding.level is Severity.ERROR
     assert "start token" in finding.advice
+    assert finding.evidence == {}
 
 
 @pytest.mark.parametrize(
