@@ -181,6 +181,11 @@ class StepsByHand:
         if self._change.is_awaited and not self._are_given:
             self._look_again(losses)
 
+    def _loaded(self) -> None:
+        """Weights were loaded: if that is what has changed the parameters, it was no step."""
+        if self._change.is_awaited and not self._are_given and self._change.is_written:
+            self._give_up()
+
     def _is_over(self) -> None:
         if self._change.is_awaited and not (self._are_given and self._replaces):
             self._look_again(())
@@ -273,6 +278,7 @@ class StepsByHand:
         """Have a step ended before anything of the next is seen."""
         parts, go_on = self._parts, self._go_on
         read, begins, is_called = parts.losses.read, parts.backward.begins, parts.calls.begins
+        loading = parts.loading.begins, parts.loading.ended
 
         def computed(loss: torch.Tensor) -> float:
             go_on(loss)
@@ -284,8 +290,10 @@ class StepsByHand:
 
         def undo() -> None:
             parts.calls.begins, parts.losses.read, parts.backward.begins = is_called, read, begins
+            parts.loading.begins, parts.loading.ended = loading
 
         parts.calls.begins, parts.losses.read, parts.backward.begins = go_on, computed, begun
+        parts.loading.begins, parts.loading.ended = go_on, self._loaded
         self._undos.append(undo)
 
 

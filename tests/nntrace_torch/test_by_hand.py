@@ -49,6 +49,24 @@ def test_backward_passes_between_which_no_weight_changes_are_one_step(trace_here
     assert trace.steps.backwards.tolist() == [3, 3, 3, 3]
 
 
+@pytest.mark.parametrize("is_pending", [False, True])
+def test_weights_that_are_loaded_between_steps_make_no_step(trace_here, is_pending):
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3)
+    best = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def program():
+        for _ in range(6):
+            model(torch.randn(6, 4)).square().mean().backward()
+            descend(model.parameters())
+            if is_pending:  # a micro-batch that no step has used yet
+                model(torch.randn(6, 4)).square().mean().backward()
+            model.load_state_dict(best)
+
+    trace = trace_here(program)
+    assert len(trace.steps) == 6
+
+
 def test_a_step_has_the_mode_it_was_taken_in_though_an_evaluation_comes_next(trace_here):
     model = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.1))
 

@@ -51,6 +51,12 @@ class AwaitedChange:
         """Whether the parameter is no longer alive."""
         return self._parameter() is None
 
+    @property
+    def is_written(self) -> bool:
+        """Whether PyTorch has counted a write to the parameter."""
+        now = self._parameter()
+        return now is not None and now._version != self._version
+
     def has_come(self) -> bool:
         """Whether the parameter is alive and has changed."""
         now = self._parameter()

@@ -2,7 +2,7 @@
 
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import nn
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_torch.patching import Undo, after
+from nntrace_torch.patching import Undo, after, before
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import caller
 from nntrace_torch.program.tensors import memory_of
@@ -19,16 +19,27 @@ _MANY = 16  # of a run
 
 
 class LoadObserver:
-    """Watches `Module.load_state_dict`."""
+    """Watches `Module.load_state_dict`.
+
+    Attributes:
+        begins: called before weights are loaded.
+        ended: called after.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._told = 0
         self._unmatched: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+        self.begins: Callable[[], object] = lambda: None
+        self.ended: Callable[[], object] = lambda: None
 
     def install(self) -> list[Undo]:
         """Watch the method of every module."""
-        return [after(nn.Module, "load_state_dict", self._recorder.guard(self._loaded))]
+        guard, method = self._recorder.guard, "load_state_dict"
+        return [
+            before(nn.Module, method, guard(lambda *args, **kwargs: self.begins())),
+            after(nn.Module, method, guard(self._loaded)),
+        ]
 
     def _loaded(
         self,
@@ -38,6 +49,7 @@ class LoadObserver:
         strict: bool = True,
         assign: bool = False,
     ) -> None:
+        self.ended()
         if not isinstance(state_dict, Mapping) or not state_dict:
             return
         unexpected: list[str] = getattr(result, "unexpected_keys", [])
