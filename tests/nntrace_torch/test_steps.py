@@ -1,4 +1,5 @@
 import time
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -277,6 +278,27 @@ def test_gradients_that_the_program_sets_itself_are_cleared_by_it(trace_here):
     found = trace_here(program).steps.gradients_cleared
     assert (found[np.isfinite(found)] == 1).all()
     assert np.isfinite(found[4:]).all()
+
+
+def test_gradients_that_the_program_writes_over_the_last_ones_add_up_to_nothing(trace_here):
+    slow = mlp()
+
+    def program():
+        outer = torch.optim.SGD(slow.parameters(), lr=1.0)
+        for _ in range(5):  # Reptile: the slow weights follow those of a copy that was trained
+            fast = deepcopy(slow)
+            inner = torch.optim.SGD(fast.parameters(), lr=0.1)
+            for _ in range(2):
+                inner.zero_grad()
+                loss_of(fast, torch.randn(6, 4)).backward()
+                inner.step()
+            for one, other in zip(slow.parameters(), fast.parameters(), strict=True):
+                if one.grad is None:
+                    one.grad = torch.zeros_like(one)
+                one.grad.data.copy_(one.data - other.data)
+            outer.step()
+
+    assert not (trace_here(program).steps.gradients_cleared == 0).any()
 
 
 def test_of_two_optimizers_after_one_backward_both_are_cleared(trace_here):

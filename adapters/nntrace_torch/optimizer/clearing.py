@@ -4,7 +4,8 @@ A gradient was not cleared if it has neither been replaced (`zero_grad`) nor wri
 when the next backward begins, nor is it gone before a later backward of the same step: samplers
 and attacks, whose gradients are for their inputs, run before the program clears. With several
 optimizers, the gradients of one rightly outlive the step of another: they count as uncleared if
-every backward finds them until the same optimizer steps again, with them. Within a step, gradients
+every backward finds them until the same optimizer steps again, with them, and if a backward has
+added to them: a program that writes gradients itself may overwrite them. Within a step, gradients
 that are gone when the backward of the next micro-batch begins were computed for nothing, unless the
 parameters were changed meanwhile (SAM), the gradients are zero at the end of the step as well
 (units that never fire), or the program reads gradients itself (GEM keeps those of earlier tasks).
@@ -29,33 +30,38 @@ _LOST = 5  # steps in which a backward had no effect, after which that is report
 _WATCHED = 8  # parameters; one that was not cleared is enough
 _TURNS = 8  # optimizers that step one after the other
 
+# A parameter, the gradient it was stepped with, and how often that had been written to.
+_Held = tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor], int]
+
 
 @dataclass
 class _Turn:
     """Some parameters of an optimizer and the gradients it stepped with, until it steps again."""
 
-    held: list[tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor]]]
+    held: list[_Held]
     is_looked_at: bool = False
     is_left: bool = True
+
+    @property
+    def is_added_to(self) -> bool:
+        """Whether PyTorch has counted a write to one of the gradients, as a backward's is."""
+        return any((g := held[1]()) is not None and g._version != held[2] for held in self.held)
 
     def look(self) -> None:
         self.is_looked_at = True
         self.is_left = self.is_left and any(map(_is_left, self.held))
 
 
-def _is_left(held: tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor]]) -> bool:
+def _is_left(held: _Held) -> bool:
     parameter, gradient = held[0](), held[1]()
     if parameter is None or gradient is None or parameter.grad is not gradient:
         return False
     return bool(gradient.any())
 
 
-def _is_as_stepped_with(
-    watched: tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor], int],
-) -> bool:
-    parameter, gradient, version = watched
-    known = gradient()
-    return known is not None and known._version == version and _is_left((parameter, gradient))
+def _is_as_stepped_with(watched: _Held) -> bool:
+    known = watched[1]()
+    return known is not None and known._version == watched[2] and _is_left(watched)
 
 
 def _some_gradients(optimizer: Optimizer) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -63,6 +69,10 @@ def _some_gradients(optimizer: Optimizer) -> list[tuple[torch.Tensor, torch.Tens
     parameters = (p for group in optimizer.param_groups for p in group["params"])
     given = ((p, gradient) for p in parameters if (gradient := p.grad) is not None)
     return list(islice(given, _WATCHED))
+
+
+def _held(given: list[tuple[torch.Tensor, torch.Tensor]]) -> list[_Held]:
+    return [(weakref.ref(p), weakref.ref(gradient), gradient._version) for p, gradient in given]
 
 
 def _state(parameter: torch.Tensor | None) -> tuple[int, int]:
@@ -98,7 +108,7 @@ class GradientClearing:
         self._is_given = False
         self._lost = 0
         self._gone_at: Source | None = None  # the backward before which this step's were gone
-        self._watched: list[tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor], int]] = []
+        self._watched: list[_Held] = []
         self._turns: dict[int, _Turn] = {}
         self._alone = 0  # id of the optimizer, where there is only one
         self.cleared: bool | None = None
@@ -117,15 +127,13 @@ class GradientClearing:
             self._turns.clear()
         if not alone:
             if len(self._turns) < _TURNS:
-                pairs = [(weakref.ref(p), weakref.ref(g)) for p, g in _some_gradients(optimizer)]
-                self._turns[id(optimizer)] = _Turn(pairs)
+                self._turns[id(optimizer)] = _Turn(_held(_some_gradients(optimizer)))
             return
         self._turns.clear()
         self._alone = id(optimizer)
-        for parameter, gradient in _some_gradients(optimizer):
-            entry = (weakref.ref(parameter), weakref.ref(gradient), gradient._version)
-            self._watched.append(entry)
-            self._stepped.append((weakref.ref(parameter), parameter._version))
+        given = _some_gradients(optimizer)
+        self._watched = _held(given)
+        self._stepped = [(weakref.ref(p), p._version) for p, _ in given]
 
     def look(self) -> None:
         """Look at the gradients before each backward of a step, until they are cleared."""
@@ -180,6 +188,8 @@ class GradientClearing:
         turn = self._turns.pop(id(optimizer), None)
         if turn is not None and turn.is_looked_at:
             turn.look()  # the program may have set gradients without a backward
+            if turn.is_left and not turn.is_added_to:
+                return None
             return not turn.is_left
         if self._gone_at is not None:
             self._count_lost(self._gone_at)
