@@ -5,13 +5,13 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.payloads import count, number, place
+from nntrace.rules.common.payloads import count, number, place, text
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loop.evaluation_steps import trains_on_evaluation_data
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
-from nntrace.trace import Event, Trace
+from nntrace.trace import Event, Site, Trace
 from nntrace.trace.model import IntArray
 
 _WARM_UP = 5  # steps: the first ones start workers and fill caches
@@ -56,7 +56,7 @@ def training_in_eval_mode(
         if (evaluating := trains_on_evaluation_data(trace, own)) is not None:
             yield evaluating
             continue
-        wrong = _steps_in_eval(trace, own)
+        wrong = _steps_in_eval(trace, own, _optimizers(trace, _updated(trace, model, modes)))
         if len(wrong) < steps or not is_trained(trace, model, modes):
             continue
         first, last = span(wrong)
@@ -171,18 +171,32 @@ def model_of(event: Event) -> str:
 
 def is_trained(trace: Trace, model: str, modes: tuple[Event, ...]) -> bool:
     """Whether the optimizer updates a model: a frozen helper is rightly in evaluation mode."""
-    updated = [site.path for site in trace.sites_of(Role.UPDATE)]
-    if not updated:
-        return True
+    return bool(_updated(trace, model, modes)) or not trace.sites_of(Role.UPDATE)
+
+
+def _updated(trace: Trace, model: str, modes: tuple[Event, ...]) -> list[Site]:
+    """The parameters of a model that optimizers hold."""
+    held = trace.sites_of(Role.UPDATE)
     if model:
-        return any(path.startswith((f"{model}.", f"{model}/")) for path in updated)
+        return [site for site in held if site.path.startswith((f"{model}.", f"{model}/"))]
     named = [name for event in modes if (name := model_of(event))]
     others = tuple(name + separator for name in named for separator in "./")
-    return any(not (others and path.startswith(others)) for path in updated)
+    return [site for site in held if not (others and site.path.startswith(others))]
 
 
-def _steps_in_eval(trace: Trace, modes: list[Event]) -> IntArray:
-    """The steps taken with the root and some mode-dependent layer in evaluation mode."""
+def _optimizers(trace: Trace, sites: list[Site]) -> set[str]:
+    """The optimizers that hold these parameters, and those built in their place."""
+    names = {site.optimizer for site in sites if site.optimizer}
+    built = [event.payload for event in trace.events_of(EventKind.OPTIMIZER)]
+    return names | {text(one, "name") for one in built if text(one, "replaces") in names}
+
+
+def _steps_in_eval(trace: Trace, modes: list[Event], optimizers: set[str]) -> IntArray:
+    """The steps taken with the root and some mode-dependent layer in evaluation mode.
+
+    Args:
+        optimizers: the model's own, whose steps count; those of all, if it is empty.
+    """
     modes = sorted(modes, key=lambda event: event.step)
     changes = np.array([event.step for event in modes], dtype=np.int64)
     is_fresh = modes[0].payload.get("norm_trained") == 0
@@ -190,6 +204,8 @@ def _steps_in_eval(trace: Trace, modes: list[Event]) -> IntArray:
     numbers = trace.steps.step
     current = np.searchsorted(changes, numbers, side="right") - 1
     taken = (current >= 0) & is_wrong[np.maximum(current, 0)]
+    if optimizers:
+        taken &= np.isin(trace.steps.optimizer, list(optimizers))
     return np.asarray(numbers[taken], dtype=np.int64)
 
 

@@ -103,6 +103,16 @@ def test_a_frozen_helper_model_in_eval_mode_is_healthy():
     assert findings("RUN01", trace_of(steps=40, events=events, sites=sites))
 
 
+def test_only_the_steps_of_a_models_own_optimizers_are_taken_with_it():
+    events = [TRAINING, mode(5, training=False, dropout=(0, 1), model="Clone")]
+    sites = [site("fc.weight", "update"), site("Clone.fc.weight", "update", optimizer="Adam.2")]
+    trained = {"steps": 40, "sites": sites}
+    by = ["Adam.2"] * 6 + ["Adam.3"] * 34
+    assert findings("RUN01", trace_of(events=events, optimizer=by, **trained)) == []
+    events.append(event("optimizer", 6, name="Adam.3", replaces="Adam.2"))
+    assert findings("RUN01", trace_of(events=events, optimizer=by, **trained))
+
+
 def test_without_recorded_modes_nothing_can_be_said():
     assert skip_reasons("RUN01", trace_of(steps=40))
 
