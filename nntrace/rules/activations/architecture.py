@@ -8,7 +8,15 @@ import numpy as np
 
 from nntrace.dataflow import Vertex
 from nntrace.rules.common.flow import UNKNOWN_FLOW, Flow
-from nntrace.rules.common.layers import by_path, chain, columns, named, sampled_span, weights
+from nntrace.rules.common.layers import (
+    by_path,
+    chain,
+    columns,
+    models,
+    named,
+    sampled_span,
+    weights,
+)
 from nntrace.rules.common.loss_course import loss_series, remaining_loss, unjudgeable
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
@@ -37,7 +45,8 @@ def missing_nonlinearity(trace: Trace) -> Iterator[Finding | Skipped]:
     input and the second layer's output (a bottleneck, a low-rank product), depthwise, grouped and
     transposed convolutions, an output that something else uses as well (a residual stream, or a
     target that the model returns detached), and a second layer that makes both a gate and what it
-    gates (a gated linear unit).
+    gates (a gated linear unit). Information if the first ends one model and the second begins
+    another, as the output of a model (an embedding, a sample) is what it is meant to be.
     Source: Goodfellow, Deep Learning, 6.1; Karpathy's Recipe, step 2 (verify what you built).
     """
     flow = Flow(trace)
@@ -58,6 +67,9 @@ def missing_nonlinearity(trace: Trace) -> Iterator[Finding | Skipped]:
         found.append((vertex.name, second.name))
     if not found:
         return
+    model = models(trace)
+    within = [pair for pair in found if model(pair[0]) == model(pair[1])]
+    found = within or found
     (first, second_path), more = found[0], len(found) - 1
     others = f" The same holds for {named([one for one, _ in found[1:]])}." if more else ""
     yield Finding(
@@ -65,6 +77,7 @@ def missing_nonlinearity(trace: Trace) -> Iterator[Finding | Skipped]:
         f"one linear layer could.{others}",
         site=flow.sites.get(second_path),
         steps=sampled_span(trace),
+        severity=None if within else Severity.INFO,
         evidence={"first": [one for one, _ in found], "second": [two for _, two in found]},
     )
 

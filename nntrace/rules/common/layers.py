@@ -13,9 +13,10 @@ from pathlib import PurePath
 import numpy as np
 
 from nntrace.paths import enclosing
+from nntrace.rules.common.payloads import text
 from nntrace.rules.common.signals import finite
 from nntrace.rules.finding import Skipped
-from nntrace.schema import Role
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import BoolArray, FloatArray
 
@@ -181,6 +182,12 @@ def cancelling(sites: Sequence[Site]) -> Callable[[int, FloatArray], bool]:
         return False
 
     return cancels
+
+
+def models(trace: Trace) -> Callable[[str], str]:
+    """Return a function that gives the prefix of the model to which a path belongs."""
+    prefixes = {text(event.payload, "model") for event in trace.events_of(EventKind.MODE)} - {""}
+    return lambda path: next((p for p in prefixes if path.startswith((f"{p}.", f"{p}/"))), "")
 
 
 def first_value(trace: Trace, site: Site, stat: str) -> float:

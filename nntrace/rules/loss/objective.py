@@ -182,8 +182,9 @@ def loss_scales_with_batch(
 ) -> Iterator[Finding | Skipped]:
     """The loss is summed over the batch and differentiated as it is.
 
-    Its gradient grows with the batch: another batch size, or a smaller last batch, acts as another
-    learning rate. Only information for optimizers that normalise the gradient (Adam, RMSprop).
+    The gradient grows with the batch: another batch size, or a smaller last batch, acts as another
+    learning rate. Only information for optimizers that normalise the gradient (Adam, RMSprop). A
+    sum that an attack climbs and that no objective has is left out.
     Source: "37 reasons", 15 (check your loss function); Goyal et al. 2017 (1706.02677), 2.
     """
     summed = [call for call in loss_calls(trace) if call.reduction == "sum"]
@@ -203,8 +204,9 @@ def loss_scales_with_batch(
         return
     shares = [by_step[b.step] / (b.loss_value or 1.0) for b in known]
     size = median([b.batch_size or 1 for b in known])
+    weight = _weight(trace, summed[0].function)
     # A sum that is divided by the batch size on the way to backward is an average.
-    if not median(shares) > 0.9 or size < examples:
+    if not (median(shares) if weight is None else weight) > 0.9 or size < examples:
         return
     yield Finding(
         f"`{summed[0].path}` sums over the batch of {size:.0f} examples, and nothing divides "
@@ -214,6 +216,22 @@ def loss_scales_with_batch(
         evidence={"batch_size": size, "first_loss": known[0].loss_value or 0.0},
         location=summed[0].location,
     )
+
+
+def _weight(trace: Trace, function: str) -> float | None:
+    """The largest weight that objectives give to a loss function, 0 if none has it; None if not
+    known.
+    """
+    objectives = [event.payload for event in trace.events_of(EventKind.OBJECTIVE)]
+    terms = [
+        (str(name).partition("#")[0], weight)
+        for found in objectives
+        for name, weight in zip(items(found, "terms"), items(found, "weights"), strict=False)
+    ]
+    own = [w for name, w in terms if name == function and isinstance(w, (int, float))]
+    if own or not terms:
+        return max(own, default=None)
+    return None if "other" in dict(terms) else 0.0
 
 
 @rule(

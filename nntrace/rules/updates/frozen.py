@@ -8,12 +8,19 @@ import numpy as np
 
 from nntrace.rules.common.flags import flagged_in_vain
 from nntrace.rules.common.framework import speaks_keras
-from nntrace.rules.common.layers import any_finite, columns, named, own_name, sampled_span, weights
-from nntrace.rules.common.payloads import text
+from nntrace.rules.common.layers import (
+    any_finite,
+    columns,
+    models,
+    named,
+    own_name,
+    sampled_span,
+    weights,
+)
 from nntrace.rules.common.untrained import has_bias_of_zero, share_as_initialised, untrained_judges
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
-from nntrace.schema import EventKind, Role
+from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
 _STAND_FOR_ALL = 1 / 3  # of the frozen elements: so many fresh ones stand for all
@@ -121,10 +128,6 @@ def _frozen_judge(trace: Trace, judges: list[Site]) -> Finding:
 
 def _is_of_trained_model(trace: Trace, site: Site) -> bool:
     """Whether the optimizer updates any parameter of the model to which this one belongs."""
-    prefixes = {text(event.payload, "model") for event in trace.events_of(EventKind.MODE)} - {""}
-
-    def model(path: str) -> str:
-        return next((p for p in prefixes if path.startswith((f"{p}.", f"{p}/"))), "")
-
+    model = models(trace)
     updated = trace.sites_of(Role.UPDATE)
     return any(model(other.path) == model(site.path) for other in updated)

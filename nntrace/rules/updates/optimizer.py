@@ -25,6 +25,7 @@ from nntrace.trace import Event, Site, Trace
 _FEW = 5  # losses whose median stands for a time
 _FALLEN = 0.2  # of the first loss: something was learned
 _BACK = 0.3  # of what was learned may be left, as the first losses are noisy
+_REFILLED = 50  # steps: five times what Adam's first moment averages over
 _TRAIN_THE_JUDGE = (
     "Give them an optimizer of their own and step it in every iteration (`d_loss.backward()`, "
     "`d_optimizer.step()`); if they are to judge as they are, load trained weights and set their "
@@ -245,7 +246,8 @@ def optimizer_recreated(
     Each one starts without momentum and moments: Adam's first steps are of full size in every
     direction, whatever the gradient. Building it again once, each time with at most half the rate,
     or for several passes over the data each (progressive resizing) is training in phases, and
-    plain SGD has no state to lose; neither is reported. Running a
+    plain SGD has no state to lose; neither is reported. Information if batches are made by hand and
+    each optimizer makes 50 steps or more: a round may be meant, as of self-training. Running a
     notebook cell again is not reported either: the optimizers of each run of a cell are counted
     separately. Nor are trainings in a row, each from the first weights (the folds of a
     cross-validation), where the loss is back where it began. A warning if a line builds the
@@ -281,10 +283,17 @@ def optimizer_recreated(
             f"{kind} is built again for the same parameters {often}, {built} times in "
             f"{len(trace.steps)} steps: each time it forgets its moments.",
             steps=(events[1].step if len(events) > 1 else last.step, last.step),
-            severity=Severity.ERROR if len(set(rates)) == 1 else Severity.WARNING,
+            severity=_severity(trace, rates, every),
             evidence={"built": built, "steps_between": every, "optimizer": kind},
             location=place(last.payload),
         )
+
+
+def _severity(trace: Trace, rates: Sequence[float], every: float) -> Severity:
+    """Without a loader nothing tells whether so many steps are an epoch or a round of their own."""
+    if every >= _REFILLED and not loader_passes(trace):
+        return Severity.INFO
+    return Severity.ERROR if len(set(rates)) == 1 else Severity.WARNING
 
 
 def _in_phases(trace: Trace, events: Sequence[Event]) -> bool:

@@ -65,6 +65,16 @@ def test_two_layers_in_a_row_are_a_warning():
     assert finding.site.path == "b"
 
 
+@pytest.mark.parametrize(
+    ("second", "level"), [("Head.0", Severity.INFO), ("Headless.0", Severity.WARNING)]
+)
+def test_where_one_model_ends_and_another_begins_it_is_information(second, level):
+    rows = [*module("a"), *module(second)]
+    events = [graph(f"a {second} :loss"), event("mode", model="Head", training=True)]
+    [finding] = findings("ACT08", trace_of(steps=STEPS, sites=rows, events=events))
+    assert finding.level is level
+
+
 @pytest.mark.parametrize("between", ["Dropout", "Flatten", "AdaptiveAvgPool2d", "BatchNorm2d"])
 def test_what_is_linear_between_them_does_not_help(between):
     rows = trace(module("a"), module("m", between), module("b"), flow=["a m b :loss"])

@@ -129,6 +129,27 @@ def test_a_summed_loss_is_found_beside_an_averaged_one():
     assert "mse_loss:b" in finding.message
 
 
+@pytest.mark.parametrize(
+    ("terms", "weights", "found"),
+    [
+        (["mse_loss"], [0.9], 0),
+        (["mse_loss"], [0.91], 1),
+        (["cross_entropy", "mse_loss#2"], [1.0, 1 / 32], 0),  # divided beside a larger term
+        (["cross_entropy"], [1.0], 0),  # what an attack climbs
+        (["cross_entropy", "other"], [1.0, 1.0], 1),
+    ],
+)
+def test_the_weight_that_the_objective_gives_to_a_sum_counts(terms, weights, found):
+    events = [
+        event("loss_call", function="mse_loss", reduction="sum"),
+        event("optimizer", **{"class": "SGD"}),
+        event("objective", terms=terms, weights=weights),
+    ]
+    rows = batches(8, loss_function="mse_loss", loss_value=64.0, batch_size=32)
+    trace = trace_of(steps=8, loss=[64.0] * 8, batches=rows, events=events)
+    assert len(findings("LOS19", trace)) == found
+
+
 def test_a_mean_is_healthy():
     assert findings("LOS19", reduced(64.0, reduction="mean")) == []
 

@@ -70,6 +70,21 @@ def test_one_for_several_passes_over_the_data_each_belongs_to_a_phase(passes, fo
     assert len(findings("UPD11", trace)) == found
 
 
+@pytest.mark.parametrize(
+    ("every", "ends", "level"),
+    [
+        (50, (), Severity.INFO),
+        (49, (), Severity.ERROR),
+        (50, (50, 100, 150, 200, 250), Severity.ERROR),  # passes over a loader: epochs
+    ],
+)
+def test_many_steps_over_batches_made_by_hand_may_be_a_round(every, ends, level):
+    built = [optimizer(every * n, n + 1) for n in range(5)]
+    passes = [event("epoch", n, loader=1, steps=every) for n in ends]
+    [finding] = findings("UPD11", trace_of(steps=250, events=[*built, *passes]))
+    assert finding.level is level
+
+
 def test_plain_sgd_loses_nothing():
     assert findings("UPD11", trace_of(steps=100, events=rebuilt(5, stateful=False))) == []
 
