@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from nntrace_keras.graphs.cosines import are_cosines
 from nntrace_keras.program.describe import activation_name, rank_of
 from nntrace_keras.program.sources import Source
 
@@ -243,7 +244,9 @@ def is_exchanged(facts: LossFacts, target: Any, prediction: Any) -> bool:
 
 def _head(prediction: Any) -> str | None:
     """The head that made the predictions in a graph; None for an eager tensor."""
-    return _HEADS.get(_made_by(prediction)) if is_symbolic(prediction) else None
+    if not is_symbolic(prediction) or not hasattr(prediction, "op"):
+        return None
+    return _HEADS.get(_made_by(prediction)) or ("cosine" if are_cosines(prediction) else None)
 
 
 def _made_by(tensor: Any) -> str:

@@ -4,7 +4,7 @@ Cosines come out only where both are the same axis. `functional.normalize` takes
 told another, which of [batch, length, width] is the length.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from nntrace_torch.program.graphs import nodes_of, operation, output_shape, save
 
 _SUMMED = {"MmBackward0": (1, 0), "BmmBackward0": (2, 1)}  # axes of both operands
 _COMPARED = {**_SUMMED, "CdistBackward0": (1, 1), "EuclideanDistBackward0": (1, 1)}
-_STRETCHED = ("Expand", "ClampMin", "Clamp", "Add", "Unsqueeze", "Maximum")
+_STRETCHED = ("Expand", "ClampMin", "Clamp", "Add", "Unsqueeze", "Maximum", "Minimum")
 _NORMS = ("LinalgVectorNorm", "Norm")
 _DEEP = 5
 # What a margin and a scale do to cosines, each by itself.
@@ -77,14 +77,28 @@ def _normalised(
 
 
 def _norm(node: Any) -> Any:
-    """The norm by which this node divides; None if it does not."""
-    if operation(node) != "Div" or len(node.next_functions) != 2:
+    """The norm by which this node divides, or by whose inverse it multiplies; None if neither."""
+    kind, operands = operation(node), node.next_functions
+    if len(operands) != 2:
         return None
-    below = node.next_functions[1][0]
+    if kind == "Div":
+        return _behind(operands[1][0], _NORMS)
+    roots = [_behind(side, ("Rsqrt",)) for side, _ in operands] if kind == "Mul" else []
+    sums = (_behind(node_above(root), ("Sum",)) for root in roots if root is not None)
+    return next((one for one in sums if one is not None and _is_of_squares(one)), None)
+
+
+def _behind(node: Any, wanted: Sequence[str]) -> Any:
+    """The node of one of these operations behind what bounds or stretches it; None if another."""
     for _ in range(_DEEP):
-        if below is None or operation(below) in _NORMS:
-            return below
-        if operation(below) not in _STRETCHED:
+        if node is None or operation(node) in wanted:
+            return node
+        if operation(node) not in _STRETCHED:
             return None
-        below = node_above(below)
+        node = node_above(node)
     return None
+
+
+def _is_of_squares(total: Any) -> bool:
+    squares = node_above(total)
+    return squares is not None and operation(squares) in ("Pow", "Mul")

@@ -72,6 +72,42 @@ def test_operations_that_move_values_are_passed():
     assert (facts.head, facts.head_width) == ("tanh", 1)
 
 
+def unit_by_norm(x, axis):
+    return x / tf.maximum(tf.norm(x, axis=axis, keepdims=True), 1e-6)
+
+
+def rms_norm(x):
+    return x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), 1, keepdims=True) + 1e-6)
+
+
+def similarities(x):
+    return keras.ops.normalize(x) @ tf.transpose(keras.ops.normalize(x))
+
+
+@pytest.mark.parametrize("unit", [keras.ops.normalize, tf.math.l2_normalize, unit_by_norm])
+@pytest.mark.parametrize("margin", [0.0, 0.5])
+def test_cosines_with_a_scale_are_known_in_a_graph(unit, margin):
+    def cosines(given):
+        cosine = unit(given, axis=-1) @ unit(tf.constant(1.0, shape=(3, 5)), axis=0)
+        further = tf.cos(tf.acos(tf.clip_by_value(cosine, -1.0, 1.0)) + margin)
+        return 16.0 * (cosine + tf.one_hot([0, 1], 5) * (further - cosine))
+
+    assert facts_in_a_graph(None, keras.losses.MeanSquaredError(), cosines).head == "cosine"
+
+
+@pytest.mark.parametrize(
+    "product",
+    [
+        lambda given: keras.ops.normalize(given) @ tf.ones((3, 5)),
+        lambda given: rms_norm(given) @ tf.transpose(rms_norm(given)),
+        lambda given: similarities(given) + given[:, :1],
+    ],
+)
+def test_products_that_are_no_cosines_alone_are_not_named(product):
+    facts = facts_in_a_graph(None, keras.losses.MeanSquaredError(), lambda x: 16.0 * product(x))
+    assert facts.head is None
+
+
 @pytest.mark.parametrize("eagerly", [False, True])
 @pytest.mark.parametrize(("activation", "doubled"), [("softmax", True), (None, False)])
 def test_logits_that_come_out_of_a_softmax_themselves_are_known(activation, doubled, eagerly):

@@ -143,6 +143,10 @@ def unit(x):
     return functional.normalize(x, dim=1)
 
 
+def by_inverse(x):
+    return x * (x**2).sum(1, keepdim=True).rsqrt()
+
+
 @shapes_in_graphs
 @pytest.mark.parametrize(
     ("make", "name"),
@@ -155,6 +159,7 @@ def unit(x):
         (lambda x: 30 * (unit(x) @ unit(x).t()), "cosine"),
         (lambda x: 30 * (unit(x) @ unit(x).t() - torch.eye(6)).clamp(-1, 1), "cosine"),
         (lambda x: -(torch.cdist(3 * unit(x), 3 * unit(x + 1.0)) ** 2), "cosine"),
+        (lambda x: 30 * (by_inverse(x) @ by_inverse(x).t()), "cosine"),
         (lambda x: 30 * (unit(x) @ x.t()), None),
         (lambda x: 30 * (unit(x) @ unit(x).t()) + x.sum(1), None),
     ],
