@@ -8,9 +8,10 @@ import numpy as np
 
 from nntrace.rules.common.beside_chance import BesideChance
 from nntrace.rules.common.chance import training_batches
+from nntrace.rules.common.layers import named
 from nntrace.rules.common.loaders import trained_loaders
 from nntrace.rules.common.loss_course import loss_series, unjudgeable
-from nntrace.rules.common.payloads import count, number, place, text, whole
+from nntrace.rules.common.payloads import count, items, number, place, text, whole
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.loop.another_model import (
@@ -58,11 +59,17 @@ def eval_in_train_mode(
     is called without the mode (`functional.dropout(x, 0.5)` never stops), and a teacher, which runs
     in nearly every step on the inputs of the trained model with fixed weights, whose layers are
     active. A teacher that follows the training, as a mean teacher does, may keep its noise.
-    Source: "37 reasons", 21 and 26 (dropout, batch norm: train and test mode).
+    Information on a part of a functional model of Keras that is called with `training=False`: Keras
+    3 trains it in the mode of the whole model, so that unfrozen batch norms give up the statistics
+    they were loaded with.
+    Source: "37 reasons", 21 and 26 (dropout, batch norm: train and test mode); keras-team/keras,
+    issue 20285.
     """
+    told = _overruled(trace)
+    yield from told
     events = trace.events_of(EventKind.EVALUATION)
     if not events:
-        yield Skipped("no pass without gradients was recorded")
+        yield from () if told else (Skipped("no pass without gradients was recorded"),)
         return
     if (lasting := _lasting_dropout(events)) is not None:
         yield lasting
@@ -109,6 +116,25 @@ def eval_in_train_mode(
         },
         location=place(values),
     )
+
+
+def _overruled(trace: Trace) -> tuple[Finding, ...]:
+    """The finding on batch norms that were told to infer, which Keras overrules; at most one."""
+    for event in trace.events_of(EventKind.TRAINABLE):
+        if statistics := [str(path) for path in items(event.payload, "overruled")]:
+            found = Finding(
+                "batch norms that are called with `training=False` run in training mode and count "
+                f"new statistics: {named(statistics)}. A functional model of Keras 3 hands its own "
+                "mode to all its parts.",
+                steps=(event.step, event.step),
+                severity=Severity.INFO,
+                evidence={"statistics": statistics},
+                advice="Set `trainable = False` on these batch norms before `compile`: frozen ones "
+                "always run in inference mode.",
+                location=place(event.payload),
+            )
+            return (found,)
+    return ()
 
 
 def _counts_statistics(values: dict[str, Any], drawn: Collection[int]) -> bool:

@@ -72,3 +72,28 @@ def test_flags_changed_before_the_first_fit_count(trace_keras):
         fit(model)
 
     assert not told(trace_keras(train))
+
+
+def base_with_a_norm_told_to_infer(*, unfrozen):
+    def train():
+        keras.utils.set_random_seed(1)
+        inside = [keras.Input((6,)), layers.Dense(4), layers.BatchNormalization(name="norm")]
+        base = keras.Sequential(inside, name="base")
+        base.trainable = unfrozen
+        given = keras.Input((6,))
+        model = keras.Model(given, layers.Dense(1)(base(given, training=False)))
+        model.compile("sgd", "mse")
+        fit(model)
+
+    return train
+
+
+def test_a_norm_that_was_told_to_infer_and_counts_statistics_all_the_same_is_named(trace_keras):
+    [answer] = told(trace_keras(base_with_a_norm_told_to_infer(unfrozen=True)))
+    assert [path.split("/")[-2:] for path in answer["overruled"]] == [["norm", "moving_mean"]]
+    assert not answer["still_trained"]
+    assert not answer["never_trained"]
+
+
+def test_a_frozen_norm_infers_as_it_was_told(trace_keras):
+    assert not told(trace_keras(base_with_a_norm_told_to_infer(unfrozen=False)))

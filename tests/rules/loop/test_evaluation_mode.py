@@ -48,6 +48,14 @@ def test_evaluations_with_dropout_active_are_a_warning(count, found):
     assert [finding.location.line for finding in results] == [3] * found
 
 
+def test_norms_of_keras_that_were_told_to_infer_in_vain_are_a_note():
+    told = event("trainable", 30, overruled=["base/norm/moving_mean"], file="train.py", line=7)
+    [finding] = findings("RUN02", trace_of(steps=100, events=[told]))
+    assert finding.level is INFO
+    assert "base/norm/moving_mean" in finding.message
+    assert finding.location.line == 7
+
+
 @pytest.mark.parametrize(("function", "level"), [(None, INFO), ("mse_loss", WARNING)])
 def test_samples_drawn_from_one_of_several_models_in_training_are_a_note(function, level):
     drawn = [evaluation(20 * n + 20, number=n, function=function) for n in range(3)]
