@@ -1,8 +1,9 @@
-"""Counts the examples of a validation that the model is trained on meanwhile.
+"""Counts the examples of a validation that the model is trained on meanwhile, or was before.
 
 An adapter gives hashes of some examples of a validation's first pass, under `example_hashes` of its
 `evaluation` event. What is found is told when the same data is evaluated again, so that training on
-something else afterwards, as of another fold, is not held against it.
+something else afterwards, as of another fold, is not held against it. What a model had been trained
+on before, since its first validation, is told at the first pass.
 """
 
 import json
@@ -17,12 +18,14 @@ from nntrace.recorder.sample import BatchSample
 from nntrace.schema import EventKind
 
 _MOST: Final = 8  # data sets
+_REMEMBERED: Final = 1 << 16  # examples
 
 
 class _Watched:
     """Hashes of one data set's examples, and which of them training has seen."""
 
-    def __init__(self, hashes: Sequence[int], place: dict[str, Any]) -> None:
+    def __init__(self, hashes: Sequence[int], model: Any, place: dict[str, Any]) -> None:
+        self.model = model
         self.hashes: npt.NDArray[np.int64] = np.unique(np.asarray(hashes, np.int64))
         self.seen = np.zeros(len(self.hashes), bool)
         self.place = place
@@ -34,6 +37,7 @@ class TrainedOn:
 
     def __init__(self) -> None:
         self._watched: dict[Any, _Watched] = {}
+        self._trained_before: set[int] = set()
 
     def look(
         self, batches: Iterable[BatchSample], events: Iterable[EventRecord]
@@ -60,7 +64,9 @@ class TrainedOn:
         return found
 
     def _trained(self, batch: BatchSample) -> None:
-        if batch.example_hashes is not None:
+        if batch.example_hashes is not None and self._watched:
+            if len(self._trained_before) < _REMEMBERED:
+                self._trained_before.update(batch.example_hashes.tolist())
             for watched in self._watched.values():
                 watched.seen |= np.isin(watched.hashes, batch.example_hashes)
 
@@ -70,12 +76,19 @@ class TrainedOn:
         hashes = payload.get("example_hashes")
         if hashes and len(self._watched) < _MOST:
             place = {key: payload.get(key) for key in ("group", "file", "line")}
-            self._watched[group] = _Watched(hashes, place)
-            return []
+            new = _Watched(hashes, payload.get("model"), place)
+            is_known = any(one.model == new.model for one in self._watched.values())
+            self._watched[group] = new
+            before = sum(one in self._trained_before for one in new.hashes.tolist())
+            return [_told(event, new, {"seen": 0, "before": before})] if is_known and before else []
         watched = self._watched.get(group)
         if watched is None or (count := int(watched.seen.sum())) <= watched.told:
             return []
         watched.told = count
-        told = {**watched.place, "examples": len(watched.hashes), "seen": count}
-        kind = EventKind.TRAINED_ON
-        return [EventRecord(event.step, event.time_ns, kind, "info", None, json.dumps(told))]
+        return [_told(event, watched, {"seen": count})]
+
+
+def _told(event: EventRecord, watched: _Watched, counts: dict[str, int]) -> EventRecord:
+    payload = {**watched.place, "examples": len(watched.hashes), **counts}
+    kind = EventKind.TRAINED_ON
+    return EventRecord(event.step, event.time_ns, kind, "info", None, json.dumps(payload))

@@ -12,8 +12,8 @@ from nntrace.schema import EventKind
 PLACE = {"file": "train.py", "line": 3}
 
 
-def evaluated(step, group=1, hashes=None):
-    payload = {"group": group, "number": 0, **PLACE}
+def evaluated(step, group=1, hashes=None, model=""):
+    payload = {"group": group, "number": 0, "model": model, **PLACE}
     if hashes is not None:
         payload["example_hashes"] = hashes
     return EventRecord(step, 0, EventKind.EVALUATION, "info", None, json.dumps(payload))
@@ -62,3 +62,18 @@ def test_other_examples_are_never_told():
     watch = TrainedOn()
     watch.look([], [evaluated(2, hashes=[10, 11])])
     assert watch.look([batch(2, 1, 2, 3)], [evaluated(4)]) == []
+
+
+def test_what_the_model_was_trained_on_before_is_told_at_the_first_pass():
+    watch = TrainedOn()
+    watch.look([batch(0, 20), batch(2, 21)], [evaluated(1, hashes=[10, 11])])
+    [(step, payload)] = told(watch.look([], [evaluated(4, group=2, hashes=[20, 21, 22])]))
+    assert step == 4
+    assert payload == {"group": 2, "examples": 3, "seen": 0, "before": 1, **PLACE}
+
+
+def test_what_another_model_was_trained_on_before_is_held_out():
+    watch = TrainedOn()
+    watch.look([batch(2, 20, 21)], [evaluated(1, hashes=[10, 11])])
+    new = evaluated(4, group=2, hashes=[20, 21], model="second")
+    assert watch.look([], [new]) == []

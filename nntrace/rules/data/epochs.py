@@ -48,7 +48,9 @@ def duplicate_examples(
     naturally equal now and then.
     Also found, where Keras' `fit` validates a model of a single input on TensorFlow: examples of
     the `validation_data` that are trained on in the same `fit`, as where the split is drawn anew in
-    each epoch. Not judged if the validation is given the very arrays of the training.
+    each epoch, or were in an earlier one, as where one model goes through all folds; told by a loss
+    that goes on from where it was. Not judged if the validation is given the very arrays of the
+    training.
     Source: Karpathy's Recipe, step 1 (look for duplicates).
     """
     site = next(iter(trace.sites_of(Role.INPUT)), None)

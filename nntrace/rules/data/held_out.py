@@ -1,9 +1,12 @@
-"""Whether the examples of a validation are held out: none of them may be trained on meanwhile."""
+"""Whether the examples of a validation are held out: none may be trained on meanwhile or before."""
 
 from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
+
 from nntrace.rules.common.payloads import count, place
+from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding
 from nntrace.schema import EventKind
 from nntrace.trace import Event, Trace
@@ -18,14 +21,21 @@ _ADVICE: Final = (
 )
 
 
+_OF_FOLDS: Final = (
+    "Build and compile a new model for each fold, or put the weights back that it had at first."
+)
+_AROUND: Final = 10  # steps before and after the beginning of a `fit`
+_FORGOTTEN: Final = 0.5  # of what was learned: above it, the weights were put back
+
+
 def trained_on(trace: Trace) -> Iterator[Finding]:
-    """Yield a finding for validation data of which some is trained on in the same `fit`."""
+    """Yield a finding for validation data that is trained on in the same `fit`, or was before."""
     last: dict[int, Event] = {}
     for event in trace.events_of(EventKind.TRAINED_ON):
         last[count(event.payload, "group")] = event
     for event in last.values():
         examples, seen = count(event.payload, "examples"), count(event.payload, "seen")
-        if seen < _LEAST or seen <= _SHARE * examples:
+        if not _is_much(seen, examples):
             continue
         yield Finding(
             f"the validation data is trained on: of {examples} of its examples, {seen} were in "
@@ -36,3 +46,39 @@ def trained_on(trace: Trace) -> Iterator[Finding]:
             location=place(event.payload),
         )
         return
+    yield from _learned_before(trace)
+
+
+def _learned_before(trace: Trace) -> Iterator[Finding]:
+    """Yield a finding for a `fit` that goes on with a model which was trained on its validation."""
+    for event in trace.events_of(EventKind.TRAINED_ON):
+        examples, before = count(event.payload, "examples"), count(event.payload, "before")
+        if not _is_much(before, examples) or not _goes_on(trace, event.step):
+            continue
+        yield Finding(
+            f"the model learned its validation data in an earlier `fit`: of {examples} of these "
+            f"examples, {before} were in sampled batches of it, and the loss goes on from where it "
+            "was. What is measured on this data is not what other data will show.",
+            steps=(0, event.step),
+            evidence={"validation_examples": examples, "trained_on": before},
+            advice=_OF_FOLDS,
+            location=place(event.payload),
+        )
+        return
+
+
+def _goes_on(trace: Trace, step: int) -> bool:
+    """Whether the `fit` whose first epoch ended at `step` began with what was learned before."""
+    ended = next((e for e in trace.events_of(EventKind.EPOCH) if e.step >= step), None)
+    start = step - count(ended.payload, "steps") if ended is not None else 0
+    steps, loss = trace.steps.step, trace.steps.loss
+    at = int(np.searchsorted(steps, start))
+    first, last, again = (
+        median(part)
+        for part in (loss[:_AROUND], loss[max(0, at - _AROUND) : at], loss[at:][:_AROUND])
+    )
+    return last < first and again - last < _FORGOTTEN * (first - last)
+
+
+def _is_much(examples: int, of: int) -> bool:
+    return examples >= _LEAST and examples > _SHARE * of

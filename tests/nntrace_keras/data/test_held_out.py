@@ -65,20 +65,30 @@ def test_a_pipeline_that_is_split_anew_in_each_epoch_is_found(trace_keras, again
     assert all(2 * seen > examples for seen, examples in found)
 
 
-def test_a_fold_that_is_trained_on_by_the_next_model_was_held_out(trace_keras):
+def folds(model_of_fold):
     x, y = data()
 
     def train():
         for start in (0, 160):
             held_out = np.arange(len(x)) // 160 == start // 160
-            model().fit(
+            model_of_fold().fit(
                 *(x[~held_out], y[~held_out]),
                 validation_data=(x[held_out], y[held_out]),
                 epochs=2,
                 verbose=0,
             )
 
-    assert shares(trace_keras(train)) == []
+    return train
+
+
+def test_a_fold_that_is_trained_on_by_the_next_model_was_held_out(trace_keras):
+    assert shares(trace_keras(folds(model))) == []
+
+
+def test_a_fold_that_the_same_model_was_trained_on_before_was_not(trace_keras):
+    built = model()
+    [told] = trace_keras(folds(lambda: built)).events_of(EventKind.TRAINED_ON)
+    assert told.payload["before"] == told.payload["examples"] > 50
 
 
 def test_an_evaluation_beside_fit_may_be_of_what_was_trained_on(trace_keras):

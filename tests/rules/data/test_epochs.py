@@ -137,6 +137,19 @@ def test_the_latest_count_of_a_validation_is_the_one_that_is_judged():
     assert finding.evidence["trained_on"] == 64
 
 
+# The second `fit` begins at step 50; half of what the first one learned is a loss of 1.1.
+@pytest.mark.parametrize(("again", "found"), [(1.09, 1), (1.11, 0)])
+@pytest.mark.parametrize(("before", "much"), [(12, 0), (13, 1)])
+def test_a_fit_that_goes_on_is_not_validated_with_what_was_learned_before(
+    again, found, before, much
+):
+    told = event("trained_on", 60, group=1, examples=60, seen=0, before=before)
+    events = [loader(), event("epoch", 60, loader=1, epoch=0, steps=10, metrics={}), told]
+    loss = [2.0] * 20 + [0.2] * 30 + [again] * 10
+    given = findings("DAT08", trace_of(loss=loss, batches=epoch_of(0), events=events))
+    assert len(given) == found * much
+
+
 def test_validation_on_the_same_few_whole_numbers_is_natural():
     columns = {"input_integer_valued": True}
     sites = [site("input.0", "input", shape=(32, 9))]
