@@ -16,6 +16,7 @@ from nntrace_keras.data.passes import Passes
 from nntrace_keras.data.pipelines import taken
 from nntrace_keras.data.weights import weights_of_classes
 from nntrace_keras.patching import Undo, after, before
+from nntrace_keras.program.monitors import thresholds
 from nntrace_keras.program.sources import caller
 
 
@@ -74,6 +75,8 @@ class TrainerObserver:
             if (number := _number(value)) is not None
         }
         payload: dict[str, Any] = {"epoch": int(epoch), "metrics": metrics}
+        if not _has_own_step(callbacks.model):
+            payload["thresholds"] = thresholds(callbacks.model)
         if self._loader is not None:
             steps = self._recorder.steps - self._steps
             payload |= {"loader": self._loader, "steps": steps, **_delivered(self._iterator)}
@@ -147,8 +150,11 @@ def _size(data: Any) -> int | None:
 
 def _can_train(model: Any) -> bool:
     """Whether a model has trainable weights, or a training step of its own, which needs none."""
-    is_own = not type(model).train_step.__module__.startswith("keras.")
-    return is_own or bool(model.trainable_weights)
+    return _has_own_step(model) or bool(model.trainable_weights)
+
+
+def _has_own_step(model: Any) -> bool:
+    return not type(model).train_step.__module__.startswith("keras.")
 
 
 def _delivered(iterator: Any) -> dict[str, int]:

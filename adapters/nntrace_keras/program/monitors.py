@@ -75,6 +75,15 @@ def meant(model: Any, name: str) -> str | None:
     return _BETTER.get(directions.pop() or "") if len(directions) == 1 else None
 
 
+def thresholds(model: Any) -> dict[str, float]:
+    """By the names of a model's binary accuracies, the output above which they count a one."""
+    if type(model).compute_metrics is not keras.Model.compute_metrics:
+        return {}  # they may be given something else than the outputs
+    kind = keras.metrics.BinaryAccuracy
+    found = (metric for metric in _metrics(model.metrics) if isinstance(metric, kind))
+    return {metric.name: float(metric.threshold) for metric in found}
+
+
 def _metrics(metrics: Any) -> Iterator[Any]:
     """Single metrics, those that `compile` was given among them."""
     for metric in metrics:

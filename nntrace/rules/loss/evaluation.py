@@ -20,10 +20,13 @@ from nntrace.rules.common.signals import median, median_error, noise_scale, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.loss.belied import Belied, belied_accuracy
 from nntrace.rules.rule import rule
+from nntrace.schema import EventKind
 from nntrace.trace import Trace
 
 _LEAST_LABELS = 50
 _FAR_WORSE = 0.5  # of the accuracy of guessing
+_ON_LOGITS = "binary_cross_entropy_with_logits"
+_HALF = 0.5  # a probability; as a logit it is one of 62 %
 
 
 @rule(
@@ -182,7 +185,8 @@ def metric_task_mismatch(
     not hold for a `val_` metric if the same metric of training shows that something was learned.
     The same is so if Keras reports a loss beside it with which so many errors cannot be: each
     wrongly classified example has a loss of ln 2 or more. Judged for numbers passed to
-    `nntrace.log` and Keras' metrics whose name contains `acc`.
+    `nntrace.log` and Keras' metrics whose name contains `acc`. And a binary accuracy of Keras cuts
+    the outputs at 0.5 unless it is told another threshold, also where they are logits.
     Source: "37 reasons", 28 (the metric); Karpathy's Recipe, step 2 (a metric people understand).
     """
     metrics = {n: v for n, (_, v) in logged(trace, "acc").items() if len(v) >= values}
@@ -195,6 +199,9 @@ def metric_task_mismatch(
     only = next(iter(functions)) if len(functions) == 1 else None
     if only in REGRESSION and _is_continuous(trace):
         yield _of_a_regression(trace, metrics, only)
+        return
+    if only == _ON_LOGITS and (cut := _cut_as_probability(trace)):
+        yield cut
         return
     if only is None:
         yield Skipped("several loss functions: which one the accuracy belongs to is not known")
@@ -236,6 +243,23 @@ def _of_a_regression(
         evidence={"metric": name, "last": metrics[name][-1], "loss_function": function},
         location=loss_location(trace, function),
     )
+
+
+def _cut_as_probability(trace: Trace) -> Finding | None:
+    """The finding on a binary accuracy of Keras that takes logits for probabilities."""
+    for event in trace.events_of(EventKind.EPOCH):
+        cuts = event.payload.get("thresholds")
+        names = [n for n, cut in cuts.items() if cut == _HALF] if isinstance(cuts, dict) else ()
+        for name in names:
+            return Finding(
+                f"`{name}` counts a one where the output is above 0.5, but the outputs are logits, "
+                "which are for one from 0 on: it leaves out ones that are less sure than 62%.",
+                steps=(0, event.step),
+                evidence={"metric": name, "threshold": _HALF},
+                location=loss_location(trace, _ON_LOGITS),
+                advice=f'Give `compile` `keras.metrics.BinaryAccuracy("{name}", threshold=0)`.',
+            )
+    return None
 
 
 def _belied(trace: Trace, belied: Belied, function: str) -> Finding:

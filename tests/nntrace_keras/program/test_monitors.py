@@ -65,3 +65,33 @@ def test_an_early_stopping_says_how_long_it_waits_and_for_what_gain(trace_keras)
 
     [answer] = told(trace_keras, build)
     assert (answer["patience"], abs(answer["min_delta"])) == (3, 0.25)
+
+
+class OfProbabilities(keras.Model):
+    """Gives its metrics something else than its outputs."""
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, y, keras.ops.sigmoid(y_pred), sample_weight)
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "thresholds"),
+    [
+        (keras.Model, "accuracy", {"accuracy": 0.5}),
+        (keras.Model, keras.metrics.BinaryAccuracy("sure", threshold=0.9), {"sure": 0.9}),
+        (keras.Model, "mse", {}),
+        (OfProbabilities, "accuracy", {}),
+    ],
+)
+def test_an_epoch_says_where_a_binary_accuracy_cuts_the_outputs(
+    trace_keras, kind, metric, thresholds
+):
+    def train():
+        given = keras.Input((6,))
+        model = kind(given, keras.layers.Dense(1)(given))
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        model.compile("sgd", loss, metrics=[metric])
+        model.fit(np.ones((32, 6)), np.ones((32, 1)), verbose=0)
+
+    [epoch] = payloads(trace_keras(train), EventKind.EPOCH)
+    assert epoch["thresholds"] == thresholds

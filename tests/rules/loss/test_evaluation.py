@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
-from rules.builders import batches, evaluated, event, findings, site, skip_reasons, trace_of
+from rules.builders import (
+    batches,
+    evaluated,
+    event,
+    findings,
+    run_rule,
+    site,
+    skip_reasons,
+    trace_of,
+)
 
+from nntrace.rules import Finding
 from nntrace.trace import Trace
 
 
@@ -124,6 +134,23 @@ def test_accuracy_beside_a_second_output_that_is_a_regression_is_not_judged():
     announced = [event("loss_call", function=f) for f in ("mse_loss", "cross_entropy")]
     assert skip_reasons("LOS22", trace_of(steps=3, batches=rows, events=[*announced, *epochs]))
     assert findings("LOS22", trace_of(steps=3, batches=rows, events=epochs))
+
+
+@pytest.mark.parametrize(
+    ("function", "threshold", "found"),
+    [
+        ("binary_cross_entropy_with_logits", 0.5, 1),
+        ("binary_cross_entropy_with_logits", 0.0, 0),
+        ("binary_cross_entropy", 0.5, 0),
+    ],
+)
+def test_logits_that_an_accuracy_cuts_like_probabilities_are_a_warning(function, threshold, found):
+    cut = {"thresholds": {"accuracy": threshold}}
+    epochs = [event("epoch", n, epoch=n, metrics={"accuracy": 0.8}, **cut) for n in range(3)]
+    labels = {"label_values": (0, 1), "label_counts": (10, 10), "classes": 1}
+    rows = batches(100, loss_function=function, batch_size=20, loss_value=0.5, **labels)
+    given = run_rule("LOS22", trace_of(steps=100, batches=rows, events=epochs))
+    assert sum(isinstance(one, Finding) for one in given) == found
 
 
 def test_accuracy_of_zeros_and_ones_under_a_squared_error_is_healthy():
