@@ -246,8 +246,8 @@ def optimizer_recreated(
     Each one starts without momentum and moments: Adam's first steps are of full size in every
     direction, whatever the gradient. Building it again once, each time with at most half the rate,
     or for several passes over the data each (progressive resizing) is training in phases, and
-    plain SGD has no state to lose; neither is reported. Information if batches are made by hand and
-    each optimizer makes 50 steps or more: a round may be meant, as of self-training. Running a
+    plain SGD has no state to lose; neither is reported. A warning if batches are made by hand
+    and each optimizer makes 50 steps or more: a round may be meant, as of self-training. Running a
     notebook cell again is not reported either: the optimizers of each run of a cell are counted
     separately. Nor are trainings in a row, each from the first weights (the folds of a
     cross-validation), where the loss is back where it began. A warning if a line builds the
@@ -291,9 +291,8 @@ def optimizer_recreated(
 
 def _severity(trace: Trace, rates: Sequence[float], every: float) -> Severity:
     """Without a loader nothing tells whether so many steps are an epoch or a round of their own."""
-    if every >= _REFILLED and not loader_passes(trace):
-        return Severity.INFO
-    return Severity.ERROR if len(set(rates)) == 1 else Severity.WARNING
+    may_be_round = every >= _REFILLED and not loader_passes(trace)
+    return Severity.ERROR if len(set(rates)) == 1 and not may_be_round else Severity.WARNING
 
 
 def _in_phases(trace: Trace, events: Sequence[Event]) -> bool:

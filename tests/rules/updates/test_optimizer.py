@@ -73,7 +73,7 @@ def test_one_for_several_passes_over_the_data_each_belongs_to_a_phase(passes, fo
 @pytest.mark.parametrize(
     ("every", "ends", "level"),
     [
-        (50, (), Severity.INFO),
+        (50, (), Severity.WARNING),
         (49, (), Severity.ERROR),
         (50, (50, 100, 150, 200, 250), Severity.ERROR),  # passes over a loader: epochs
     ],
