@@ -4,6 +4,7 @@ An agent that acts better meets other states and larger returns, and its errors 
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ def trial_and_error(trace: Trace) -> str:
     single_calls = [count(found, "single_calls") for found in objectives]
     if _rolls_out(trace) or _acts(single_calls) or _plays_episodes(trace):
         return "the data come from the model's own calls between the steps, and differ each time"
+    if _goes_in_rounds(trace):
+        return "each batch is trained on for several steps, and the loss is another on the next"
     return ""
 
 
@@ -74,6 +77,16 @@ def _plays_episodes(trace: Trace) -> bool:
     acts = [count(found, "calls") for found in passes if found.get("loss") is None]
     long = [calls for calls in acts if calls >= _FEWEST_ACTIONS]
     return len(set(long)) >= _FEWEST_LENGTHS and len(set(long)) > _MOSTLY * len(long)
+
+
+def _goes_in_rounds(trace: Trace) -> bool:
+    """Whether most steps have the batch of the step before, and there are several batches.
+
+    So have the steps of a line search on what an agent has met last, whose batch is new each time.
+    """
+    known = [(b.step, b.fingerprint) for b in trace.batches if b.fingerprint is not None]
+    same = [one[1] == two[1] for one, two in pairwise(known) if two[0] == one[0] + 1]
+    return len({one for _, one in known}) > 1 and 2 * sum(same) > len(same)
 
 
 def _weights(payload: Mapping[str, Any]) -> list[float]:

@@ -23,6 +23,7 @@ from nntrace.rules.common.loss_course import (
     unjudgeable,
 )
 from nntrace.rules.common.passes import makes_targets, unseen_data
+from nntrace.rules.common.payloads import items
 from nntrace.rules.common.signals import (
     lasting,
     median,
@@ -77,7 +78,8 @@ def loss_not_decreasing(
     Silent if either shows progress of more than 1 %, if the loss is already well below chance, or
     if a check has shown that it is higher without inputs (PRB02). Not judged if the noise could
     hide a fall by a quarter, as when every step is another task, nor if a network makes the targets
-    of every step (Q-learning), or targets grow as the errors do, or more (returns). A warning for
+    of every step (Q-learning), targets grow as the errors do, or more (returns), or several
+    optimizers share a regression and other terms (an actor and its critic). A warning for
     runs below 200 steps, and for losses whose chance value is unknown: their floor may lie just
     below the start, so for them a trend half as certain counts as progress.
     Source: Karpathy's Recipe, step 2 (overfit one batch); "37 reasons", IV.
@@ -224,10 +226,22 @@ def _moving_targets(trace: Trace, series: LossSeries) -> Skipped | None:
         return None
     if makes_targets(trace):
         return Skipped("a network makes the targets of every step")
+    if calls and _is_shared(trace, series):
+        return Skipped("several optimizers share a loss of unknown parts, as an actor and a critic")
     growth = target_growth(trace)
     if growth > _GROWN and series.end <= _grown_with_targets(series, growth):
         return Skipped(f"targets become {growth:.2g} times as large: errors grow with them")
     return None
+
+
+def _is_shared(trace: Trace, series: LossSeries) -> bool:
+    """Whether several optimizers step after one backward, through more than known functions.
+
+    One of them may raise what another's regression is to predict.
+    """
+    objectives = [event.payload for event in trace.events_of(EventKind.OBJECTIVE)]
+    is_unknown = bool(objectives) and all("other" in items(one, "terms") for one in objectives)
+    return is_unknown and series.optimizers == 1 and len(set(trace.steps.optimizer)) > 1
 
 
 def _sharpens(trace: Trace) -> bool:

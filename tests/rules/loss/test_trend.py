@@ -255,6 +255,44 @@ def test_a_model_that_is_called_as_often_as_an_episode_has_steps_learns_by_trial
     assert any("the model's own calls" in reason for reason in reasons) is is_trial
 
 
+@pytest.mark.parametrize(
+    ("each", "terms", "is_trial"),
+    [
+        (3, ["other"], True),
+        (1, ["other"], False),
+        (300, ["other"], False),  # all steps on one batch: its loss goes on
+        (3, ["mse_loss"], False),
+    ],
+)
+def test_several_steps_on_each_batch_with_a_loss_of_their_own_are_trials(each, terms, is_trial):
+    rows = batches(300, fingerprint=[step // each for step in range(300)])
+    rising = noisy(np.linspace(1.0, 4.0, 300))
+    trace = trace_of(loss=rising, batches=rows, events=[event("objective", terms=terms)])
+    reasons = skip_reasons("LOS07", trace)
+    assert any("several steps" in reason for reason in reasons) is is_trial
+
+
+@pytest.mark.parametrize("code", ["LOS07", "LOS08"])
+@pytest.mark.parametrize(
+    ("optimizers", "terms", "function", "is_shared"),
+    [
+        (3, ["other"], "smooth_l1_loss", True),
+        (1, ["other"], "smooth_l1_loss", False),
+        (3, ["smooth_l1_loss"], "smooth_l1_loss", False),  # sparse and dense parameters
+        (3, ["other"], "cross_entropy", False),
+    ],
+)
+def test_a_loss_that_an_actor_and_its_critic_share_may_rise(
+    code, optimizers, terms, function, is_shared
+):
+    rising = noisy(np.linspace(1.0, 4.0, 300)).tolist()
+    loss = [None if step % optimizers else value for step, value in enumerate(rising)]
+    names = [f"Adam.{step % optimizers}" for step in range(300)]
+    events = [event("loss_call", function=function), event("objective", terms=terms)]
+    reasons = skip_reasons(code, trace_of(loss=loss, optimizer=names, events=events))
+    assert any("share a loss" in reason for reason in reasons) is is_shared
+
+
 def growing(growth, rise, function="smooth_l1_loss"):
     """A regression of which targets and errors become so many times as large."""
     sizes = np.geomspace(1.0, growth, 300)
