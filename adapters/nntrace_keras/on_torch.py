@@ -24,7 +24,7 @@ from nntrace_keras.program.describe import (
     unit_axis,
     value_range,
 )
-from nntrace_keras.program.losses import announcement, loss_facts
+from nntrace_keras.program.losses import announcement, loss_facts, positions_of_one_target
 from nntrace_keras.program.names import Names
 
 
@@ -151,6 +151,8 @@ def watch_losses(recorder: Recorder) -> list[Undo]:
         payload = announcement(
             facts, facts.function, classes, compiled.caller(), is_weighted=weights is not None
         )
+        if hasattr(target, "shape"):
+            payload["positions"] = positions_of_one_target(facts, target, prediction)
         hooks.loss_called(
             ForeignLoss(facts.function, value, prediction, _tensor(target), facts.by_class, payload)
         )

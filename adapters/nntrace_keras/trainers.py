@@ -80,9 +80,9 @@ class TrainerObserver:
         if self._loader is not None:
             steps = self._recorder.steps - self._steps
             payload |= {"loader": self._loader, "steps": steps, **_delivered(self._iterator)}
-            payload["trainable"] = is_trainable = _can_train(callbacks.model)
-            if not is_trainable:
-                self._recorder.open()  # no step will
+        payload["trainable"] = is_trainable = _can_train(callbacks.model)
+        if not is_trainable:
+            self._recorder.open()  # no step will
         self._iterator = self.epoch = None
         self._recorder.add_event(EventKind.EPOCH, payload)
 

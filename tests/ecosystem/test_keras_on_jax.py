@@ -121,6 +121,39 @@ def test_settings_of_the_optimizer_and_the_device_are_recorded(two_heads):
     assert device.payload["device"] == "cpu"
 
 
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """The trace of what `fit` says of itself."""
+    return traced("what_fit_knows.py", tmp_path_factory.mktemp("known") / "run")[1]
+
+
+def test_steps_of_a_schedule_are_counted_up_to_its_end(known):
+    schedules = payloads(known, EventKind.SCHEDULER)
+    assert (schedules[-1]["class"], schedules[-1]["horizon"]) == ("CosineDecay", 1000)
+    assert schedules[-1]["calls"] == 10
+
+
+def test_one_target_for_all_positions_is_told(known):
+    assert payloads(known, EventKind.LOSS_CALL)[0]["positions"] == 5
+
+
+def test_a_layer_that_leads_nowhere_is_told(known):
+    [left_out] = payloads(known, EventKind.LEFT_OUT)
+    assert [path.rpartition("/")[2] for path in left_out["layers"]] == ["nowhere"]
+
+
+def test_norms_that_were_told_to_infer_in_vain_are_named(known):
+    [told] = payloads(known, EventKind.TRAINABLE)
+    assert [path.rpartition("/")[2] for path in told["overruled"]] == ["moving_mean"]
+    assert not told["still_trained"]
+
+
+def test_a_model_without_trainable_weights_makes_no_step(known):
+    assert len(known.steps) == 10
+    epochs = payloads(known, EventKind.EPOCH)
+    assert [epoch["trainable"] for epoch in epochs] == [True, True, False]
+
+
 def test_a_step_that_shows_nothing_of_itself_says_why_and_has_its_updates(tmp_path):
     _, trace = traced("own_step.py", tmp_path / "run")
     [unseen] = trace.events_of(EventKind.UNSEEN)

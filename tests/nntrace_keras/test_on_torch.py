@@ -148,3 +148,33 @@ def test_targets_that_are_arrays_are_those_of_the_loss(tmp_path):
     assert [batch.loss_value for batch in trace.batches] == pytest.approx(
         trace.steps.loss, rel=1e-5
     )
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """The trace of what `fit` says of itself."""
+    folder = tmp_path_factory.mktemp("known") / "run"
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM.with_name("what_fit_knows.py")), str(folder)],
+        env={**os.environ, "KERAS_BACKEND": "torch", "NNTRACE_STRICT": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return Trace.open(folder)
+
+
+def test_one_target_for_all_positions_is_told(known):
+    assert payloads(known, EventKind.LOSS_CALL)[0]["positions"] == 5
+
+
+def test_what_keras_calls_for_shapes_alone_is_no_evaluation(known):
+    passes = payloads(known, EventKind.EVALUATION)
+    assert passes
+    assert {one["examples"] for one in passes} == {40}
+
+
+def test_a_model_without_trainable_weights_says_so(known):
+    epochs = [epoch for epoch in payloads(known, EventKind.EPOCH) if "metrics" in epoch]
+    assert [epoch["trainable"] for epoch in epochs] == [True, True, False]

@@ -11,6 +11,7 @@ from keras.src.utils.rng_utils import get_random_seed
 from nntrace.adapter.devices import accelerator
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_keras.program.schedules import ScheduleObserver
 from nntrace_keras.program.settings import inner_optimizer, settings
 from nntrace_keras.program.sources import Sources
 
@@ -22,6 +23,7 @@ class JaxOptimizers:
         self._recorder = recorder
         self._sources = sources
         self._known: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self.schedules = ScheduleObserver(recorder, sources)
 
     def name(self, optimizer: Any, variables: Sequence[Any], lr: float | None) -> str:
         """The name of an optimizer of these variables; announced when it first steps."""
@@ -42,6 +44,7 @@ class JaxOptimizers:
             **self._sources.of(optimizer).place,
         }
         self._recorder.add_event(EventKind.OPTIMIZER, payload)
+        self.schedules.announce(inner, name)
         if not count:
             self._recorder.add_event(EventKind.DEVICE, _device(variables))
         if not count and (seed := get_random_seed()) is not None:

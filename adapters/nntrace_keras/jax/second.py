@@ -23,7 +23,7 @@ from nntrace_keras.data.batches import BatchFacts, GivenLoss
 from nntrace_keras.jax.keys import KeyOf
 from nntrace_keras.jax.reads import Read, hashes, in_order, layouts, phases_of, read_elements
 from nntrace_keras.jax.watch import CannotComputeError, JaxWatch, Seen
-from nntrace_keras.program.losses import announcement
+from nntrace_keras.program.losses import announcement, positions_of_one_target
 from nntrace_keras.program.modes import Modes
 from nntrace_keras.program.sources import UNKNOWN, Source, Sources
 from nntrace_keras.samples.elements import FlatPlan, examples_plan, flat_plan
@@ -218,6 +218,7 @@ class JaxSecond:
         if (path, call.source) not in self._announced:
             self._announced.add((path, call.source))
             payload = announcement(known, path, classes, call.source, is_weighted=call.is_weighted)
+            payload["positions"] = positions_of_one_target(known, target, at.prediction)
             self._recorder.add_event(EventKind.LOSS_CALL, payload)
         output = add(
             tensor_site(path, Role.OUTPUT, name, at.prediction, call.source), at.prediction

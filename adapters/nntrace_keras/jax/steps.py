@@ -175,6 +175,7 @@ class LoopSteps:
             sampled=sampled,
             gradients_cleared=None,
         )
+        self._optimizers.schedules.stepped(name)
         self.samples = wants
 
 

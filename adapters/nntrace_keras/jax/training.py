@@ -27,6 +27,8 @@ from nntrace_keras.jax.steps import LoopSteps
 from nntrace_keras.jax.watch import CannotComputeError, JaxWatch, Seen
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.program.compiled import CompiledLosses
+from nntrace_keras.program.flags import FlagWatch
+from nntrace_keras.program.left_out import LeftOutLayers
 from nntrace_keras.program.modes import Modes
 from nntrace_keras.program.names import Names
 from nntrace_keras.program.sources import Sources
@@ -47,6 +49,8 @@ class JaxTraining:
         self._sources = Sources(recorder)
         self._compiled = CompiledLosses(recorder)
         self._names = Names()
+        self._flags = FlagWatch(recorder, self._names.path)
+        self._left_out = LeftOutLayers(recorder, self._sources, self._names.layer)
         self._keys = VariableKeys(self._names, self._sources)
         self._differentiation = Differentiation(recorder.guard)
         self._modes = Modes(recorder)
@@ -82,6 +86,8 @@ class JaxTraining:
         self._recorder.hooks.on_end(guard(self._finish))
         return [
             *self._sources.install(),
+            *self._left_out.install(),
+            *self._flags.install(),
             self._compiled.install(),
             *self._differentiation.install(),
             *self._loops.install(),
@@ -107,6 +113,7 @@ class JaxTraining:
         if hasattr(original, "_nntrace_original"):
             return
         self._seconds[model] = self._second()
+        self._left_out.look(model)
         of_model = weakref.ref(model)
         self._origins[model] = JaxOrigins(
             self._recorder,
@@ -161,6 +168,7 @@ class JaxTraining:
             origins.finish()
 
     def _finish(self) -> None:
+        self._optimizers.schedules.finish()
         for origins in self._origins.values():
             origins.finish()
 
@@ -219,8 +227,9 @@ class JaxTraining:
         if getattr(model, "_jax_state", None) is None or model.optimizer is None or not drawn:
             return
         self._recorder.open()
+        if not (trained := model.trainable_variables):
+            return
         steps = len(drawn)
-        trained = model.trainable_variables
         optimizer = self._optimizers.name(model.optimizer, trained, self._lr)
         loss = self._loss(model)
         inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
@@ -246,6 +255,7 @@ class JaxTraining:
                 sampled=sampled,
                 gradients_cleared=None,
             )
+            self._optimizers.schedules.stepped(optimizer)
         self._before = []
 
     def _loss(self, model: Any) -> Later | None:

@@ -114,10 +114,12 @@ class EvaluationObserver:
         model = self._models.owner_of(module)
         if model is None:
             return
+        inputs = tensors_in(call.arguments)
+        if inputs and inputs[0].is_meta:
+            return  # asked for its shapes alone, as Keras does to build a model
         part = model.path_of(module) or ""
         key = _Key(model.prefix, part, self._loaders.loader, call_path())
         found = self._current = self.open.get(key)
-        inputs = tensors_in(call.arguments)
         if found is None:
             number = self._passes.get(key, 0)
             self._passes[key] = number + 1
