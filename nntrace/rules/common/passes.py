@@ -28,6 +28,7 @@ class Evaluation:
         group: identifies the data: passes over the same data have the same group.
         loader: the number of the loader that delivered them; None for batches made by hand.
         calls: of the model, where they are counted.
+        part: the path of the part that was called, where it is not the model itself.
         location: the line that asked for the pass, if known.
     """
 
@@ -43,6 +44,7 @@ class Evaluation:
     function: str | None = None
     loss: float | None = None
     location: Location | None = None
+    part: str = ""
 
     @property
     def is_acting(self) -> bool:
@@ -71,6 +73,7 @@ def evaluations(trace: Trace) -> tuple[Evaluation, ...]:
                 text(values, "loss_function") or None,
                 number(values, "loss"),
                 place(values),
+                text(values, "part"),
             )
         )
     for step, metrics in reported_metrics(trace):

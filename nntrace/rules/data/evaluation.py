@@ -55,7 +55,7 @@ def train_eval_input_shift(
         for one in evaluations(trace)
         if one.mean is not None and one.std is not None
         if one.examples >= _HANDFUL and not one.is_acting
-        if _is_alike(one.shape, site)
+        if _is_alike(one, site)
     ]
     groups: dict[str, list[Evaluation]] = {}
     for one in known:
@@ -125,10 +125,15 @@ def _pooled(parts: Sequence[tuple[float | None, float | None]]) -> tuple[float, 
     return float(means.mean()), float(np.sqrt((stds**2).mean() + means.var()))
 
 
-def _is_alike(shape: tuple[int, ...], site: Site | None) -> bool:
-    """Whether tensors may hold the same kind of data: with as many axes, and as many features."""
-    if site is None or not shape or not site.shape:
+def _is_alike(passed: Evaluation, site: Site | None) -> bool:
+    """Whether tensors may hold the same kind of data: with as many axes, and as many features.
+
+    What a part was given must have the shape of the data: it may come from another part.
+    """
+    if site is None or not passed.shape or not site.shape:
         return True
-    one, other = shape[1:], site.shape[1:]
+    one, other = passed.shape[1:], site.shape[1:]
+    if passed.part:
+        return one == other
     # Features lie on the first axis after the examples or on the last; images may differ in size.
     return len(one) == len(other) and (one[:1] == other[:1] or one[-1:] == other[-1:])

@@ -3,10 +3,10 @@ import pytest
 from rules.builders import batches, evaluated, event, findings, site, skip_reasons, trace_of
 
 
-def shifted(mean=0.0, std=1.0, examples=200, loss=None, **facts):
+def shifted(mean=0.0, std=1.0, examples=200, loss=None, shape=(32, 8), **facts):
     moments = {"input_mean": mean, "input_std": std, "input_shape": [32, 8], **facts}
     rows = batches(10, input_mean=0.0, input_std=1.0, batch_size=32)
-    inputs = site("input.0", "input", shape=[32, 8], mean=0.0)
+    inputs = site("input.0", "input", shape=list(shape), mean=0.0)
     events = evaluated([0.5] * 2, examples=examples, **moments)
     return trace_of(steps=60, loss=loss, sites=[inputs], batches=rows, events=events)
 
@@ -28,6 +28,12 @@ def test_a_shift_is_told_of_at_the_line_that_evaluates():
 
 def test_a_few_evaluation_examples_say_nothing():
     assert skip_reasons("DAT14", shifted(mean=3.0, examples=15))
+
+
+@pytest.mark.parametrize(("part", "found"), [("", True), ("linear", False)])
+def test_what_a_part_was_given_by_another_is_not_the_data_though_as_long(part, found):
+    trace = shifted(mean=3.0, shape=(32, 6, 16), input_shape=[32, 6, 48], part=part)
+    assert bool(skip_reasons("DAT14", trace)) is not found
 
 
 @pytest.mark.parametrize(("shape", "found"), [([4, 8], True), ([4, 16], False), ([4, 3, 8], False)])
