@@ -115,10 +115,13 @@ def dead_filters(
 
     Such a unit gives the same output for every input. A filter counts if it is below a thousandth
     of the median filter at the end of the run; at least two of them must, in a trainable layer. In
-    large layers a sample of each filter is read.
+    large layers a sample of each filter is read. Not judged of weights that all begin at zero, as
+    those of an adapter (LoRA): a filter that stays there changes nothing of what was before it.
     Source: Molchanov et al. 2017 (pruning filters); Deep Learning Tuning, DL4J.
     """
     sites = [s for s in weights(trace) if _filters(s) and s.requires_grad is not False]
+    begins = first_finite(columns(trace, Role.PARAM, "rms", sites))
+    sites = [site for site, size in zip(sites, begins, strict=True) if size != 0.0]
     dead = columns(trace, Role.PARAM, "dead_fraction", sites)
     known = np.isfinite(dead).sum(axis=0)
     if known.max(initial=0) < samples:

@@ -145,6 +145,13 @@ def test_it_takes_two_filters(count, found):
     assert len(findings("PAR05", trace_of(steps=STEPS, sites=rows))) == found
 
 
+@pytest.mark.parametrize(("begins", "found"), [(0.0, 0), (0.01, 1)])
+def test_filters_of_an_adapter_that_begins_at_zero_may_stay_there(begins, found):
+    other = {**filters_of(0.0), "path": "b.weight"}
+    rows = [filters_of(0.2, rms=[begins] + [0.1] * (STEPS - 1)), other]
+    assert len(findings("PAR05", trace_of(steps=STEPS, sites=rows))) == found
+
+
 def test_filters_that_come_to_life_are_healthy():
     rows = [filters_of([0.5] * 10 + [0.0] * 10)]
     assert not findings("PAR05", trace_of(steps=STEPS, sites=rows))
