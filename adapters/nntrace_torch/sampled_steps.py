@@ -107,7 +107,8 @@ class SampledSteps:
         parts.kept_graphs.look(loss)
         parts.padded_ends.look(loss)
         parts.shifts.look(kept[-1] if kept else None, sample)
-        parts.future.look(kept[-1] if kept else None, sample.labels, sample.classes, number)
+        ahead = parts.attention.looks_ahead is True
+        parts.future.look(kept[-1] if kept else None, sample, number, attends_ahead=ahead)
         examples = parts.losses.batch_size
         # Those of a GAN, which take turns, may compare the examples of a batch on purpose.
         call = kept[-1] if kept and parts.optimizers.count == 1 else None

@@ -1,16 +1,17 @@
-"""Tests whether a language model sees the next token, once its loss is suspiciously small.
+"""Tests whether a language model sees the next token, on the suspicion that it may.
 
 So, too, whether a model of series [N, T, …] sees the next values; and whether a model that reads
-nothing ahead is given its targets, each at its own position.
+nothing ahead is given its targets, each at its own position. Suspicious is a small loss, and, where
+the targets are the next inputs, attention that looks at later positions, which the model may as
+well have for another sequence.
 
 If the targets are among the inputs, the forward of one step is replayed with other tokens after the
-middle, as `nntrace check` does. This happens once in a run at most, and only on that suspicion.
+middle, as `nntrace check` does. This happens once in a run for either suspicion, at most.
 """
 
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from nntrace.adapter.suspicion import FEWEST_TARGETS, MOST_PREDICTIONS, SmallLoss
@@ -18,33 +19,43 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.engine import Replayer
+from nntrace_torch.samples.step import StepSample
 
 _FEWEST_COPIES = 128  # equal targets and inputs: of a text and its correction, some differ
 
 
 class FutureWatch:
-    """Waits for a suspiciously small loss, and then examines one forward."""
+    """Waits for a suspicion, and then examines one forward."""
 
     def __init__(self, recorder: Recorder, replayer: Replayer) -> None:
         self._recorder = recorder
         self._replayer = replayer
         self._small = SmallLoss()
+        self._has_asked = self._is_found = False
 
-    def look(self, call: Call | None, target: torch.Tensor | None, classes: int, loss: Any) -> None:
+    def look(
+        self, call: Call | None, sample: StepSample, loss: Any, *, attends_ahead: bool
+    ) -> None:
         """Examine the step if its loss is suspicious; called before its first backward.
 
         Args:
             call: the last call of a model.
-            target: the target of the step's first loss function, if it holds token ids or values.
-            classes: the number of token ids; 1 for values.
+            sample: with the target of the step's first loss function, if it holds token ids or
+                values, and the number of token ids, 1 for values.
             loss: the value that is differentiated, if it is known already.
+            attends_ahead: whether there is attention that looks at later positions.
         """
-        if call is None or target is None or type(loss) is not float:
+        target = sample.labels
+        if call is None or target is None or self._is_found:
             return
-        if not self._small.is_reached(loss):
+        is_small = type(loss) is float and self._small.is_reached(loss)
+        # A second loss may be of another direction, whose outputs look ahead by right.
+        attends_ahead = attends_ahead and sample.loss_calls == 1
+        if not is_small and (self._has_asked or not attends_ahead):
             return
+        self._has_asked |= attends_ahead
         module = call.compute
-        if not FEWEST_TARGETS <= target.numel() <= MOST_PREDICTIONS // classes:
+        if not FEWEST_TARGETS <= target.numel() <= MOST_PREDICTIONS // sample.classes:
             return
         if not isinstance(module, nn.Module) or not call.gradients_enabled:
             return
@@ -54,7 +65,8 @@ class FutureWatch:
 
         def sees() -> Answer:
             shift = shift_of_target(forward)
-            if shift is None or (shift == 0 and target.numel() < _FEWEST_COPIES):
+            is_copied = is_small and target.numel() >= _FEWEST_COPIES
+            if shift is None or (shift == 0 and not is_copied):
                 return Answer(CLEAN, "the targets are neither the inputs nor the next ones")
             return causality(forward)
 
@@ -64,4 +76,5 @@ class FutureWatch:
             answer = examine("causality", sees)
         if answer.state == FOUND:
             payload = {"text": answer.text, **answer.evidence}
+            self._is_found = True
             self._recorder.add_event(EventKind.CAUSALITY, payload, severity="warning")

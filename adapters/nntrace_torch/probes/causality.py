@@ -37,7 +37,8 @@ def shift_of_target(forward: Forward) -> int | None:
 
     None when they match another argument, too, at shift 0 or 1: such an argument, for example
     the source of a decoder that copies, may know the targets by right. An argument that is the
-    target's own memory, as of a model that computes its own loss, counts if no other matches.
+    target's own memory, as of a model that computes its own loss, counts if no other matches. None,
+    too, for values that hardly change from one position to the next.
     """
     target = forward.target
     if target is None:
@@ -48,7 +49,13 @@ def shift_of_target(forward: Forward) -> int | None:
     }
     own = shifts.pop(target.data_ptr(), set())
     found = [some for some in shifts.values() if some] or [own]
-    return found[0].pop() if len(found) == 1 and len(found[0]) == 1 else None
+    if len(found) != 1 or len(found[0]) != 1:
+        return None
+    shift = found[0].pop()
+    others = [t for _, t in forward.data() if t.data_ptr() != target.data_ptr()]
+    as_long = [tensor for tensor in others if tensor.numel() == target.numel()]
+    unmoved = any(_alike(tensor, target.reshape(tensor.shape)) for tensor in as_long)
+    return None if shift and unmoved else shift
 
 
 def _targets(forward: Forward) -> list[tuple[torch.Tensor, bool]]:
@@ -155,19 +162,20 @@ def _future(
         return forward.outputs(lambda at, t: other if at == place else t)
 
     rows = tokens.shape[batch]
+    counted = _counted(forward.target, time, rows, length)
     own = [n for n, out in enumerate(before) if _by_time(out, time, rows, length) is not None]
     if not own:
         return Answer(UNKNOWN, "no output has a part for each position")
 
     def moved(after: list[torch.Tensor]) -> torch.Tensor:
-        """Whether any output changed at each position [length]."""
+        """Whether any output that has a target changed at each position [length]."""
         found = torch.zeros(length, dtype=torch.bool, device="cpu")
         for n in own:
             a, b = (_by_time(out[n], time, rows, length) for out in (before, after))
             assert a is not None
             assert b is not None
-            positions = changed(a, b).reshape(len(a), -1).any(1).cpu()
-            found[: len(positions)] |= positions
+            positions = changed(a, b).reshape(len(a), rows, -1).any(2).cpu()
+            found[: len(positions)] |= (positions & counted[: len(positions)]).any(1)
         return found
 
     early = moved(with_other(middle + 1, length - 1))[: middle + 1]
@@ -184,6 +192,17 @@ def _future(
         text = "the target at each position is the input at that position: it need only be copied"
         return Answer(FOUND, text, {"length": length, "given": place})
     return Answer(CLEAN, f"the output at position {middle} of {length} depends on no later input")
+
+
+def _counted(target: torch.Tensor | None, time: int, rows: int, length: int) -> torch.Tensor:
+    """Which positions have a target that counts [length, rows]; all where that is not known."""
+    counted = torch.ones(length, rows, dtype=torch.bool, device="cpu")
+    if target is not None and not target.is_floating_point():
+        positions = target.numel() // rows
+        if target.numel() == rows * positions and length - 1 <= positions <= length:
+            shape = (rows, positions) if time == 1 else (positions, rows)
+            counted[:positions] = (target.reshape(shape).movedim(time, 0) >= 0).cpu()
+    return counted
 
 
 def _by_time(out: torch.Tensor, time: int, rows: int, length: int) -> torch.Tensor | None:

@@ -36,16 +36,21 @@ Innermost = Callable[[], tuple[str, nn.Module] | None]
 class _Form(NamedTuple):
     """What rows must have in common to be worked on together.
 
+    `all_of` is the shape of all rows [examples, heads, queries, keys] that these are some of.
     `scale` is what scores have yet to be multiplied by; None for rows that went through softmax.
-    `causal` is the place of the first sampled query and the distance from one to the next; None
-    where later keys are seen.
+    `is_causal` is whether the keys behind a query have yet to be hidden from it.
     """
 
     token: int
-    shape: torch.Size
     device: torch.device
+    all_of: torch.Size
     scale: float | None = None
-    causal: tuple[int, int] | None = None
+    is_causal: bool = False
+
+    def places(self) -> torch.Tensor:
+        """The places of the sampled queries, one below the other: [queries, 1]."""
+        queries = self.all_of[2]
+        return torch.arange(queries, device=self.device)[_some(queries, _QUERIES), None]
 
 
 class _Fused(NamedTuple):
@@ -77,6 +82,8 @@ class AttentionObserver:
 
     Attributes:
         sample: the step being sampled, or None.
+        looks_ahead: whether queries look at keys that come after them, where there are as many of
+            both; None until a sample with attention was finished, the only one that is asked.
         over_another_axis: called with the result of a softmax over another axis than the last, or
             over an axis of length 1.
     """
@@ -94,6 +101,7 @@ class AttentionObserver:
         self._written_to: set[str] = set()  # modules that go on to change what they attended to
         self._taken: defaultdict[_Form, list[tuple[int, torch.Tensor]]] = defaultdict(list)
         self.sample: StepSample | None = None
+        self.looks_ahead: bool | None = None
         self.over_another_axis: Callable[[torch.Tensor], object] = lambda rows: None
 
     def install(self) -> list[Undo]:
@@ -128,7 +136,7 @@ class AttentionObserver:
             chosen = heads_apart[_some_of(heads_apart.shape)]
             # A copy: the program may write to its own.
             taken = chosen.to(torch.float32, copy=True)
-        self._take(place, rows, taken)
+        self._take(place, rows, taken, heads_apart.shape)
 
     def _fused(
         self,
@@ -171,7 +179,8 @@ class AttentionObserver:
                 self._written_to.add(fused.place[0])
 
     def _take_scores(self, fused: _Fused) -> None:
-        examples, heads, queries = chosen = _some_of(fused.query.shape)
+        shape = torch.Size((*fused.query.shape[:3], fused.key.shape[-2]))
+        examples, heads, _ = chosen = _some_of(shape)
         factor = fused.factor
         with torch.no_grad():
             keys = fused.key[examples, heads].float().transpose(-1, -2)
@@ -181,24 +190,26 @@ class AttentionObserver:
             if fused.mask is not None:
                 scores *= factor
                 factor = 1.0
-                shape = (*fused.query.shape[:3], fused.key.shape[-2])
                 mask = fused.mask.expand(shape)[chosen]
                 if mask.dtype is torch.bool:
                     scores.masked_fill_(~mask, -math.inf)
                 else:
                     scores += mask
-        causal = (queries.start, queries.step) if fused.is_causal else None
-        self._take(fused.place, fused.query, scores, factor, causal)
+        self._take(fused.place, fused.query, scores, shape, factor, is_causal=fused.is_causal)
 
     def finish(self) -> None:
         """Sample the entropies of all rows that were taken."""
         self._settle()
         taken, self._taken = self._taken, defaultdict(list)
-        sample = self.sample
+        sample, asks = self.sample, self.looks_ahead is None
         for form, members in taken.items():
             if sample is not None and sample.token == form.token:
                 with torch.no_grad():
-                    entropies = _relative_entropies(form, torch.stack([m for _, m in members]))
+                    rows = torch.stack([m for _, m in members])
+                    entropies, seen = _relative_entropies(form, rows)
+                    if asks:
+                        is_ahead = form.all_of[2] == form.all_of[3] and _is_beyond(form, seen)
+                        self.looks_ahead = self.looks_ahead or is_ahead
                     shape, strides = tuple(entropies.shape[1:]), entropies[0].stride()
                     plan = activation_plan(shape, strides, -1, entropies[0].numel())
                     each = zip(members, entropies.unbind(), strict=True)
@@ -223,8 +234,10 @@ class AttentionObserver:
         place: tuple[str, nn.Module],
         of: torch.Tensor,
         taken: torch.Tensor,
+        all_of: torch.Size,
         scale: float | None = None,
-        causal: tuple[int, int] | None = None,
+        *,
+        is_causal: bool = False,
     ) -> None:
         path, module = place
         site = self._sites.get(path)
@@ -234,18 +247,20 @@ class AttentionObserver:
                 path, Role.ATTENTION, module_type=class_name(module), **fields
             )
         if self.sample is not None and site != NO_SITE:
-            form = _Form(self.sample.token, taken.shape, taken.device, scale, causal)
+            form = _Form(self.sample.token, taken.device, all_of, scale, is_causal)
             self._taken[form].append((site, taken))
 
 
-def _relative_entropies(form: _Form, rows: torch.Tensor) -> torch.Tensor:
-    """Entropies of rows or scores [modules, examples, heads, queries, keys]; heads last."""
+def _relative_entropies(form: _Form, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of rows or scores [modules, examples, heads, queries, keys].
+
+    Returns:
+        Their entropies, with the heads last, and how many keys each row sees.
+    """
     if form.scale is not None:
         rows.mul_(form.scale)
-        if form.causal is not None:
-            first, step = form.causal
-            at = torch.arange(rows.shape[-2], device=rows.device)[:, None] * step + first
-            later = torch.arange(rows.shape[-1], device=rows.device) > at
+        if form.is_causal:
+            later = torch.arange(rows.shape[-1], device=rows.device) > form.places()
             rows += torch.zeros(later.shape, device=rows.device).masked_fill_(later, -math.inf)
         logs = rows.log_softmax(-1).clamp_min_(_LEAST_LOG)
         torch.exp(logs, out=rows)
@@ -259,7 +274,12 @@ def _relative_entropies(form: _Form, rows: torch.Tensor) -> torch.Tensor:
     relative = torch.where(judged, entropy / seen.clamp_min(2).log(), 0.0)
     all_rows = (1, 2, 3)
     mean = relative.sum(all_rows, keepdim=True) / judged.sum(all_rows, keepdim=True).clamp_min(1)
-    return torch.where(judged, relative, mean).movedim(2, -1).contiguous()
+    return torch.where(judged, relative, mean).movedim(2, -1).contiguous(), seen
+
+
+def _is_beyond(form: _Form, seen: torch.Tensor) -> bool:
+    """Whether a query sees more keys than there are up to its own place."""
+    return bool((seen > form.places()[:, 0] + 1).any())
 
 
 def _some_of(shape: torch.Size) -> tuple[slice, ...]:

@@ -96,6 +96,11 @@ class StepSample:
         if len(self._loss_calls) < _MOST_LOSS_CALLS:
             self._loss_calls.append(call)
 
+    @property
+    def loss_calls(self) -> int:
+        """How many loss functions were called since the last were taken."""
+        return len(self._loss_calls)
+
     def take_loss_calls(self) -> list[LossCall]:
         """The loss calls since the last time; their graphs must not outlive the step."""
         calls, self._loss_calls = self._loss_calls, []

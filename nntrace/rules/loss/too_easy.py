@@ -60,8 +60,9 @@ def suspiciously_easy(
     tenth. Targets that are the very ids the model gets, each at its own place, are information, as
     a model may shift or mask them inside; a warning if the loss falls to a tenth and no layer is
     narrower than the ids. An error if a replay showed that outputs depend on later inputs, which
-    are the targets, or that a decoder does not shift the targets it is given, and if PyTorch's
-    fused attention adds a triangle of ones and zeros as its mask.
+    are the targets (made once the loss is small, and with PyTorch as soon as attention is seen to
+    look at later positions), or that a decoder does not shift the targets it is given, and if
+    PyTorch's fused attention adds a triangle of ones and zeros as its mask.
 
     Also a warning if a discriminator that takes turns with a generator gives every example 95 %
     over the last third of the run (or comes as near by squared error), so that the generator gets

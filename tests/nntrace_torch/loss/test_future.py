@@ -183,3 +183,92 @@ def test_an_autoencoder_of_sequences_may_have_its_inputs_for_targets(trace_here,
     answers = causality(trace_here(program))
     assert losses[-1] < 0.25 * losses[0]
     assert answers == []
+
+
+class Reader(nn.Module):
+    """Predicts the next token by attention, which hides what `hidden` [LENGTH, LENGTH] says."""
+
+    def __init__(self, hidden):
+        super().__init__()
+        self.table = nn.Embedding(TOKENS, 32)
+        self.attention = nn.MultiheadAttention(32, 2, batch_first=True)
+        self.head = nn.Linear(32, TOKENS)
+        self.hidden = hidden
+
+    def forward(self, ids, beside=None):
+        x = self.table(ids)
+        x = x + self.attention(x, x, x, attn_mask=self.hidden, need_weights=False)[0]
+        return self.head(x)
+
+
+LATER = torch.ones(LENGTH, LENGTH).triu(1).bool()
+BEHIND_THE_NEXT = torch.ones(LENGTH, LENGTH).triu(2).bool()
+
+
+@pytest.mark.parametrize(("hidden", "found"), [(None, 1), (BEHIND_THE_NEXT, 1), (LATER, 0)])
+def test_attention_that_looks_ahead_is_a_suspicion_while_the_loss_is_high(
+    trace_here, hidden, found
+):
+    trace = trace_here(lambda: train(Reader(hidden), steps=8, rate=1e-4))
+    assert len(causality(trace)) == found
+
+
+class Translator(Reader):
+    """Reads a source with attention to all of it, beside the decoder's own tokens."""
+
+    def __init__(self):
+        super().__init__(LATER)
+        self.encoder = nn.TransformerEncoderLayer(32, 2, 32, batch_first=True)
+
+    def forward(self, ids, beside):
+        return super().forward(ids) + self.head(self.encoder(self.table(beside)).mean(1))[:, None]
+
+
+def test_an_encoder_may_look_at_all_of_its_source(trace_here):
+    model = Translator()
+
+    def program():
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+        for _ in range(8):
+            ids = counting(torch.randint(0, TOKENS, (16,)))
+            source = torch.randint(0, TOKENS, (16, LENGTH))
+            logits = model(ids[:, :-1], source)
+            functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()).backward()
+            optimizer.step()
+
+    trace = trace_here(program)
+    assert payloads(trace, "causality") == []
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_a_prompt_may_be_read_from_both_sides_if_its_tokens_are_no_targets(trace_here, counts):
+    prompt = 8  # positions of every second example, of which all but the last are told
+    hidden = LATER.repeat(32, 1, 1)  # for each example and head
+    hidden.view(16, 2, LENGTH, LENGTH)[1::2, :, :prompt, :prompt] = False
+    model = Reader(hidden)
+
+    def program():
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+        for _ in range(8):
+            ids = counting(torch.randint(0, TOKENS, (16,)))
+            wanted = ids[:, 1:].clone()
+            if not counts:
+                wanted[1::2, : prompt - 1] = -100
+            functional.cross_entropy(model(ids[:, :-1]).flatten(0, 1), wanted.flatten()).backward()
+            optimizer.step()
+
+    assert len(causality(trace_here(program))) == counts
+
+
+def test_values_that_hardly_change_are_not_the_next_ones(trace_here):
+    model = Reader(None)
+
+    def program():
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+        for _ in range(8):
+            ids = torch.zeros(16, LENGTH, dtype=torch.int64)
+            ids[:4, 3:] = 1
+            functional.cross_entropy(model(ids).flatten(0, 1), ids.clone().flatten()).backward()
+            optimizer.step()
+
+    assert causality(trace_here(program)) == []
