@@ -54,6 +54,8 @@ def wrong_axes(loss: torch.Tensor, examples: int | None = None) -> Iterator[Wron
             found = weights_in(node, examples)
         elif name == "LogSoftmaxBackward0":
             found = _classes(node)
+        elif name in RESHAPES:
+            found = _put_together(node)
         else:
             continue
         if found is not None:
@@ -94,6 +96,23 @@ def _heads(node: Any) -> WrongAxis | None:
             if side.name() in RESHAPES and shape and result and _is_cut_into_heads(shape, result):
                 return WrongAxis("heads", shape, 1, 2, result, side)
             side = node_above(side)
+    return None
+
+
+def _put_together(node: Any) -> WrongAxis | None:
+    """[N, heads, T, D] as attention makes it, laid out as [N, T, heads·D] with no axis moved."""
+    shape, result = sizes_of(node), output_shape(node)
+    if not (shape and result and _is_cut_into_heads(result, shape)):
+        return None
+    for _ in range(_DEEPEST):
+        above = node_above(node)
+        if above is None:
+            return None
+        if above.name() == "BmmBackward0" or above.name().startswith(_FUSED):
+            return WrongAxis("heads", shape, 1, 2, result, node)
+        if above.name() not in (*RESHAPES, *_SAME_PLACES):
+            return None
+        node = above
     return None
 
 

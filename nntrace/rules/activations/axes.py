@@ -29,8 +29,9 @@ def wrong_axis(trace: Trace) -> Iterator[Finding | Skipped]:
     examples of the batch or over an axis of one value. With PyTorch predictions [N, C, H, W] laid
     out as [N·H·W, C], or [N, T, C] as [N, C, T], without moving the classes first and, as warnings,
     a model's input [N, C, T] laid out as [N, T, C] for a layer, queries [N, T, heads·D] laid out as
-    [N, heads, T, D], cosines whose norms are over another axis than the products sum, and a
-    recurrent layer that begins each batch of a shuffling loader with the state of the one before.
+    [N, heads, T, D], or what attention returns the other way round, cosines whose norms are over
+    another axis than the products sum, and a recurrent layer that begins each batch of a shuffling
+    loader with the state of the one before.
 
     And examples of a batch that change each other's outputs, or with PyTorch whose outputs go by
     their place in the batch: asked, by replaying a forward with other examples and in another
@@ -108,6 +109,18 @@ def _input(trace: Trace, event: Event) -> Finding:
 def _heads(trace: Trace, event: Event) -> Finding:
     shape, result = _shape(event, "shape"), _shape(event, "result")
     heads = result[1] if len(result) > 1 else 0
+    if len(result) < len(shape):
+        return Finding(
+            f"what attention returns, of shape {shape}, is laid out as {result}, which moves none "
+            "of its numbers: a position gets those of several positions of one head, and so those "
+            "of later ones, not those of its own from all heads.",
+            steps=(event.step, event.step),
+            severity=Severity.WARNING,
+            evidence={"shape": shape, "laid_out_as": result},
+            advice="Exchange the axes first, then put the last two together: `out.transpose(1, 2)"
+            ".reshape(batch, length, width)`.",
+            location=place(event.payload) or backward_line(trace),
+        )
     return Finding(
         f"queries, keys or values of shape {shape} are laid out as {result}, which moves none of "
         f"their numbers: each of the {heads} heads gets some of the positions, not its share of "

@@ -213,6 +213,18 @@ def test_heads_that_a_view_cut_out_of_the_positions_are_found(attend):
 
 
 @shapes_in_graphs
+@pytest.mark.parametrize("attend", [by_products, functional.scaled_dot_product_attention])
+def test_heads_that_are_put_together_without_moving_their_axis_are_found(attend):
+    def back(*parts, move):
+        out = attend(*parts)
+        return (out.transpose(1, 2) if move else out).reshape(BATCH, LENGTH, HEADS * WIDTH)
+
+    loss = in_heads(cut_and_transposed, lambda *parts: back(*parts, move=False))
+    assert {one[0] for one in found(loss)} == {"heads"}
+    assert found(in_heads(cut_and_transposed, lambda *parts: back(*parts, move=True))) == []
+
+
+@shapes_in_graphs
 def test_as_many_heads_as_positions_leave_open_which_axis_is_which(monkeypatch):
     monkeypatch.setitem(globals(), "LENGTH", 4)
     assert found(in_heads(exchanged_by_view, by_products, heads=4)) == []

@@ -40,6 +40,14 @@ def test_heads_cut_out_of_the_positions_are_a_warning_at_the_layer():
     assert finding.location.line == 7
 
 
+def test_heads_put_together_without_moving_their_axis_are_a_warning_at_the_layer():
+    shapes = {"shape": [8, 3, 12, 8], "result": [8, 12, 24], "axis": 1, "right": 2}
+    [finding] = told(what="heads", **shapes, **PLACE)
+    assert finding.level is Severity.WARNING
+    assert "what attention returns" in finding.message
+    assert finding.location.line == 7
+
+
 def test_a_softmax_over_the_queries_is_a_warning_that_names_the_right_axis():
     [finding] = told(what="attention", shape=[8, 4, 12, 12], axis=2, right=3, **PLACE)
     assert finding.level is Severity.WARNING
