@@ -5,6 +5,7 @@ from itertools import permutations
 
 import numpy as np
 
+from nntrace.dataflow import Vertex
 from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.signals import finite, median
 from nntrace.rules.finding import Finding
@@ -25,7 +26,11 @@ def drowned_code(trace: Trace) -> Finding | None:
     """The finding if the means come together while the noise around them stays; else None."""
     spread, size = (trace.series(Role.ACTIVATION, name) for name in ("example_std", "rms"))
     columns = {site.path: n for n, site in enumerate(trace.sites_of(Role.ACTIVATION))}
-    for mean, variance in _pairs(Flow(trace)):
+    flow = Flow(trace)
+    for mean, variance in pairs(flow):
+        behind = [flow.behind([Vertex(site.path)]) for site in (mean, variance)]
+        if not any(map(flow.is_affine, behind[0] & behind[1])):
+            continue
         rows = np.flatnonzero(np.isfinite(spread[:, columns[mean.path]]))
         apart = spread[rows, columns[mean.path]]
         logarithms = finite(size[:, columns[variance.path]])
@@ -49,10 +54,10 @@ def drowned_code(trace: Trace) -> Finding | None:
     return None
 
 
-def _pairs(flow: Flow) -> Iterator[tuple[Site, Site]]:
-    """Pairs of layers side by side: means, logarithms of variances; a decoder takes the former."""
+def pairs(flow: Flow) -> Iterator[tuple[Site, Site]]:
+    """Pairs of layers side by side of which the second may be the logarithms of variances."""
     heads = [(vertex, site) for vertex, site in flow.modules() if flow.is_affine(vertex)]
     for (one, mean), (other, variance) in permutations(heads, 2):
         beside = mean.units == variance.units and flow.sources[one] & flow.sources[other]
-        if beside and flow.is_exponentiated(other) and any(map(flow.is_affine, flow.behind([one]))):
+        if beside and flow.is_exponentiated(other):
             yield mean, variance

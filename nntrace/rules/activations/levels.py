@@ -142,8 +142,9 @@ def activation_mean_shift(
 
     The activation function after it then works on one branch only: dead, linear or saturated.
     Judged over the last half of the run, for the outputs of layers with weights before their
-    activation function. Not judged: heads, layers that a norm centres again, and layers that may
-    apply an activation function of their own, as their outputs are never negative. A warning only
+    activation function. Not judged: heads, layers that a norm centres again, logarithms of
+    a scale, and layers that may apply an activation function of their own, as their outputs are
+    never negative. A warning only
     if the loss does not fall, or falls only to that of a constant prediction.
     Source: LeCun 1998 (Efficient BackProp, 4.3); "37 reasons", 25.
     """
@@ -153,9 +154,12 @@ def activation_mean_shift(
     links = [
         link
         for link in links
-        if link.site.module_type in _AFFINE
-        or _is_linear_layer_of_keras(flow, link)
-        or not _one_sided(lowest[:, link.column])
+        if not flow.is_exponentiated(Vertex(link.site.path))
+        and (
+            link.site.module_type in _AFFINE
+            or _is_linear_layer_of_keras(flow, link)
+            or not _one_sided(lowest[:, link.column])
+        )
     ]
     if not links:
         yield Skipped("no hidden layer whose outputs are seen before their activation function")

@@ -16,6 +16,7 @@ from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.payloads import number, place, text
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.loss.drawn import draws_otherwise
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Trace
@@ -50,7 +51,9 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
     between exclusive classes whose targets have several ones for an example, unless they have the
     form of the input, as counts that are reconstructed. With PyTorch also labels of 0 and 1 where
     a loss function wants -1 and 1 (`margin_ranking_loss`, `cosine_embedding_loss`,
-    `hinge_embedding_loss`, `soft_margin_loss`). Soft targets, as in distillation and
+    `hinge_embedding_loss`, `soft_margin_loss`), and a variational autoencoder whose code is drawn
+    with the logarithm of the variance, or with the variance, for the deviation, without a
+    gradient, or not at all, by the graph of its loss. Soft targets, as in distillation and
     consistency training, are left alone.
     Source: "37 reasons", 15 and 20; Goodfellow et al., Deep Learning, 6.2.2.
     """
@@ -60,6 +63,9 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
     announced = loss_calls(trace)
     if exchanged := [call for call in announced if call.is_exchanged]:
         yield _exchanged(trace, exchanged[0])
+        return
+    if drawn := draws_otherwise(trace):
+        yield drawn
         return
     if several := _of_several_classes(trace):
         yield several

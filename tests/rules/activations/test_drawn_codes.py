@@ -46,9 +46,17 @@ def test_means_that_never_lay_further_apart_may_still_come_to_it(start, found):
         {"units": 3},
         {"steps": 8},
         {"flow": ENCODES},
+        {"flow": ("trunk mean", "trunk spread", "spread :exp :loss", "mean :add#1", *DECODES[1:])},
         {"flow": ("trunk mean", "trunk spread", "mean :add", "spread :add", ":add decoder")},
     ],
-    ids=["no noise left", "of another width", "few samples", "no decoder", "no variance"],
+    ids=[
+        "no noise left",
+        "of another width",
+        "few samples",
+        "no decoder",
+        "of a target",
+        "no variance",
+    ],
 )
 def test_other_layers_side_by_side_are_no_code(other):
     assert drowned(autoencoder(0.01, **other)) == []

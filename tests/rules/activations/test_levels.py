@@ -143,6 +143,15 @@ def test_a_layer_of_keras_that_feeds_a_layer_holds_no_activation_function():
     assert skip_reasons("ACT06", dense_before(":relu"))
 
 
+def test_logarithms_of_a_scale_lie_where_the_scale_is():
+    def before(operation):
+        flow = event("graph", vertices=["a", operation, "head"], edges=[[0, 1], [1, 2]])
+        return trace(layer("a", mean=-5.0), layer("head"), events=[flow])
+
+    assert skip_reasons("ACT06", before(":exp"))
+    assert findings("ACT06", before(":relu"))
+
+
 @pytest.mark.parametrize(("taker", "skipped"), [(":mseloss", True), ("g", False)])
 def test_the_head_of_a_model_before_another_is_a_head(taker, skipped):
     flow = event("graph", vertices=["d", taker], edges=[[0, 1]])
