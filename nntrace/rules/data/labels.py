@@ -21,7 +21,7 @@ from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.data.class_weights import weights_of_frequent_classes
 from nntrace.rules.data.masks import foreground_never_predicted
-from nntrace.rules.data.padding import padding_in_the_loss
+from nntrace.rules.data.padding import another_left_out, padding_in_the_loss
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
@@ -118,15 +118,16 @@ def class_imbalance(
     first. Counts are compared with an allowance for their sampling error. Only information for a
     loss with class weights and for next-token prediction, whose classes are never even. Also
     reports sequences that are mostly padding which nothing keeps out of the loss, as with PyTorch's
-    cross-entropy without its `ignore_index`, or a Keras model on TensorFlow without a mask; weights
-    given to a loss function of PyTorch or to Keras' `fit`, by class or by example, that grow with
-    the classes' sizes; and masks with less than 5 % foreground if, after 100 steps, none is
-    predicted in the last third of the run and the loss is no better than that of one answer for all
-    places.
+    cross-entropy without its `ignore_index` (at any length, if that is another id than the
+    padding's), or a Keras model on TensorFlow without a mask; weights given to a loss function of
+    PyTorch or to Keras' `fit`, by class or by example, that grow with the classes' sizes; and masks
+    with less than 5 % foreground if, after 100 steps, none is predicted in the last third of the
+    run and the loss is no better than that of one answer for all places.
     Source: "37 reasons", 9 (class imbalance); Karpathy's Recipe, step 2 (init well).
     """
     batches = training_batches(trace)
-    if (padding := padding_in_the_loss(trace, batches)) is not None:
+    padding = another_left_out(trace) or padding_in_the_loss(trace, batches)
+    if padding is not None:
         yield padding
         return
     if (background := foreground_never_predicted(trace, batches)) is not None:
@@ -209,9 +210,13 @@ def _label_blocks(batches: tuple[Batch, ...]) -> list[Counter[int]]:
 
 def _predicts_tokens(trace: Trace, classes: int) -> bool:
     inputs = trace.sites_of(Role.INPUT)
-    if classes <= _TOKEN_CLASSES or not inputs:
+    if not inputs:
         return False
-    return "int" in inputs[0].dtype or _are_one_hot(trace, inputs[0].shape)
+    words = {s.shape[0] for s in trace.sites_of(Role.PARAM) if s.module_type == "Embedding"}
+    are_ids = "int" in inputs[0].dtype
+    if are_ids and any(batch.classes in words for batch in training_batches(trace)):
+        return True
+    return classes > _TOKEN_CLASSES and (are_ids or _are_one_hot(trace, inputs[0].shape))
 
 
 def _are_one_hot(trace: Trace, shape: tuple[int, ...]) -> bool:

@@ -202,6 +202,16 @@ def test_uneven_tokens_are_only_noted():
     assert finding.level is Severity.INFO
 
 
+@pytest.mark.parametrize(("words", "level"), [(12, Severity.INFO), (40, Severity.WARNING)])
+def test_so_are_those_of_a_vocabulary_that_is_also_read(words, level):
+    counts = {"label_values": tuple(range(12)), "label_counts": (890, *[10] * 11)}
+    rows = batches(10, batch_size=1000, classes=12, **counts)
+    table = site("table.weight", "param", module_type="Embedding", shape=[words, 8])
+    sites = [image("input.0", dtype="int64"), table]
+    [finding] = findings("DAT10", trace_of(steps=10, sites=sites, batches=rows))
+    assert finding.level is level
+
+
 @pytest.mark.parametrize(
     ("mean", "level"), [(1 / 30, Severity.INFO), (0.05, Severity.WARNING)], ids=["one-hot", "bits"]
 )

@@ -88,3 +88,40 @@ def test_targets_that_are_ignored_by_default_are_healthy():
     ids, targets = sentences(8)
     targets[ids == 0] = -100
     assert found(tagger(ids, targets, **torch_call())) == 0
+
+
+def words_told_to_ignore(ignored, *, pad=1, longest=20, flat=True):
+    """The next words of sentences, in PyTorch; the loss leaves out a target."""
+    ids, _ = sentences(longest, pad=pad)
+    targets = np.roll(ids, -1, axis=1)
+    targets[:, -1] = pad
+    path = {"path": "cross_entropy"}
+    says = torch_call(ignore_index=ignored, **path)
+    return tagger(ids, targets.reshape(-1) if flat else targets, **says)
+
+
+def left_out(trace):
+    results = [result for result in run_rule("DAT10", trace) if isinstance(result, Finding)]
+    return [result.message for result in results if "leaves out" in result.message]
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_loss_that_leaves_out_another_target_than_the_padding_is_a_warning(flat):
+    (message,) = left_out(words_told_to_ignore(0, flat=flat))
+    assert "leaves out target 0, but sequences are filled up with 1" in message
+
+
+def test_a_loss_that_leaves_out_the_padding_is_healthy():
+    assert left_out(words_told_to_ignore(1)) == []
+
+
+def test_the_target_that_is_left_out_by_default_was_not_chosen():
+    assert left_out(words_told_to_ignore(-100)) == []
+
+
+def test_hardly_any_padding_may_count():
+    ids, targets = sentences(20, pad=1)
+    ids[:], targets[:] = 7 + np.arange(20), 8 + np.arange(20)
+    targets[0, -2:], targets[1, -1:] = 1, 1
+    says = torch_call(ignore_index=0, path="cross_entropy")
+    assert left_out(tagger(ids, targets, **says)) == []
