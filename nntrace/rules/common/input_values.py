@@ -197,6 +197,11 @@ def is_eight_bit(trace: Trace, stats: dict[str, float]) -> bool:
     return integer_valued(trace) and stats["min"] == 0.0 and 128.0 < stats["max"] <= 255.0
 
 
+def is_divided_twice(stats: dict[str, float]) -> bool:
+    """Whether inputs reach from 0 to 1/255, as pixels that were divided by 255 twice."""
+    return stats["min"] >= 0.0 and 0.98 <= 255.0 * stats["max"] <= 1.001
+
+
 def holds_counts(trace: Trace, stats: dict[str, float]) -> bool:
     """Whether inputs are whole numbers that are indices, or mostly zeros with few large ones."""
     if not integer_valued(trace):

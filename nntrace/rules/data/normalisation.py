@@ -11,6 +11,7 @@ from nntrace.rules.common.input_values import (
     first_float_input,
     holds_counts,
     integer_valued,
+    is_divided_twice,
     is_eight_bit,
     normalised_by_other_statistics,
     normalises_first,
@@ -120,8 +121,9 @@ def unnormalised_input(
     unless it holds counts, one-hot vectors or indices, or enters a normalisation layer. If such a
     layer was never adapted, and returns its input unchanged, it is named; so is a layer that
     augments images and makes their values ten times as large, one that normalises by other
-    statistics than those of its input, and a `Rescaling` of what has been scaled before. Inputs of
-    any scale are reported if each epoch multiplies it by the same factor.
+    statistics than those of its input, and a `Rescaling` of what has been scaled before. Inputs
+    that reach from 0 to 1/255 were divided by 255 twice. Inputs of any scale are reported if each
+    epoch multiplies it by the same factor.
     Source: "37 reasons", 14 (standardise the features) and 16; Karpathy's Recipe, step 1.
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if _is_batch_of_floats(s)), None)
@@ -150,6 +152,17 @@ def unnormalised_input(
         yield _of_other_statistics(trace, by_other)
         return
     if std == 0.0 or normalises_first(trace, site) or holds_counts(trace, stats):
+        return
+    if is_divided_twice(stats):
+        yield Finding(
+            f"{_named(site)} is next to zero: its values reach from {stats['min']:.3g} to 1/255, "
+            "as if they had been divided by 255 twice.",
+            site=site,
+            steps=span(trace.sampled_steps),
+            evidence={"mean": mean, "std": std, "min": stats["min"], "max": stats["max"]},
+            advice="Divide once: values that reach from 0 to 1, as `ToTensor` returns them, have "
+            "been divided.",
+        )
         return
     reasons = []
     if abs(mean) > offset * std:

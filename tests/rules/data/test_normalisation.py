@@ -257,3 +257,9 @@ def test_a_layer_behind_weights_may_undo_a_normalisation():
         site("dense/kernel", "param", parent="dense", shape=[64, 64], numel=4096, rms=0.1),
     ]
     assert findings("DAT04", trace_of(steps=3, sites=[image(), *rows])) == []
+
+
+@pytest.mark.parametrize(("highest", "found"), [(1 / 255, 1), (1 / 200, 0), (1 / 300, 0)])
+def test_an_input_that_ends_at_a_255th_was_divided_twice(highest, found):
+    trace = trace_of(steps=5, sites=[image(mean=1e-3, std=1e-3, min=0.0, max=highest)])
+    assert len(findings("DAT04", trace)) == found
