@@ -16,6 +16,7 @@ from nntrace.trace import Site, Trace
 
 _FEW = 256  # of fewer elements the spread says too little
 _UNIFORM = 0.1  # largest distance of an excess kurtosis from that of uniform values
+_BY_CONVENTION = 0.02  # the deviation of transformers' weights since GPT and BERT
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}  # all of PyTorch's gates are drawn by the hidden width
 _MANY = 1024  # elements whose spread is known well; for fewer, up to twice the distance is allowed
 
@@ -97,6 +98,7 @@ def _is_fresh(site: Site, std: float, kurtosis: float, tolerance: float, tails: 
         return False
     fan_in, fan_out = site.fan_in, site.fan_out or site.fan_in
     spreads = np.array([1 / (3 * fan_in), 1 / fan_in, 2 / fan_in, 2 / (fan_in + fan_out)]) ** 0.5
+    spreads = np.append(spreads, _BY_CONVENTION)
     if gates := _GATES.get(site.module_type):
         spreads = np.append(spreads, (gates / (3 * fan_out)) ** 0.5)
     near = bool((np.abs(std / spreads - 1) < tolerance).any())

@@ -28,6 +28,11 @@ def test_what_glorot_draws_is_known_however_small(shape, seed):
     assert share(1.15 * drawn) == 0.0
 
 
+@pytest.mark.parametrize(("deviation", "found"), [(0.02, 1.0), (0.03, 0.0)])
+def test_what_is_drawn_for_transformers_is_known_at_any_width(deviation, found):
+    assert share(np.random.default_rng(0).normal(0.0, deviation, (64, 256))) == found
+
+
 def test_a_handful_of_elements_tells_nothing():
     assert np.isnan(share(np.random.default_rng(0).uniform(-0.4, 0.4, (8, 31))))
 
