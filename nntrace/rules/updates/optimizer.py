@@ -246,8 +246,9 @@ def optimizer_recreated(
     Each one starts without momentum and moments: Adam's first steps are of full size in every
     direction, whatever the gradient. Building it again once, each time with at most half the rate,
     or for several passes over the data each (progressive resizing) is training in phases, and
-    plain SGD has no state to lose; neither is reported. A warning if batches are made by hand
-    and each optimizer makes 50 steps or more: a round may be meant, as of self-training. Running a
+    plain SGD has no state to lose; neither is reported. Information if batches are made by hand
+    and each optimizer makes 50 steps or more, unless each ends with a smaller batch, as a pass over
+    the data does: a round may be meant, as of self-training or active learning. Running a
     notebook cell again is not reported either: the optimizers of each run of a cell are counted
     separately. Nor are trainings in a row, each from the first weights (the folds of a
     cross-validation), where the loss is back where it began. A warning if a line builds the
@@ -283,16 +284,27 @@ def optimizer_recreated(
             f"{kind} is built again for the same parameters {often}, {built} times in "
             f"{len(trace.steps)} steps: each time it forgets its moments.",
             steps=(events[1].step if len(events) > 1 else last.step, last.step),
-            severity=_severity(trace, rates, every),
+            severity=_severity(trace, events, rates, every),
             evidence={"built": built, "steps_between": every, "optimizer": kind},
             location=place(last.payload),
         )
 
 
-def _severity(trace: Trace, rates: Sequence[float], every: float) -> Severity:
-    """Without a loader nothing tells whether so many steps are an epoch or a round of their own."""
-    may_be_round = every >= _REFILLED and not loader_passes(trace)
-    return Severity.ERROR if len(set(rates)) == 1 and not may_be_round else Severity.WARNING
+def _severity(
+    trace: Trace, events: Sequence[Event], rates: Sequence[float], every: float
+) -> Severity:
+    """Without a loader little tells whether so many steps are an epoch or a round of their own."""
+    if every >= _REFILLED and not loader_passes(trace) and not _end_in_rests(trace, events):
+        return Severity.INFO
+    return Severity.ERROR if len(set(rates)) == 1 else Severity.WARNING
+
+
+def _end_in_rests(trace: Trace, events: Sequence[Event]) -> bool:
+    """Whether each optimizer made one pass: the smaller batch of what was left is its last one."""
+    sizes = trace.steps.batch_size
+    is_rest = sizes < median(sizes[np.isfinite(sizes)])
+    before = np.isin(trace.steps.step, [event.step - 1 for event in events[1:]])
+    return bool(before.any() and is_rest[before].all() and is_rest.sum() <= len(events))
 
 
 def _in_phases(trace: Trace, events: Sequence[Event]) -> bool:

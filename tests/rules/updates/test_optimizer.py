@@ -71,17 +71,21 @@ def test_one_for_several_passes_over_the_data_each_belongs_to_a_phase(passes, fo
 
 
 @pytest.mark.parametrize(
-    ("every", "ends", "level"),
+    ("every", "ends", "rests", "level"),
     [
-        (50, (), Severity.WARNING),
-        (49, (), Severity.ERROR),
-        (50, (50, 100, 150, 200, 250), Severity.ERROR),  # passes over a loader: epochs
+        (50, (), (), Severity.INFO),
+        (49, (), (), Severity.ERROR),
+        (50, (50, 100, 150, 200, 250), (), Severity.ERROR),  # passes over a loader: epochs
+        (50, (), (49, 99, 149, 199, 249), Severity.ERROR),  # the rest of the data at the end
+        (50, (), range(24, 250, 25), Severity.INFO),  # two passes for each
     ],
 )
-def test_many_steps_over_batches_made_by_hand_may_be_a_round(every, ends, level):
+def test_many_steps_over_batches_made_by_hand_may_be_a_round(every, ends, rests, level):
     built = [optimizer(every * n, n + 1) for n in range(5)]
     passes = [event("epoch", n, loader=1, steps=every) for n in ends]
-    [finding] = findings("UPD11", trace_of(steps=250, events=[*built, *passes]))
+    sizes = [24 if step in rests else 32 for step in range(250)]
+    trace = trace_of(steps=250, batch_size=sizes, events=[*built, *passes])
+    [finding] = findings("UPD11", trace)
     assert finding.level is level
 
 
