@@ -1,5 +1,10 @@
-"""Logits that cannot leave [−1, 1], such as cosines: a part of LOS05."""
+"""Predictions within bounds that training pushes them against.
 
+Logits that cannot leave [−1, 1], such as cosines, are a part of LOS05, and probabilities that
+cannot leave those of a sigmoid of a sigmoid of LOS04.
+"""
+
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,6 +23,8 @@ _AT_THE_BOUND: Final = 0.97  # of its largest values: the loss pushes them again
 _MATTERS: Final = 0.2  # the least loss that logits of −1 and 1 allow
 _LEARNED: Final = 0.9  # of the first loss, so that logits are where training wants them
 _BINARY: Final = "binary_cross_entropy_with_logits"
+_TWO_SIGMOIDS: Final = (0.5, 1 / (1 + math.exp(-1.0)))  # of 0 and of 1
+_NEAR: Final = 0.01
 
 
 def bounded_logits(trace: Trace, call: LossCall, given: Sequence[Batch]) -> Finding | None:
@@ -57,6 +64,16 @@ def bounded_logits(trace: Trace, call: LossCall, given: Sequence[Batch]) -> Find
         "10 to 30 (divide by a temperature of 0.1 or less), or by a parameter that is learned.",
         location=call.location,
     )
+
+
+def passed_two_sigmoids(seen: Sequence[Batch]) -> bool:
+    """Whether probabilities fill what a sigmoid makes of the values of another, and never more."""
+    low, high = _TWO_SIGMOIDS
+    lows, highs = [b.output_min or 0.0 for b in seen], [b.output_max or 0.0 for b in seen]
+    if len(seen) < _BATCHES or min(lows) < low - _ROUNDING or max(highs) > high + _ROUNDING:
+        return False
+    half = len(seen) // 2
+    return median(lows[half:]) < low + _NEAR and median(highs[half:]) > high - _NEAR
 
 
 def _least(function: str, classes: int) -> float:

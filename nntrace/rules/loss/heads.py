@@ -15,7 +15,7 @@ from nntrace.rules.common.payloads import number, text
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.loss.alignment import is_aligned, unspellable
-from nntrace.rules.loss.bounded import bounded_logits
+from nntrace.rules.loss.bounded import bounded_logits, passed_two_sigmoids
 from nntrace.rules.loss.declared import contradicted
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
@@ -53,10 +53,12 @@ def sigmoid_logit_mismatch(
     """A binary cross-entropy on logits receives probabilities, or one on probabilities logits.
 
     Two sigmoids in a row keep the output between 0.5 and 0.73: the loss cannot fall below 0.31 for
-    positives and 0.69 for negatives. Logits instead of probabilities are clipped and get no
-    gradient. Recognised by the operation that made the predictions or, if that is not known, by
-    values that never leave [0, 1]. Keras on TensorFlow uses the logits before a sigmoid layer
-    whatever it is told; a warning for one that is told `from_logits=True`, though the run is right.
+    positives and 0.69 for negatives. So it is where the program takes both before the loss, which
+    shows in probabilities that fill this range and never leave it. Logits instead of probabilities
+    are clipped and get no gradient. Recognised by the operation that made the predictions or, if
+    that is not known, by values that never leave [0, 1]. Keras on TensorFlow uses the logits before
+    a sigmoid layer whatever it is told; a warning for one that is told `from_logits=True`, though
+    the run is right.
     Source: "37 reasons", 15 and 20; PyTorch's documentation of `BCEWithLogitsLoss`.
     """
     wrong = tuple(contradicted(trace, BINARY, "sigmoid", _ONE_OF_THEM))
@@ -82,6 +84,12 @@ def sigmoid_logit_mismatch(
             message = (
                 f"`{call.path}` receives probabilities, not logits: its own "
                 f"sigmoid maps them to 0.5 … 0.73 (the model ends in {call.head or 'a sigmoid'})."
+            )
+        elif passed_two_sigmoids(seen):
+            known = True
+            message = (
+                f"`{call.path}` receives what passed two sigmoids: it fills 0.5 … 0.73 and never "
+                "leaves that, so that no answer can be sure."
             )
         else:
             if not any(_beyond(b, 0.0, 1.0) for b in seen) or _has_other_targets(seen):

@@ -1,4 +1,4 @@
-"""LOS05: logits that training pushes against a bound of 1."""
+"""LOS05 and LOS04: predictions that training pushes against a bound."""
 
 import numpy as np
 import pytest
@@ -47,3 +47,13 @@ def test_cosines_without_a_scale_are_a_warning_with_the_least_loss_they_allow():
 )
 def test_only_logits_that_stay_at_the_bound_are_found(changed, found):
     assert len(findings("LOS05", cosines(**changed))) == found
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "found"),
+    [(0.5003, 0.7308, 1), (0.5003, 0.74, 0), (0.49, 0.7308, 0), (0.52, 0.7308, 0), (0.5, 0.7, 0)],
+)
+def test_probabilities_that_fill_the_range_of_two_sigmoids_passed_both(low, high, found):
+    values = {"output_min": [0.55, *[low] * 29], "output_max": [0.6, *[high] * 29]}
+    rows = called("binary_cross_entropy", 30, width=1, head="sigmoid", **values)
+    assert len(findings("LOS04", rows)) == found
