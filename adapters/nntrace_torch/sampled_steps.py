@@ -106,6 +106,7 @@ class SampledSteps:
         kept = parts.calls.kept
         parts.kept_graphs.look(loss)
         parts.padded_ends.look(loss)
+        parts.attention.masks.compare(kept[-1] if kept else None)
         parts.shifts.look(kept[-1] if kept else None, sample)
         ahead = parts.attention.looks_ahead is True
         parts.future.look(kept[-1] if kept else None, sample, number, attends_ahead=ahead)

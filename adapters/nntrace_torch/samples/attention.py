@@ -20,7 +20,7 @@ from nntrace_torch.patching import Undo, after, is_in_backward
 from nntrace_torch.program.describe import class_name, tensor_fields
 from nntrace_torch.program.sources import Sources
 from nntrace_torch.program.tensors import can_sample
-from nntrace_torch.samples.masks import AddedMasks
+from nntrace_torch.samples.masks import Masks
 from nntrace_torch.samples.plans import activation_plan
 from nntrace_torch.samples.step import StepSample
 from nntrace_torch.samples.waiting import MOST_BYTES, can_wait
@@ -84,6 +84,7 @@ class AttentionObserver:
         sample: the step being sampled, or None.
         looks_ahead: whether queries look at keys that come after them, where there are as many of
             both; None until a sample with attention was finished, the only one that is asked.
+        masks: looks at those of fused attention.
         over_another_axis: called with the result of a softmax over another axis than the last, or
             over an axis of length 1.
     """
@@ -97,7 +98,7 @@ class AttentionObserver:
         self._last_token: dict[str, int] = {}
         self._waiting: list[tuple[_Fused, list[int]]] = []
         self._bytes = 0  # of the waiting queries and keys
-        self._masks = AddedMasks(recorder)
+        self.masks = Masks(recorder)
         self._written_to: set[str] = set()  # modules that go on to change what they attended to
         self._taken: defaultdict[_Form, list[tuple[int, torch.Tensor]]] = defaultdict(list)
         self.sample: StepSample | None = None
@@ -155,7 +156,8 @@ class AttentionObserver:
         if key.shape[-2] < _FEWEST_KEYS or key.shape[1] != query.shape[1]:
             return
         mask = attn_mask.detach() if isinstance(attn_mask, torch.Tensor) else None
-        self._masks.look(mask)
+        if self.sample is not None:
+            self.masks.look(mask, self.sample.token)
         place = self._next(needs_name=False)
         if place is None:
             return

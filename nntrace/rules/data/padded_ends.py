@@ -8,7 +8,7 @@ from nntrace.rules.common.payloads import number, place, text
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind
-from nntrace.trace import Trace
+from nntrace.trace import Event, Trace
 
 
 @rule(
@@ -35,6 +35,8 @@ def padding_read_last(
     sequences of different lengths that end in one value, of whose outputs only the last position,
     or only the last state, is used. Information if the loss fell well nonetheless. A packed
     sequence, an output of each sequence's own length and padding in front are as they should be.
+    Also found, of PyTorch's fused attention: an inverted mask. All ids that it shows are one and
+    the same, or each example sees only what is behind its sequence and the longest one nothing.
     Source: "37 reasons", 20 (check what the layers really see); PyTorch's documentation of
     `pack_padded_sequence`.
     """
@@ -42,6 +44,9 @@ def padding_read_last(
         yield Skipped("the graph of a loss is needed, as PyTorch builds it")
         return
     for event in trace.events_of(EventKind.PADDED):
+        if text(event.payload, "reads") == "mask":
+            yield _inverted(event)
+            continue
         ends = number(event.payload, "examples") or 0.0
         filled = number(event.payload, "share") or 0.0
         if ends < examples or filled < share:
@@ -56,3 +61,16 @@ def padding_read_last(
             evidence={"examples": ends, "share": filled},
             location=place(event.payload),
         )
+
+
+def _inverted(event: Event) -> Finding:
+    """The finding on a mask of attention that hides the sequences."""
+    return Finding(
+        "the mask of attention is inverted: it hides the sequences and shows the padding alone.",
+        steps=(event.step, event.step),
+        severity=Severity.ERROR,
+        advice="`key_padding_mask` and `src_key_padding_mask` are True at padding "
+        "(`ids == pad_id`); the mask of `scaled_dot_product_attention` is True where attention may "
+        "look (`ids != pad_id`), as the attention masks of tokenizers are.",
+        location=place(event.payload),
+    )

@@ -1,9 +1,15 @@
-"""Masks of ones and zeros that are added to the scores of attention are noticed."""
+"""Masks of attention that are added and hide nothing, or are inverted, are noticed."""
 
 import pytest
 import torch
-from nntrace_torch.samples.masks import is_added_triangle
+from nntrace_torch.samples.masks import (
+    is_added_triangle,
+    seen_keys,
+    shows_one_id,
+    shows_what_is_behind,
+)
 from torch import nn
+from tracing import payloads
 
 ONES = torch.ones(5, 5)
 HIDING = nn.Transformer.generate_square_subsequent_mask(5)
@@ -31,3 +37,54 @@ def test_a_model_that_adds_one_is_told_once_with_its_line(trace_here, mask, numb
 
     found = [e.payload for e in trace_here(train).events_of("axes") if e.payload["what"] == "mask"]
     assert [payload["file"] for payload in found] == [__file__] * number
+
+
+LENGTHS = torch.tensor([5, 4, 2, 5, 3])
+IS_TOKEN = (torch.arange(5) < LENGTHS[:, None])[:, None, None]  # [examples, heads, queries, keys]
+
+
+@pytest.mark.parametrize(
+    ("mask", "found"),
+    [
+        (~IS_TOKEN, True),
+        (torch.zeros(5, 2, 1, 5).masked_fill(IS_TOKEN, -torch.inf), True),
+        (~IS_TOKEN & ONES.tril().bool(), True),  # a causal mask besides
+        (IS_TOKEN, False),
+        (IS_TOKEN.flip(-1), False),  # padding in front
+        (~IS_TOKEN[1:], True),
+        (~IS_TOKEN[[1, 2, 4]], False),  # none is the longest
+    ],
+)
+def test_a_mask_that_hides_the_longest_sequence_whole_is_told_from_others(mask, found):
+    assert shows_what_is_behind(seen_keys(mask)) is found
+
+
+@pytest.mark.parametrize("mask", [IS_TOKEN & False, torch.randn(5, 2, 5, 5), ONES.tril().bool()])
+def test_a_mask_that_is_the_same_for_all_examples_is_not_about_padding(mask):
+    assert seen_keys(mask) is None
+
+
+@pytest.mark.parametrize(("inverted", "padding", "found"), [(1, 0, 1), (0, 0, 0), (1, 7, 0)])
+def test_ids_tell_padding_from_sequences_whatever_their_length(inverted, padding, found):
+    is_token = torch.arange(8) < torch.tensor([5, 4, 2, 5, 3])[:, None]
+    ids = (torch.arange(40) % 7 + 1).view(5, 8).where(is_token, torch.tensor(0))
+    ids[:, -1] += padding  # what is seen is not one and the same
+    assert shows_one_id(~is_token if inverted else is_token, ids) == found
+
+
+@pytest.mark.parametrize("is_inverted", [True, False])
+def test_an_inverted_padding_mask_is_told_once(trace_here, is_inverted):
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.01)
+
+    def train():
+        for _ in range(6):
+            is_padding = torch.arange(5) >= LENGTHS[:, None]
+            mask = ~is_padding if is_inverted else is_padding
+            out = layer(torch.randn(5, 5, 8), src_key_padding_mask=mask)
+            out[~is_padding].square().mean().backward()
+            optimizer.step()
+
+    found = payloads(trace_here(train), "padded")
+    assert [payload["reads"] for payload in found] == ["mask"] * is_inverted

@@ -40,3 +40,10 @@ def test_some_padding_is_in_every_batch(examples, share, count):
 def test_it_is_information_where_the_loss_fell_well(end, level):
     [finding] = told(loss=np.r_[np.ones(20), np.full(40, end)])
     assert finding.level is level
+
+
+def test_an_inverted_mask_of_attention_is_an_error_however_much_is_padding():
+    [finding] = told(examples=0.0, share=0.0, reads="mask")
+    assert finding.level is Severity.ERROR
+    assert "key_padding_mask" in finding.advice
+    assert finding.location.line == 7
