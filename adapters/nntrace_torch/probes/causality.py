@@ -188,7 +188,11 @@ def _future(
             "target is the next input",
             {"position": first, "depends_on_after": middle, "length": length},
         )
-    if not shift and not inside and not early.any() and moved(with_other(middle, middle))[middle]:
+    # Values may be put through a bottleneck at each step, as by a codec; ids are not.
+    copies = not (shift or inside or early.any() or tokens.is_floating_point())
+    # Positions that know nothing of each other are examples of a batch.
+    copies = copies and bool(moved(with_other(0, middle - 1))[middle])
+    if copies and moved(with_other(middle, middle))[middle]:
         text = "the target at each position is the input at that position: it need only be copied"
         return Answer(FOUND, text, {"length": length, "given": place})
     return Answer(CLEAN, f"the output at position {middle} of {length} depends on no later input")

@@ -272,3 +272,50 @@ def test_values_that_hardly_change_are_not_the_next_ones(trace_here):
             optimizer.step()
 
     assert causality(trace_here(program)) == []
+
+
+def test_an_autoencoder_of_values_may_read_nothing_ahead(trace_here):
+    torch.manual_seed(0)
+    model, losses = Series(bidirectional=False), []
+
+    def program():
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+        for _ in range(100):
+            waves = torch.sin(torch.arange(13) / 2 + 6 * torch.rand(16, 1))[..., None]
+            loss = functional.mse_loss(model(waves), waves)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+
+    answers = causality(trace_here(program))
+    assert losses[-1] < 0.2 * losses[0]
+    assert answers == []
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (2,), (8, 8)])
+def test_the_examples_of_an_autoencoders_batch_are_no_positions(trace_here, shape):
+    torch.manual_seed(0)
+    features = torch.Size(shape).numel()
+    model = nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(features, 32),
+        nn.Tanh(),
+        nn.Linear(32, features),
+        nn.Unflatten(1, shape),
+    )
+    losses = []
+
+    def program():
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        for _ in range(100):
+            given = (torch.randn(32, 1) * torch.linspace(-1, 1, features)).view(-1, *shape)
+            loss = functional.mse_loss(model(given), given)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+
+    answers = causality(trace_here(program))
+    assert losses[-1] < 0.2 * losses[0]
+    assert answers == []
