@@ -54,10 +54,10 @@ class Masks:
         if is_seen is None:
             return
         given = () if call is None else inputs_of(call.args, call.kwargs)
-        ids = (one.part for one in given if not one.part.is_floating_point() and one.part.dim() > 1)
-        self._inverted += shows_what_is_behind(is_seen) or any(
-            shows_one_id(is_seen, one) for one in ids
-        )
+        ids = [one.part for one in given if _are_ids(one.part, is_seen)]
+        # Without ids a history that ends at the last position may look the same.
+        inverted = [shows_one_id(is_seen, one) for one in ids] or [shows_what_is_behind(is_seen)]
+        self._inverted += any(inverted)
         if self._inverted == _FOUND:
             self._samples = _SAMPLES
             payload = {"reads": "mask", **self._source.place}
@@ -87,13 +87,19 @@ def shows_what_is_behind(is_seen: torch.Tensor) -> bool:
 
 def shows_one_id(is_seen: torch.Tensor, ids: torch.Tensor) -> bool:
     """Whether all the ids [examples, keys] that are seen are one and the same, the hidden not."""
-    if ids.shape[0] < is_seen.shape[0] or ids.shape[1:] != is_seen.shape[1:]:
-        return False
     ids = ids[: is_seen.shape[0]].to(is_seen.device)
     shown, hidden = ids[is_seen], ids[~is_seen]
     if len(shown) < _FEWEST_IDS or len(hidden.unique()) < _VARIED:
         return False
     return bool((shown == shown[0]).all()) and not bool((hidden == shown[0]).any())
+
+
+def _are_ids(given: torch.Tensor, is_seen: torch.Tensor) -> bool:
+    """Whether these are as many numbers of a kind as there are keys, and no mask."""
+    if given.is_floating_point() or given.dtype is torch.bool or given.dim() != 2:
+        return False
+    is_alike = len(given) >= len(is_seen) and given.shape[1] == is_seen.shape[1]
+    return is_alike and int(given.max()) > 1
 
 
 def is_added_triangle(mask: torch.Tensor) -> bool:

@@ -72,19 +72,59 @@ def test_ids_tell_padding_from_sequences_whatever_their_length(inverted, padding
     assert shows_one_id(~is_token if inverted else is_token, ids) == found
 
 
-@pytest.mark.parametrize("is_inverted", [True, False])
-def test_an_inverted_padding_mask_is_told_once(trace_here, is_inverted):
+@pytest.mark.parametrize(
+    ("shows_words", "gives_ids", "number"),
+    [(False, False, 1), (False, True, 1), (True, False, 0), (True, True, 0)],
+)
+def test_an_inverted_padding_mask_is_told_once(trace_here, shows_words, gives_ids, number):
     torch.manual_seed(0)
-    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.01)
+    ids = torch.randint(1, 9, (10, 5)).where(IS_TOKEN[:, 0, 0].repeat(2, 1), torch.tensor(0))
+    table, layer = nn.Embedding(9, 8), nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.layer = table, layer
+
+        def forward(self, given, is_padding):
+            read = given if given.is_floating_point() else self.table(given)
+            return self.layer(read, src_key_padding_mask=is_padding)
+
+    model = Reader()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 
     def train():
         for _ in range(6):
-            is_padding = torch.arange(5) >= LENGTHS[:, None]
-            mask = ~is_padding if is_inverted else is_padding
-            out = layer(torch.randn(5, 5, 8), src_key_padding_mask=mask)
-            out[~is_padding].square().mean().backward()
+            is_padding = (ids == 0) == shows_words
+            out = model(ids if gives_ids else torch.randn(10, 5, 8), is_padding)
+            out[ids != 0].square().mean().backward()
             optimizer.step()
 
     found = payloads(trace_here(train), "padded")
-    assert [payload["reads"] for payload in found] == ["mask"] * is_inverted
+    assert [payload["reads"] for payload in found] == ["mask"] * number
+
+
+def test_a_history_that_ends_at_the_last_position_is_no_padding(trace_here):
+    """Some users have none, and nobody's is full."""
+    torch.manual_seed(0)
+    lengths = torch.tensor([0, 4, 2, 3, 1])[:, None]
+    items = torch.randint(1, 9, (5, 6)).where(torch.arange(6) >= 6 - lengths, torch.tensor(0))
+    table, layer = nn.Embedding(9, 8), nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+
+    class Recommender(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.layer = table, layer
+
+        def forward(self, items):
+            return self.layer(self.table(items), src_key_padding_mask=items == 0)
+
+    model = Recommender()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+
+    def train():
+        for _ in range(6):
+            model(items)[items != 0].square().mean().backward()
+            optimizer.step()
+
+    assert payloads(trace_here(train), "padded") == []
