@@ -76,8 +76,12 @@ def until_end(holds: BoolArray, judged: BoolArray) -> int | None:
         return None
     if not holds[rows[-1]]:
         return None
-    since = lasting(holds[rows], 1)
-    return int(rows[len(rows) - len(late)]) if since is None else int(rows[since])
+    since, before_late = lasting(holds[rows], 1), len(rows) - len(late)
+    if since is None:
+        since = before_late
+    elif late.mean() >= 0.9:  # but for a moment
+        since = min(since, before_late)
+    return int(rows[since])
 
 
 def lasting_columns(holds: BoolArray, judged: BoolArray) -> list[tuple[int, int]]:

@@ -182,6 +182,13 @@ def test_a_hidden_tanh_at_its_ends_for_most_outputs_is_a_warning(fraction, found
     assert len(results) == found
 
 
+@pytest.mark.parametrize(("late", "found"), [(5, 0), (10, 0), (11, 1)])
+def test_units_that_are_at_their_ends_for_a_moment_may_come_back(late, found):
+    share = [*[0.1] * (100 - late), *[0.9] * late]
+    results = findings("ACT05", trace(layer("l"), bounded(share), layer("head"), steps=100))
+    assert len(results) == found
+
+
 def test_the_output_activation_may_be_sure():
     sure = bounded(0.95, path="out", kind="Sigmoid", low=0.0)
     assert not findings("ACT05", trace(layer("l"), bounded(0.1), layer("head"), sure))

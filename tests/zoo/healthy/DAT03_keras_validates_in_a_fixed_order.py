@@ -10,8 +10,8 @@ keras.utils.set_random_seed(106)
 
 digits = load_digits()
 pixels = ((digits.data - 4.9) / 6).astype("float32")
-data = tf.data.Dataset.from_tensor_slices((pixels, digits.target)).shuffle(2000, seed=1)
-data = data.take(1400).shuffle(1400).batch(64).prefetch(2)
+data = tf.data.Dataset.from_tensor_slices((pixels[:1400], digits.target[:1400]))
+data = data.shuffle(1400).batch(64).prefetch(2)
 validation = tf.data.Dataset.from_tensor_slices((pixels[1400:], digits.target[1400:])).batch(64)
 
 model = keras.Sequential([layers.Input((64,)), layers.Dense(32, activation="gelu")])
