@@ -26,7 +26,7 @@ class Lasting:
         """
         self._steps += 1
         # The step after each, too: those of two optimizers in turn are even and odd.
-        is_due = is_landmark if self._marks else _is_power_of_two
+        is_due = is_landmark if self._marks else _is_seldom
         if self._looks == _LOOKS or not (is_due(self._steps) or is_due(self._steps - 1)):
             return set()
         now = marks_now()
@@ -35,5 +35,6 @@ class Lasting:
         return set(still) if self._looks == _LOOKS else set()
 
 
-def _is_power_of_two(number: int) -> bool:
-    return number & (number - 1) == 0
+def _is_seldom(number: int) -> bool:
+    """Powers of two, and multiples of 16: a model may be built when many steps were sampled."""
+    return number & (number - 1) == 0 or number % 16 == 0
