@@ -104,15 +104,16 @@ class SampledSteps:
         """What the graph tells of a step's first loss, and so of what it was computed from."""
         parts = self._parts
         kept = parts.calls.kept
+        last = kept[-1] if kept else None
         parts.kept_graphs.look(loss)
         parts.padded_ends.look(loss)
-        parts.attention.masks.compare(kept[-1] if kept else None)
-        parts.shifts.look(kept[-1] if kept else None, sample)
+        parts.attention.masks.compare(last)
+        parts.shifts.look(last, sample)
         ahead = parts.attention.looks_ahead is True
-        parts.future.look(kept[-1] if kept else None, sample, number, attends_ahead=ahead)
+        parts.future.look(last, sample, number, attends_ahead=ahead)
         examples = parts.losses.batch_size
         # Those of a GAN, which take turns, may compare the examples of a batch on purpose.
-        call = kept[-1] if kept and parts.optimizers.count == 1 else None
+        call = last if parts.optimizers.count == 1 else None
         from_loader, stacked = parts.loaders.delivers(examples), parts.loaders.stacks
         parts.axes.look(loss, call, examples, number, from_loader=from_loader, stacked=stacked)
         if not parts.backward.asks:  # the tensor may be there for a derivative by it

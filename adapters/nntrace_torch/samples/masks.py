@@ -39,7 +39,9 @@ class Masks:
         if token != self._token and self._samples < _SAMPLES:
             self._token = token
             self._samples += 1
-            self._seen, self._source = seen_keys(mask), caller()
+            self._seen = seen_keys(mask)
+            if self._seen is not None:
+                self._source = caller()
         if self._looks == _MOST_LOOKS:
             return
         self._looks += 1

@@ -29,18 +29,33 @@ def counting(start):
     return (start[:, None] + torch.arange(LENGTH + 1)) % TOKENS
 
 
-def train(model, *, steps=60, rate=0.1, beside=False):
-    torch.manual_seed(1)
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+def descend(loss_of, *models, steps, rate):
+    """The losses of steps by Adam on what `loss_of()` computes."""
+    parameters = [parameter for model in models for parameter in model.parameters()]
+    optimizer, losses = torch.optim.Adam(parameters, lr=rate), []
     for _ in range(steps):
-        ids = counting(torch.randint(0, TOKENS, (16,)))
-        given, wanted = ids[:, :-1], ids[:, 1:]
-        source = wanted.clone() if beside else None
-        loss = functional.cross_entropy(model(given, source).flatten(0, 1), wanted.flatten())
+        loss = loss_of()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return loss.item()
+        losses.append(loss.item())
+    return losses
+
+
+def some_ids(length=LENGTH + 1):
+    return counting(torch.randint(0, TOKENS, (16,)))[:, :length]
+
+
+def train(model, *, steps=60, rate=0.1, beside=False):
+    torch.manual_seed(1)
+
+    def loss_of():
+        ids = some_ids()
+        given, wanted = ids[:, :-1], ids[:, 1:]
+        source = wanted.clone() if beside else None
+        return functional.cross_entropy(model(given, source).flatten(0, 1), wanted.flatten())
+
+    return descend(loss_of, model, steps=steps, rate=rate)[-1]
 
 
 def causality(trace):
@@ -94,24 +109,28 @@ class Series(nn.Module):
         return self.head(self.memory(given)[0])
 
 
+def waves():
+    return torch.sin(torch.arange(13) / 2 + 6 * torch.rand(16, 1))[..., None]
+
+
+def judged(trace_here, loss_of, *models, steps=100, rate=0.02, below=0.2):
+    """What is told of a program whose loss falls below a share of the first."""
+    losses = []
+    trace = trace_here(lambda: losses.extend(descend(loss_of, *models, steps=steps, rate=rate)))
+    assert losses[-1] < below * losses[0]
+    return causality(trace)
+
+
 @pytest.mark.parametrize(("bidirectional", "found"), [(True, 1), (False, 0)])
 def test_the_next_values_of_a_series_are_not_to_be_seen_either(trace_here, bidirectional, found):
     torch.manual_seed(0)
-    model, losses = Series(bidirectional=bidirectional), []
+    model = Series(bidirectional=bidirectional)
 
-    def program():
-        optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
-        for _ in range(100):
-            waves = torch.sin(torch.arange(13) / 2 + 6 * torch.rand(16, 1))[..., None]
-            loss = functional.mse_loss(model(waves[:, :-1]), waves[:, 1:])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
+    def loss_of():
+        series = waves()
+        return functional.mse_loss(model(series[:, :-1]), series[:, 1:])
 
-    answers = causality(trace_here(program))
-    assert losses[-1] < 0.2 * losses[0]
-    assert len(answers) == found
+    assert len(judged(trace_here, loss_of, model)) == found
 
 
 class Decoder(nn.Module):
@@ -130,59 +149,48 @@ class Decoder(nn.Module):
 @pytest.mark.parametrize(("ahead", "found"), [(0, 1), (1, 0)])
 def test_a_decoder_must_not_be_given_its_targets_as_they_are(trace_here, ahead, found):
     torch.manual_seed(0)
-    encoder, decoder, losses = nn.Linear(TOKENS, 32), Decoder(), []
+    encoder, decoder = nn.Linear(TOKENS, 32), Decoder()
 
-    def program():
-        parameters = [*encoder.parameters(), *decoder.parameters()]
-        optimizer = torch.optim.Adam(parameters, lr=0.01)
-        for _ in range(80):
-            ids = counting(torch.randint(0, TOKENS, (16,)))
-            state = encoder(functional.one_hot(ids[:, 0], TOKENS).float())[None].tanh()
-            given, wanted = ids[:, :-1], ids[:, ahead : LENGTH + ahead]
-            loss = functional.cross_entropy(decoder(given, state).flatten(0, 1), wanted.flatten())
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
+    def loss_of():
+        ids = some_ids()
+        state = encoder(functional.one_hot(ids[:, 0], TOKENS).float())[None].tanh()
+        given, wanted = ids[:, :-1], ids[:, ahead : LENGTH + ahead]
+        return functional.cross_entropy(decoder(given, state).flatten(0, 1), wanted.flatten())
 
-    answers = causality(trace_here(program))
-    assert losses[-1] < 0.2 * losses[0]
+    answers = judged(trace_here, loss_of, encoder, decoder, steps=80, rate=0.01)
     assert [answer["given"] for answer in answers] == [0] * found
 
 
 class Autoencoder(nn.Module):
-    """Writes each row of a sequence from its last state, or from both directions' states there."""
+    """Writes the ids of a sequence from its last state, or from both directions' states there."""
 
-    def __init__(self, *, is_narrow):
+    def __init__(self, *, is_narrow, time_first):
         super().__init__()
-        self.reads = nn.GRU(TOKENS, 32, batch_first=True, bidirectional=not is_narrow)
+        self.table = nn.Embedding(TOKENS, 32)
+        self.reads = nn.GRU(32, 32, batch_first=not time_first, bidirectional=not is_narrow)
         self.writes = nn.Linear(32, LENGTH * TOKENS) if is_narrow else nn.Linear(64, TOKENS)
-        self.is_narrow = is_narrow
+        self.is_narrow, self.time_first = is_narrow, time_first
 
-    def forward(self, rows):
-        states, last = self.reads(rows)
-        return self.writes(last[0] if self.is_narrow else states).view(-1, LENGTH, TOKENS)
+    def forward(self, ids):
+        states, last = self.reads(self.table(ids))
+        if not self.is_narrow:
+            return self.writes(states)
+        written = self.writes(last[0]).unflatten(1, (LENGTH, TOKENS))
+        return written.transpose(0, 1) if self.time_first else written
 
 
 @pytest.mark.parametrize("is_narrow", [True, False])
-def test_an_autoencoder_of_sequences_may_have_its_inputs_for_targets(trace_here, is_narrow):
+@pytest.mark.parametrize("time_first", [True, False])
+def test_an_autoencoder_of_ids_may_have_its_inputs_for_targets(trace_here, is_narrow, time_first):
+    """With time first the examples of a batch, too, are to give what they were given."""
     torch.manual_seed(0)
-    model, losses = Autoencoder(is_narrow=is_narrow), []
+    model = Autoencoder(is_narrow=is_narrow, time_first=time_first)
 
-    def program():
-        optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
-        for _ in range(80):
-            ids = counting(torch.randint(0, TOKENS, (16,)))[:, :LENGTH]
-            rows = functional.one_hot(ids, TOKENS).float()
-            loss = functional.mse_loss(model(rows), rows)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
+    def loss_of():
+        ids = some_ids(LENGTH).T if time_first else some_ids(LENGTH)
+        return functional.cross_entropy(model(ids).flatten(0, 1), ids.flatten())
 
-    answers = causality(trace_here(program))
-    assert losses[-1] < 0.25 * losses[0]
-    assert answers == []
+    assert judged(trace_here, loss_of, model) == []
 
 
 class Reader(nn.Module):
@@ -276,46 +284,22 @@ def test_values_that_hardly_change_are_not_the_next_ones(trace_here):
 
 def test_an_autoencoder_of_values_may_read_nothing_ahead(trace_here):
     torch.manual_seed(0)
-    model, losses = Series(bidirectional=False), []
+    model = Series(bidirectional=False)
 
-    def program():
-        optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
-        for _ in range(100):
-            waves = torch.sin(torch.arange(13) / 2 + 6 * torch.rand(16, 1))[..., None]
-            loss = functional.mse_loss(model(waves), waves)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
+    def loss_of():
+        series = waves()
+        return functional.mse_loss(model(series), series)
 
-    answers = causality(trace_here(program))
-    assert losses[-1] < 0.2 * losses[0]
-    assert answers == []
+    assert judged(trace_here, loss_of, model) == []
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 8), (2,), (8, 8)])
-def test_the_examples_of_an_autoencoders_batch_are_no_positions(trace_here, shape):
+def test_the_pictures_of_an_autoencoders_batch_are_no_positions(trace_here):
     torch.manual_seed(0)
-    features = torch.Size(shape).numel()
-    model = nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(features, 32),
-        nn.Tanh(),
-        nn.Linear(32, features),
-        nn.Unflatten(1, shape),
-    )
-    losses = []
+    layers = nn.Flatten(), nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 64)
+    model = nn.Sequential(*layers, nn.Unflatten(1, (1, 8, 8)))
 
-    def program():
-        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-        for _ in range(100):
-            given = (torch.randn(32, 1) * torch.linspace(-1, 1, features)).view(-1, *shape)
-            loss = functional.mse_loss(model(given), given)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
+    def loss_of():
+        pictures = (torch.randn(32, 1) * torch.linspace(-1, 1, 64)).view(-1, 1, 8, 8)
+        return functional.mse_loss(model(pictures), pictures)
 
-    answers = causality(trace_here(program))
-    assert losses[-1] < 0.2 * losses[0]
-    assert answers == []
+    assert judged(trace_here, loss_of, model, rate=0.01) == []
