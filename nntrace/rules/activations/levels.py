@@ -89,7 +89,7 @@ def activation_std_out_of_band(
         loud = (std > high) & ~_comes_nearer(std, nearer)
         drifts = ((change > drift) | (change < 1 / drift)) & (std > 0) & ~_comes_nearer(std, 1.0)
     outside = faint | loud
-    found = lasting_columns(outside | drifts, np.isfinite(std))
+    found = lasting_columns(outside | drifts, np.isfinite(std), trace.sampled_steps)
     if not found:
         if any_finite(std, axis=1).sum() < SAMPLES:
             yield too_few(f"needs {SAMPLES} sampled steps")
@@ -167,7 +167,7 @@ def activation_mean_shift(
     mean = of_links(trace.series(Role.ACTIVATION, "mean"), links)
     std = of_links(trace.series(Role.ACTIVATION, "std"), links)
     shifted = (np.abs(mean) > ratio * std) & (std > _ROUNDING * np.abs(mean))
-    found = lasting_columns(shifted, np.isfinite(mean))
+    found = lasting_columns(shifted, np.isfinite(mean), trace.sampled_steps)
     if not found:
         return
     index, since = found[0]

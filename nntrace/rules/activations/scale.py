@@ -65,7 +65,7 @@ def vanishing_activations(
     gone = (still < ratio) & (still > 0) & affine
     rows = gone.any(axis=1)
     judged = any_finite(still, axis=1)
-    since = until_end(np.asarray(rows), judged)
+    since = until_end(np.asarray(rows), judged, trace.sampled_steps)
     if since is None:
         return
     lasts = gone[since:].mean(axis=0) > 0.5
@@ -146,7 +146,7 @@ def exploding_activations(
         del ratios["time"]
     for kind, relative in ratios.items():
         large = relative > factor
-        since = until_end(np.asarray(large.any(axis=1)), judged)
+        since = until_end(np.asarray(large.any(axis=1)), judged, trace.sampled_steps)
         if since is None:
             continue
         peak = np.nanmax(np.where(np.isfinite(relative[since:]), relative[since:], -1), axis=0)

@@ -25,7 +25,6 @@ from nntrace.trace import Site, Trace
 from nntrace.trace.model import BoolArray, FloatArray
 
 _ALL = 0.999  # of the units: the rest is rounding
-_STAYS = 0.1  # of the run
 _MOST = 0.8  # of a layer's units: as long as more than the rest fire, a signal passes
 _BLOCKED = (
     "LOS07",
@@ -193,18 +192,15 @@ def saturated_units(
         return
     for link in judged:
         share = saturated[:, link.column]
-        since = until_end(share > fraction, np.isfinite(share))
+        since = until_end(share > fraction, np.isfinite(share), trace.sampled_steps)
         if since is None:  # units that come back pass gradients again
             continue
         level, late = median(share[since:]), np.flatnonzero(np.isfinite(share[since:])) + since
-        first, last = span(trace.sampled_steps[late])
-        if last - first < _STAYS * trace.steps.step[-1]:  # samples in a row are one moment
-            continue
         yield Finding(
             f"{level:.0%} of the outputs of {link.site.path} ({link.site.module_type}) are at an "
             f"end of the range [{link.site.range_low:g}, {link.site.range_high:g}].",
             site=link.site,
-            steps=(first, last),
+            steps=span(trace.sampled_steps[late]),
             evidence={"saturated_fraction": level},
         )
 

@@ -9,11 +9,13 @@ from nntrace.rules.common.layers import Link
 from nntrace.rules.common.signals import column_medians, lasting
 from nntrace.schema import Role
 from nntrace.trace import Trace
-from nntrace.trace.model import BoolArray, FloatArray
+from nntrace.trace.model import BoolArray, FloatArray, IntArray
 
 SAMPLES = 5  # for which a level must have lasted
 _LATE = 0.5  # of a site's samples
 _MOST = 0.75  # of the late samples
+_MOSTLY = 0.9  # of the late samples: but for a moment
+_STAYS = 0.1  # of the run
 
 
 def after_last_norm(links: Sequence[Link]) -> Sequence[Link]:
@@ -65,28 +67,30 @@ def reference(links: Sequence[Link], values: FloatArray) -> FloatArray:
     return column_medians(first.T)
 
 
-def until_end(holds: BoolArray, judged: BoolArray) -> int | None:
-    """The sampled step from which `holds` lasts to the end, for half of those judged or more."""
+def until_end(holds: BoolArray, judged: BoolArray, steps: IntArray) -> int | None:
+    """The sampled step from which `holds` lasts to the end; None if it is not there for long.
+
+    All arrays are [sampled steps], `steps` the numbers of the steps. Long is nine tenths of the
+    later half of the samples judged, or the last `SAMPLES` of them, and at least a tenth of the
+    run: samples taken in a row are one moment.
+    """
     rows = np.flatnonzero(judged)
-    if len(rows) < SAMPLES:
+    if len(rows) < SAMPLES or not holds[rows[-1]]:
         return None
-    late = holds[rows[-max(SAMPLES, len(rows) // 2) :]]
-    short = holds[rows[-SAMPLES:]]
-    if late.mean() < 0.9 and not short.all():
-        return None
-    if not holds[rows[-1]]:
-        return None
-    since, before_late = lasting(holds[rows], 1), len(rows) - len(late)
+    before_late = len(rows) - max(SAMPLES, len(rows) // 2)
+    mostly = holds[rows[before_late:]].mean() >= _MOSTLY
+    since = lasting(holds[rows], 1 if mostly else SAMPLES)
     if since is None:
-        since = before_late
-    elif late.mean() >= 0.9:  # but for a moment
+        return None
+    if mostly:  # but for a moment
         since = min(since, before_late)
-    return int(rows[since])
+    is_long = steps[rows[-1]] - steps[rows[since]] >= _STAYS * (steps[-1] - steps[0])
+    return int(rows[since]) if is_long else None
 
 
-def lasting_columns(holds: BoolArray, judged: BoolArray) -> list[tuple[int, int]]:
+def lasting_columns(holds: BoolArray, judged: BoolArray, steps: IntArray) -> list[tuple[int, int]]:
     """The columns of [sampled_steps, columns] that last to the end, each with its first step."""
-    since = [until_end(*pair) for pair in zip(holds.T, judged.T, strict=True)]
+    since = [until_end(*pair, steps) for pair in zip(holds.T, judged.T, strict=True)]
     return [(column, first) for column, first in enumerate(since) if first is not None]
 
 
