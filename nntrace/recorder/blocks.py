@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from nntrace.recorder.sample import Float32Array
+from nntrace.recorder.sorting import sort_rows
 
 _BLOCK_ELEMENTS = 1 << 16  # 256 KiB of float32
 _SKEW_ELEMENTS = 272  # arrays a multiple of 4 KiB apart slow each other down in the cache
@@ -20,7 +21,7 @@ class Workspace:
         self._memory = np.empty(2 * _BLOCK_ELEMENTS + _SKEW_ELEMENTS, dtype=np.float32)
 
     def blocks(self, rows: Sequence[Float32Array]) -> Iterator[tuple[Float32Array, Float32Array]]:
-        """Yield rows of n values in blocks [m, n], each with a copy whose rows are sorted.
+        """Yield rows of n values in blocks [m, n], each with a copy of sorted rows, NaN last.
 
         The caller may change both arrays; they are valid until the next pair is requested.
         """
@@ -36,5 +37,5 @@ class Workspace:
             ordered = memory[-elements:].reshape(-1, n)
             np.concatenate(chosen, out=block.reshape(-1))
             ordered[:] = block
-            ordered.sort(axis=1)  # NaN and +inf come last, −inf first
+            sort_rows(ordered)
             yield block, ordered

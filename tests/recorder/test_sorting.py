@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from nntrace.recorder import sorting
+from nntrace.recorder.sorting import columnsort, sort_rows
+
+LENGTHS = [784, 1536, 2500, 3840, 4095, 4096]
+
+
+def rows_of(length):
+    rng = np.random.default_rng(length)
+    rows = rng.standard_normal((5, length)).astype(np.float32)
+    rows[1] = np.round(rows[1])  # many equal values
+    rows[2, ::7] = np.nan
+    rows[2, 1::7] = np.inf
+    rows[2, 2::7] = -np.inf
+    rows[3] = np.sort(rows[3])[::-1]
+    rows[4] = np.nan
+    return rows
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_columnsort_gives_the_rows_that_numpy_gives(length):
+    rows = rows_of(length)
+    expected = np.sort(rows, axis=1)
+    columnsort(rows)
+    np.testing.assert_array_equal(rows, expected)
+
+
+@pytest.mark.parametrize("is_faster", [True, False])
+@pytest.mark.parametrize("length", [1, 512, 1024, *LENGTHS, 5000])
+def test_rows_of_any_length_are_sorted_whichever_way_is_faster(monkeypatch, is_faster, length):
+    monkeypatch.setattr(sorting, "_columnsort_is_faster", lambda: is_faster)
+    rows = rows_of(length)
+    expected = np.sort(rows, axis=1)
+    sort_rows(rows)
+    np.testing.assert_array_equal(rows, expected)
+
+
+@pytest.mark.parametrize(("columnsort_ns", "found"), [(1, True), (3, False)])
+def test_the_way_that_takes_less_time_is_chosen(monkeypatch, columnsort_ns, found):
+    times = {columnsort: columnsort_ns, np.ndarray.sort: 2}
+    monkeypatch.setattr(sorting, "_least_time", lambda sort, rows: times[sort])
+    assert sorting._columnsort_is_faster.__wrapped__() is found
