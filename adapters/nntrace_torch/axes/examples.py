@@ -12,6 +12,7 @@ from torch import nn
 
 from nntrace_torch.probes.dependencies import FOUND, Answer, Forward, examine
 from nntrace_torch.probes.mixing import mixing, sequence_first
+from nntrace_torch.program.containers import parameters_of
 from nntrace_torch.program.tensors import can_sample
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.engine import Replayer
@@ -71,7 +72,7 @@ class ExamplesWatch:
         if not is_suspect:
             return None
         self.is_done = True
-        if given.numel() + sum(p.numel() for p in module.parameters()) > _MANY:
+        if given.numel() + sum(p.numel() for p in parameters_of(module)) > _MANY:
             return None
         answer = examine("mixing", lambda: mixing(forward, examples=examples, exact=False))
         return answer if answer.state == FOUND else None

@@ -21,7 +21,7 @@ from nntrace_torch.data.batches import input_plan
 from nntrace_torch.data.lasting_dropout import LastingDropout
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.patching import Undo
-from nntrace_torch.program.containers import tensors_in
+from nntrace_torch.program.containers import parameters_of, tensors_in
 from nntrace_torch.program.modes import modes_of
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import UNKNOWN, Source, call_path, caller
@@ -215,7 +215,7 @@ class EvaluationObserver:
 
 def _some_weights(module: nn.Module) -> bytes:
     """Some elements of some parameters: others after anything has moved the model."""
-    parameters = list(module.parameters())
+    parameters = list(parameters_of(module))
     chosen = parameters[:: -(-len(parameters) // _WEIGHTS) or 1]
     parts = [sampled_part(local_part(p)) for p in chosen if not is_lazy(p)]
     values = [p.reshape(-1)[:_OF_EACH].float().cpu() for p in parts if p is not None]

@@ -18,7 +18,7 @@ from torch.nn.parameter import is_lazy
 
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.patching import outside_modes
-from nntrace_torch.program.containers import named_parts, tensors_within
+from nntrace_torch.program.containers import named_parts, parameters_of, tensors_within
 from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.engine import original_of
 from nntrace_torch.samples.modules import Models
@@ -133,7 +133,7 @@ class StepBefore:
         seen = set[int]()
         for model in self._models.known:
             root = model.root
-            for own in () if root is None else (*root.parameters(), *root.buffers()):
+            for own in () if root is None else (*parameters_of(root), *root.buffers()):
                 if id(own) in seen or is_lazy(own):
                     continue
                 if own.layout is torch.strided and not own.is_inference():

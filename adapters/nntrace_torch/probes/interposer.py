@@ -28,6 +28,7 @@ from nntrace_torch.probes.meetings import Meetings
 from nntrace_torch.probes.rates import Rates
 from nntrace_torch.probes.regularisation import Dropout
 from nntrace_torch.probes.structure import Structure
+from nntrace_torch.program.containers import parameters_of
 from nntrace_torch.replay.engine import Replayer
 
 _LEFT_ALONE = frozenset(
@@ -200,7 +201,7 @@ def _name(func: Callable[..., Any]) -> str:
 
 
 def _has_parameters(module: nn.Module) -> bool:
-    return next(module.parameters(), None) is not None
+    return next(parameters_of(module), None) is not None
 
 
 def _seed(seed: int) -> None:

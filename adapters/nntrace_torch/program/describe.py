@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from nntrace.adapter import described
+from nntrace_torch.program.containers import parameters_of
 from nntrace_torch.program.sources import Source
 
 _RANGES: dict[type[nn.Module], tuple[float, float]] = {
@@ -138,5 +139,5 @@ def hides_inside(module: nn.Module) -> str | None:
     if graph_module is None or not isinstance(module, graph_module.GraphModule):
         return None
     called = [module.get_submodule(n.target) for n in module.graph.nodes if n.op == "call_module"]
-    layers = any(next(part.parameters(), None) is not None for part in called)
+    layers = any(next(parameters_of(part), None) is not None for part in called)
     return None if layers else "a graph module (torch.export)"

@@ -13,6 +13,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 
 from nntrace.recorder import NO_SITE, Recorder
 from nntrace.schema import EventKind, Role
+from nntrace_torch.program.containers import parameters_of
 from nntrace_torch.program.describe import (
     class_name,
     dropout_rate,
@@ -62,7 +63,7 @@ class Declarations:
             return False
         model.refresh()
         is_part = model.path_of(module) is not None
-        if is_part or module in self._strangers or next(module.parameters(), None) is None:
+        if is_part or module in self._strangers or next(parameters_of(module), None) is None:
             return False
         self._strangers.add(module)
         return True

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from nntrace.adapter import Modules, described
+from nntrace_torch.program.containers import parameters_of
 from nntrace_torch.program.living import living
 
 _Entry = tuple[weakref.ref[torch.Tensor], str, weakref.ref[nn.Module]]
@@ -216,7 +217,7 @@ class Models:
             model.refresh()
 
     def _find(self, module: nn.Module) -> Model | None:
-        if next(module.parameters(), None) is None:
+        if next(parameters_of(module), None) is None:
             of = (model for model in self.known if model.is_by_parts and model.path_of(module))
             return next(of, None)
         module = unwrapped(module)

@@ -1,5 +1,6 @@
 """What is gathered about a network as a whole: data flow, dropout, clipping, attention, norms."""
 
+import copy
 import math
 import warnings
 from itertools import pairwise
@@ -322,3 +323,28 @@ def test_scripted_attention_compiles_while_softmax_is_watched(tmp_path):
             warnings.simplefilter("ignore", DeprecationWarning)
             layer = torch.jit.script(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True))
         assert layer(torch.randn(2, 5, 8)).shape == (2, 5, 8)
+
+
+class OwnParameters(nn.Sequential):
+    """Its `parameters` is what its author needed."""
+
+    def parameters(self, rate):
+        return [{"params": list(nn.Module.parameters(self)), "lr": rate}]
+
+
+def test_models_whose_parameters_method_is_one_of_their_own_are_sampled(trace_here):
+    models = [OwnParameters(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)) for _ in range(2)]
+
+    def program():
+        for model in models:
+            optimizer = torch.optim.SGD(model.parameters(0.1))
+            for _ in range(2):
+                model(torch.randn(6, 4)).square().mean().backward()
+                optimizer.step()
+            with torch.no_grad():
+                copy.deepcopy(model)(torch.randn(6, 4))
+
+    trace = trace_here(program)
+    assert trace.site("2", "activation")
+    assert trace.site("OwnParameters2.2", "activation")  # the other is a copy
+    assert len(trace.sites_of("update")) == 8
