@@ -155,7 +155,8 @@ class FunctionalGradients:
                 return
             self._names, self._shapes = names, [tensor.shape for tensor in done.tensors]
             pairs = [(self._stand_in(done.tensors[p], p), found[p].detach()) for p in names]
-            self._computed(_whole(loss).detach().sum(), pairs)
+            # The mean over an ensemble: a sum would grow with the number of models.
+            self._computed(_whole(loss).detach().mean(), pairs)
         if not self._has_told:
             self._has_told = True
             payload = {"what": "activation", "reason": _INSIDE}

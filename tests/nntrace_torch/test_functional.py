@@ -117,7 +117,7 @@ def test_the_models_of_an_ensemble_are_stepped_together(trace_here):
         for _ in range(12):
             inputs = torch.randn(6, 4)
             gradients, each = vmap(grad_and_value(loss), (0, 0, None))(held, buffers, inputs)
-            losses.append(each.sum().item())
+            losses.append(each.mean().item())
             for name, parameter in held.items():
                 parameter.sub_(gradients[name], alpha=RATE)
 
