@@ -89,6 +89,23 @@ def by_design(blamed: Iterable[Site], others: Iterable[Site]) -> bool:
     return None not in faulty and all(size < sound[number] for number, size in faulty.items())
 
 
+def switched_off(trace: Trace) -> set[str]:
+    """Paths of the modules whose output is zero throughout as a frozen parameter of theirs is.
+
+    So is a KAN's symbolic branch, multiplied by a mask of zeros until its functions are fixed.
+    """
+    frozen = [site for site in trace.sites_of(Role.PARAM) if site.requires_grad is False]
+    masks = _always_zero(columns(trace, Role.PARAM, "rms", frozen))
+    masked = {site.parent for site, is_zero in zip(frozen, masks, strict=True) if is_zero}
+    outputs = [site for site in trace.sites_of(Role.ACTIVATION) if site.path in masked]
+    silent = _always_zero(columns(trace, Role.ACTIVATION, "rms", outputs))
+    return {site.path for site, is_zero in zip(outputs, silent, strict=True) if is_zero}
+
+
+def _always_zero(sizes: FloatArray) -> BoolArray:
+    return np.asarray((sizes == 0).any(axis=0) & ~(sizes > 0).any(axis=0), dtype=np.bool_)
+
+
 def is_norm(site: Site) -> bool:
     """Whether a module normalises what passes through it."""
     return "norm" in site.module_type.lower()

@@ -12,8 +12,11 @@ from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
+from nntrace.trace.model import FloatArray
 
 _OF_SAMPLING = 0.1  # of the targets' spread: how much samples of the same elements differ
+_LEVELS = ("mean", "std", "min", "max")
+_SETTLED = 5  # samples of an output
 
 
 @rule(
@@ -37,7 +40,8 @@ def tiny_batch_with_batchnorm(
     An image brings many positions, so half as many examples are enough. A smaller last batch and
     frozen norms are not reported, nor norms that are given more rows than the model is given
     examples, such as the images of a list that the model stacks. Not judged if all steps have the
-    same input or target, as where a single picture is fitted (deep image prior).
+    same input, target or, in the last quarter, output, as where a single picture is fitted to
+    noise (deep image prior).
     Source: Wu & He 2018 (1803.08494), Group Normalization, figure 1; Ioffe 2017 (1702.03275).
     """
     norms = [s for s in trace.sites_of(Role.ACTIVATION) if "BatchNorm" in s.module_type]
@@ -51,7 +55,7 @@ def tiny_batch_with_batchnorm(
     modes = [event.payload.get("norm_active") for event in trace.events_of(EventKind.MODE)]
     if modes and not any(modes):
         return
-    if _is_one_example(batches):
+    if _is_one_example(batches) or _gives_one_output(trace):
         yield Skipped("every step is given the same data: their statistics are those of all data")
         return
     typical = median(sizes)
@@ -80,9 +84,23 @@ def _is_one_example(batches: Sequence[Batch]) -> bool:
         if None not in (batch.target_mean, batch.target_std, batch.target_min, batch.target_max)
     ]
     table = np.array(known, dtype=np.float64).reshape(-1, 4)
-    if len(table) < len(batches):
+    return len(table) == len(batches) and _is_steady(table, _OF_SAMPLING)
+
+
+def _gives_one_output(trace: Trace) -> bool:
+    """Whether the output, a single image, has settled on one, whatever the input of a step."""
+    site = trace.sites_of(Role.ACTIVATION)[-1]
+    if len(site.shape) < 3 or site.shape[0] > 1:
         return False
-    return bool((np.ptp(table, axis=0) < _OF_SAMPLING * table[:, 1].min()).all())
+    table = np.stack([trace.series(site.role, stat, site) for stat in _LEVELS], axis=1)
+    known = table[np.isfinite(table).all(axis=1)]
+    late = known[-len(known) // 4 :]
+    return len(late) >= _SETTLED and _is_steady(late, 2.0 * _OF_SAMPLING)
+
+
+def _is_steady(levels: FloatArray, share: float) -> bool:
+    """Whether mean, deviation and extremes [steps, 4] vary by less than that of the deviation."""
+    return bool((np.ptp(levels, axis=0) < share * levels[:, 1].min()).all())
 
 
 @rule(

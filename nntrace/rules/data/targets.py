@@ -1,6 +1,7 @@
 """Rules on the targets: missing classes, constants, and scale."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Annotated
@@ -12,6 +13,7 @@ from nntrace.rules.common.chance import (
     BINARY,
     CROSS_ENTROPY,
     label_totals,
+    labels_of,
     loss_location,
     loss_site,
     targets_run_away,
@@ -28,6 +30,9 @@ _FEW_OF_IDS = 0.1
 _RARELY_UNSEEN = 0.01  # the chance that the next label is of a class not seen yet
 _LABELLED = 10  # batches that show which two numbers labels are
 _SAME_VARIANCE = 0.02  # relative difference
+_DIFFERENT = 2  # numbers of classes below the most: two data sets that share a head have one
+_BY_CHANCE = np.log(1e-6)
+_SURELY_DRAWN = 500.0  # draws that are expected; their exponential is a number
 _TOO_LARGE = re.compile(r"Target (-?\d+) is out of bounds")  # PyTorch's own words
 
 
@@ -35,7 +40,7 @@ _TOO_LARGE = re.compile(r"Target (-?\d+) is out of bounds")  # PyTorch's own wor
     "DAT11",
     "class-count-mismatch",
     Severity.WARNING,
-    explains=("LOS01", "INI04", "PAR05"),
+    explains=("DAT10", "LOS01", "LOS07", "LOS11", "INI04", "PAR05"),
     advice="Give the head as many outputs as there are classes, numbered from 0; look at how the "
     "labels are mapped to numbers.",
 )
@@ -51,7 +56,9 @@ def class_count_mismatch(
     were mapped to too few numbers. Judged only if each class that occurs was seen often enough that
     others would have come up. Not judged for next-token prediction, whose vocabulary is larger than
     any text, nor if the program itself puts the right answer in one place, as a contrastive loss
-    does. An error if a label exceeds the head, which ends the run in PyTorch.
+    does. An error if a label exceeds the head, which ends the run in PyTorch, and if labels are
+    numbered anew in each batch: batches have different numbers of classes and never a gap among
+    their labels, though random draws of the same labels would not be so but once in a million.
     Source: "37 reasons", 4 (make sure inputs and labels belong together), 9.
     """
     if (ended := _ended_at_a_label(trace)) is not None:
@@ -81,6 +88,17 @@ def class_count_mismatch(
             severity=Severity.ERROR,
             evidence={"largest_label": max(totals), "classes": classes},
         )
+    elif numbers := _numbered_anew(batches, totals):
+        yield finding(
+            f"labels are numbered anew in each batch: {len(batches)} batches hold from "
+            f"{min(numbers)} to {max(numbers)} classes, always 0, 1, 2, … without a gap, so that a "
+            "number does not mean the same class twice.",
+            site=loss_site(trace, function, Role.TARGET),
+            severity=Severity.ERROR,
+            evidence={"fewest_classes": min(numbers), "most_classes": max(numbers)},
+            advice="Map classes to numbers once for all data, before batches are made "
+            "(`LabelEncoder.fit`, `np.unique`), and only look the numbers up in each batch.",
+        )
     elif len(totals) <= share * classes and unseen_mass < _RARELY_UNSEEN:
         yield finding(
             f"the head has {classes} outputs, but only {len(totals)} of them are ever a label "
@@ -92,6 +110,30 @@ def class_count_mismatch(
                 "labels": [int(label) for label in sorted(totals)[:20]],
             },
         )
+
+
+def _numbered_anew(batches: Iterable[Batch], totals: Counter[int]) -> set[int]:
+    """The numbers of classes in batches that have each numbered their own; else empty.
+
+    Of two classes that were there before, a random draw may lack either. Not meant are examples
+    with several labels, the places in a batch (InfoNCE), and heads that are as wide as each batch
+    has classes (episodes).
+    """
+    share = np.array([totals[label] for label in range(len(totals))]) / totals.total()
+    numbers, known, likelihood = set[int](), 0, 0.0
+    for batch in batches:
+        labels = labels_of(batch)
+        size, number = sum(labels.values()), len(labels)
+        if size != batch.batch_size or number != max(labels, default=-1) + 1:
+            return set()
+        if number < min(known, size, batch.classes or 0):
+            numbers.add(number)
+            drawn = -size * np.log1p(-share[: number + 1])
+            lacking = 1.0 / np.expm1(np.minimum(drawn, _SURELY_DRAWN))  # odds against each class
+            likelihood += float(np.log(lacking[-1] / lacking.sum()))
+        known = max(known, number)
+    is_meant = len(numbers) >= _DIFFERENT and likelihood < _BY_CHANCE
+    return numbers | {known} if is_meant else set()
 
 
 def _ended_at_a_label(trace: Trace) -> Finding | None:

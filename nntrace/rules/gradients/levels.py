@@ -18,6 +18,7 @@ from nntrace.rules.common.layers import (
     is_embedding,
     named,
     sampled_span,
+    switched_off,
     update_ratios,
     weights,
 )
@@ -71,7 +72,8 @@ def zero_gradient(
 
     They are connected to the loss but have no influence on it. It must last to the end of the run.
     Not reported: rows of a lookup table that are not looked up; steps at which a module got no
-    example (an expert that was not chosen); a bias whose weights do get a gradient (a norm or a
+    example (an expert that was not chosen); a module that a frozen parameter of its own, a mask of
+    zeros, holds at zero; a bias whose weights do get a gradient (a norm or a
     softmax cancels it); and parameters that had a gradient until the model had fitted its data (a
     margin loss is then exactly zero). Information if it is a single number in one of several alike
     blocks, such as the factor that mixes two values which are the same in the first block, or a
@@ -79,7 +81,12 @@ def zero_gradient(
     GRD03 reports parameters without any gradient.
     Source: "37 reasons", 19 and 30; PyTorch Lightning's and Cockpit's checks of gradients.
     """
-    sites = [site for site in trace.sites_of(Role.PARAM_GRAD) if not is_embedding(site)]
+    masked = switched_off(trace)
+    sites = [
+        site
+        for site in trace.sites_of(Role.PARAM_GRAD)
+        if not is_embedding(site) and site.parent not in masked
+    ]
     size = columns(trace, Role.PARAM_GRAD, "rms", sites)
     held = any_finite(columns(trace, Role.UPDATE, "n", sites), axis=0)
     times = np.isfinite(size).sum(axis=0)

@@ -16,6 +16,7 @@ from nntrace.rules.common.layers import (
     named,
     of_a_library,
     sampled_span,
+    switched_off,
 )
 from nntrace.rules.common.optimizers import backward_line
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
@@ -57,7 +58,8 @@ def no_gradient(
     gradients. If no parameter has a gradient, the gradients of the layers' outputs show why: if
     there are any, gradients are cleared before the optimizer acts; if not, the loss does not depend
     on the model. Parameters that change all the same, and not by weight decay, are left out: the
-    program steps them in a way of its own, as TRPO does its policy.
+    program steps them in a way of its own, as TRPO does its policy. So are those of a module that a
+    frozen parameter of its own, a mask of zeros, holds at zero.
     An error, too, where all gradients end in the middle of the run while the optimizer steps on.
     Source: "37 reasons", 19 (frozen or disconnected layers).
     """
@@ -76,7 +78,8 @@ def no_gradient(
     if (stopped := _stopped(trace, sites, looked[:, held > 0], samples)) is not None:
         yield stopped
         return
-    missing &= ~_moved(trace, sites)
+    masked = switched_off(trace)
+    missing &= ~_moved(trace, sites) & [site.parent not in masked for site in sites]
     called = _called_prefixes(trace)
     is_alternative = chosen_at_times(trace)
     silent = {site.parent for site, never in zip(sites, missing, strict=True) if never}

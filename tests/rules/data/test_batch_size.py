@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from rules.builders import batches, event, findings, site, skip_reasons, trace_of
 
@@ -46,6 +47,20 @@ def test_a_target_that_is_always_the_same_is_a_single_picture_under_noise(spread
     target = {"target_std": 0.2, "target_min": 0.0, "target_max": 1.0}
     means = [0.5, 0.5, 0.5, 0.5, 0.5, 0.5 + spread]
     trace = normed(1, shape=(1, 16, 8, 8), fingerprint=[*range(6)], target_mean=means, **target)
+    assert findings("DAT16", trace) if found else skip_reasons("DAT16", trace)
+
+
+@pytest.mark.parametrize(
+    ("mean", "shape", "found"),
+    [(0.539, (1, 3, 8, 8), 0), (0.541, (1, 3, 8, 8), 1), (0.539, (2, 3, 8, 8), 1)],
+)
+def test_an_output_that_settles_on_one_picture_is_fitted_to_noise(mean, shape, found):
+    means = [*np.linspace(0.0, 0.5, 23), 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, mean]
+    levels = {"mean": means, "std": 0.2, "min": 0.0, "max": 1.0}
+    norm = site("bn", "activation", module_type="BatchNorm2d", shape=list(shape))
+    rows = batches(30, batch_size=shape[0], fingerprint=[*range(30)])
+    sites = [norm, site("conv", "activation", shape=list(shape), **levels)]
+    trace = trace_of(steps=30, sites=sites, batches=rows)
     assert findings("DAT16", trace) if found else skip_reasons("DAT16", trace)
 
 

@@ -32,6 +32,48 @@ def test_labels_beyond_the_head_are_an_error():
     assert finding.level is Severity.ERROR
 
 
+def in_batches(sets, classes=8, **columns):
+    """Batches of twelve labels, each with the classes that one of the sets holds."""
+    rows = batches(len(sets), loss_function="cross_entropy", classes=classes, batch_size=12)
+    for row, labels in zip(rows, sets, strict=True):
+        even, rest = divmod(12, len(labels))
+        row["label_values"] = tuple(labels)
+        row["label_counts"] = (even + rest, *(even,) * (len(labels) - 1))
+        row.update(columns)
+    return trace_of(steps=len(rows), batches=rows)
+
+
+NUMBERED_ANEW = [range(8), range(6), range(7), range(5), range(7), range(6), range(8), range(6)]
+
+
+@pytest.mark.parametrize(
+    ("sets", "found"),
+    [
+        (NUMBERED_ANEW * 4, 1),
+        (NUMBERED_ANEW * 4 + [(0, 1, 2, 3, 4, 6)], 0),
+        (sorted(NUMBERED_ANEW * 4, key=len), 0),
+        ([range(6), range(8)] * 16, 0),
+        ([range(8)] * 30 + [range(7), range(6)], 0),
+    ],
+    ids=["anew", "with a gap", "classes are added", "two data sets", "a few rare classes"],
+)
+def test_labels_without_a_gap_in_batches_of_some_classes_are_numbered_anew(sets, found):
+    results = findings("DAT11", in_batches(sets))
+    assert [f.level for f in results] == [Severity.ERROR] * found
+    assert not found or results[0].evidence == {"fewest_classes": 5, "most_classes": 8}
+
+
+def test_places_in_batches_of_several_sizes_are_no_classes():
+    rows = batches(40, loss_function="cross_entropy", classes=12)
+    for row, size in zip(rows, [12, 8, 10, 6] * 10, strict=True):
+        row |= {"batch_size": size, "label_values": tuple(range(size)), "label_counts": (1,) * size}
+    assert findings("DAT11", trace_of(steps=40, batches=rows)) == []
+
+
+def test_several_labels_of_an_example_may_be_its_places():
+    assert findings("DAT11", in_batches(NUMBERED_ANEW * 4, batch_size=3)) == []
+
+
 @pytest.mark.parametrize(("count", "found"), [(19, 0), (20, 1)])
 def test_each_class_must_have_been_seen_twenty_times(count, found):
     trace = labelled(5, per_batch=1, count=count)

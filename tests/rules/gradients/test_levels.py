@@ -82,6 +82,19 @@ def test_a_number_within_what_a_library_built_may_have_no_effect_yet(numel, numb
     assert finding.level is level
 
 
+@pytest.mark.parametrize(
+    ("frozen", "mask", "output", "found"),
+    [(False, 0.0, 0.0, 0), (True, 0.0, 0.0, 1), (False, 0.1, 0.0, 1), (False, 0.0, 0.1, 1)],
+)
+def test_a_branch_that_a_frozen_mask_holds_at_zero_learns_nothing_on_purpose(
+    frozen, mask, output, found
+):
+    own = site("a.mask", "param", rms=[mask], parent="a", requires_grad=frozen)
+    rows = [*parameter("a.weight", 0.0), own, site("a", "activation", rms=output)]
+    rows = [row | {"parent": "a"} if row["path"] == "a.weight" else row for row in rows]
+    assert len(findings("GRD04", trace(rows, parameter("b.weight", 0.1)))) == found
+
+
 def test_rows_that_nobody_looked_up_are_healthy():
     table = parameter("table.weight", 0.0, kind="Embedding")
     assert not findings("GRD04", trace(table, parameter("b.weight", 0.1)))

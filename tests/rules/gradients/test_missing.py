@@ -29,6 +29,13 @@ def test_what_changes_without_a_gradient_and_without_decay_has_another_master(si
     assert len(findings("GRD03", trace(own, called("a"), gradient("b.weight", 0.1)))) == found
 
 
+@pytest.mark.parametrize(("size", "found"), [(0.0, 0), (0.1, 1)])
+def test_a_module_that_a_frozen_mask_holds_at_zero_needs_no_gradient(size, found):
+    mask = site("a.mask", "param", rms=[0.0], parent="a", requires_grad=False)
+    rows = [gradient("a.weight", None, n=0), [mask], [site("a", "activation", rms=size)]]
+    assert len(findings("GRD03", trace(*rows, gradient("b.weight", 0.1)))) == found
+
+
 def test_a_layer_that_is_never_called_is_a_warning():
     rows = [gradient("a.weight", None, n=0), called("b"), gradient("b.weight", 0.1)]
     [finding] = findings("GRD03", trace(*rows))
