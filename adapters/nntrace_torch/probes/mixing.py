@@ -1,11 +1,13 @@
 """Does the output of one example depend on another one, or on its place among them? (PRB03)"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
 
 from nntrace_torch.probes.dependencies import CLEAN, FOUND, NOTED, UNKNOWN, Answer, Forward, changed
 from nntrace_torch.probes.order import placed
@@ -16,6 +18,7 @@ _FEWEST = 3  # examples
 _PAIRS = 16  # other examples that are tried one by one, and named in the message
 _FEW_PAIRS = 4  # the same within a training run, whose time this takes
 _MOST_NAMED = 64  # other examples named in the evidence
+_BATCHED = 3  # axes of what a sequence layer is given: time, examples, features
 _SEQUENCE_FIRST = (nn.RNNBase, nn.MultiheadAttention, nn.Transformer)
 
 
@@ -104,13 +107,11 @@ def _batch(forward: Forward, examples: int | None) -> _Batch | str:
     if forward.is_packed:
         return "a packed sequence has no axis of examples"
     data = forward.data()
-    axis = 0
-    if examples is None and sequence_first(forward.module) is not None:
-        axis = int(any(tensor.dim() > 1 for _, tensor in data))
+    axis = int(examples is None and _is_time_first(forward))
     sized = [tensor for _, tensor in data if tensor.dim() > axis]
     if not sized:
         return "the model is given no tensor with an axis of examples"
-    examples = examples or int(max(sized, key=lambda tensor: tensor.dim()).shape[axis])
+    examples = examples or int(_largest(sized).shape[axis])
     if examples < _FEWEST:
         return f"a batch of {examples} is too small to exchange others than one"
     if reason := _no_examples(data, axis, examples):
@@ -233,6 +234,37 @@ def sequence_first(module: nn.Module) -> nn.Module | None:
     layers = [part for part in module.modules() if isinstance(part, _SEQUENCE_FIRST)]
     told = [layer for layer in layers if hasattr(layer, "batch_first")]
     return told[0] if told and not any(layer.batch_first for layer in told) else None
+
+
+def _is_time_first(forward: Forward) -> bool:
+    """Whether the model takes its examples along the second axis, as its sequence layers do.
+
+    One that transposes what it is given, or takes it apart, gives them another number of examples.
+    """
+    layer = sequence_first(forward.module)
+    sized = [tensor for _, tensor in forward.data() if tensor.dim() > 1]
+    if layer is None or not sized:
+        return False
+    given: list[torch.Tensor] = []
+
+    def note(_: nn.Module, args: Any, kwargs: Any) -> None:
+        leaves = pytree.tree_leaves((args, kwargs))
+        given.extend(t for t in leaves if isinstance(t, torch.Tensor) and t.dim() == _BATCHED)
+
+    def read(call: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        hook = layer.register_forward_pre_hook(note, with_kwargs=True)
+        try:
+            call(*args, **kwargs)
+        finally:
+            hook.remove()
+
+    forward.replay(read)
+    return not given or given[0].shape[1] == _largest(sized).shape[1]
+
+
+def _largest(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """The first of those with the most axes: what a model is given besides are masks and states."""
+    return max(tensors, key=torch.Tensor.dim)
 
 
 def _norms_over_examples(module: nn.Module) -> list[nn.Module]:

@@ -27,8 +27,11 @@ def placed(
         by_example: an output as [examples, …]; None for one that is not by example.
         examples: the size of that axis.
     """
-    if any(examples in tensor.shape[1:] for _, tensor in forward.data()):
-        return None
+    moves = {place for place, _ in forward.data()}
+    for place, leaf in enumerate(forward.leaves):
+        stays = () if not isinstance(leaf, torch.Tensor) else leaf.shape[place in moves :]
+        if examples in stays:  # as the state that the call before has left
+            return None
     if _is_kept(forward, examples):
         return None
     before = _rows(forward.outputs(), by_example)

@@ -122,6 +122,22 @@ def test_an_output_that_goes_by_the_place_in_the_batch_is_found(answers, forward
         assert answer["evidence"]["by_place"]
 
 
+def test_a_state_that_goes_from_call_to_call_belongs_to_a_place_in_the_batch(answers):
+    def program():
+        torch.manual_seed(1)
+        model = Wrapped(lambda self, x, h: self.cell(x, h), cell=nn.GRUCell(4, 3))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            state = torch.zeros(6, 3)
+            for x in LINE.unbind(1):
+                state = model(x, state)
+            functional.cross_entropy(state, torch.arange(6) % 3).backward()
+            optimizer.step()
+
+    assert answers(program)["mixing"]["state"] == "clean"
+
+
 def test_the_examples_that_mix_are_those_of_the_gradient(answers):
     def forward(self, x):
         out = self.head(x.flatten(1))
@@ -218,6 +234,26 @@ def test_examples_along_the_second_axis_of_a_sequence_layer_are_found(answers):
             optimizer.step()
 
     assert answers(program)["mixing"]["state"] == "clean"
+
+
+def test_the_words_of_the_one_sentence_that_a_model_transposes_are_no_examples(answers):
+    def forward(self, x, state):
+        return self.head(self.rnn(x.transpose(0, 1), state)[0]).transpose(0, 1).squeeze(0)
+
+    def program():
+        torch.manual_seed(1)
+        model = Wrapped(forward, rnn=nn.GRU(4, 7), head=nn.Linear(7, 3))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            outputs = model(LINE[:1], torch.zeros(1, 1, 7))
+            functional.cross_entropy(outputs, torch.arange(5) % 3).backward()
+            optimizer.step()
+
+    answer = answers(program)["mixing"]
+    assert (answer["state"], answer["text"]) == (
+        "unknown",
+        "a batch of 1 is too small to exchange others than one",
+    )
 
 
 def test_the_examination_leaves_the_training_as_it_was(under):
