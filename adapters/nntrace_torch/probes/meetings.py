@@ -97,7 +97,7 @@ class Meetings:
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments with which to call a function outside all modules."""
-        arguments: Any = (args, kwargs)
+        arguments: Any = (_indexed(args) if name == "__getitem__" else args, kwargs)
         tensors = [x for x in pytree.tree_leaves(arguments) if isinstance(x, torch.Tensor)]
         own = [tensor for tensor in tensors if tensor.requires_grad]
         if not own or not any(t.dim() and not t.requires_grad for t in tensors):
@@ -179,6 +179,14 @@ class Meetings:
         if rows not in self._orders:
             self._orders[rows] = torch.randperm(rows, generator=self._random, device="cpu")
         return tensor[self._orders[rows].to(tensor.device)]
+
+
+def _indexed(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of an indexing, with a list of rows as the tensor that says the same."""
+    index = args[-1]
+    if type(index) is list and index and all(type(row) is int for row in index):
+        return (*args[:-1], torch.tensor(index, device="cpu"))
+    return args
 
 
 def _writes(name: str) -> bool:

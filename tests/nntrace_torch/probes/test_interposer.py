@@ -69,6 +69,23 @@ def test_a_pinned_program_sees_one_batch_and_its_targets(under, loop, loss):
     assert (np.diff(losses) < 0).all(), "the same batch with the same targets: a smooth descent"
 
 
+def test_rows_that_a_list_puts_back_in_order_are_pinned_with_the_batch(under):
+    """As speakers' utterances are in GE2E: the rows say which examples belong together."""
+
+    def program():
+        model = nn.Linear(4, 3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
+        x, y = data(8)
+        for _ in range(9):
+            order = torch.randperm(8)
+            optimizer.zero_grad()
+            outputs = model(x[order])[order.argsort().tolist()]
+            functional.cross_entropy(outputs, y).backward()
+            optimizer.step()
+
+    assert (np.diff(under(program, pinned=True).steps.loss) < 0).all()
+
+
 def test_a_program_without_modules_is_pinned_where_data_meets_its_parameters(under):
     x, y = data()
     table = torch.randn(5, 6, requires_grad=True)
