@@ -36,13 +36,14 @@ def _are_repaired(trace: Trace, broken: Sequence[Broken]) -> bool:
 
 
 def _masked(trace: Trace) -> set[int]:
-    """The ids of predictions with infinities but no NaN.
+    """The ids of predictions and frozen parameters with infinities but no NaN.
 
-    While the loss is finite, such infinities are classes that the program forbids.
+    While the loss is finite, such infinities are classes that the program forbids, or constants
+    that it forbids them with.
     """
     told = [e for e in trace.events_of(EventKind.NONFINITE) if e.payload.get("nan") is False]
     sites = [named for event in told if (named := site_told(trace, event)) is not None]
-    return {site.id for site in sites if site.role is Role.OUTPUT}
+    return {site.id for site in sites if site.role is Role.OUTPUT or site.requires_grad is False}
 
 
 def first_harm(trace: Trace, *, lasting: bool = False) -> int | None:

@@ -43,7 +43,8 @@ def nonfinite_forward(trace: Trace) -> Iterator[Finding | Skipped]:
     If the step could be replayed, the rule names the first operation whose result was not finite
     though its operands were, with its line and its operands. Otherwise it names the first such site
     in the order of execution, which is where to look: everything after it is infected. Infinities
-    that stay inside the model (attention masks) are not reported. A warning if only gradients were
+    that stay inside the model (attention masks, and frozen parameters that hold them) are not
+    reported. A warning if only gradients were
     hit and never a parameter or the loss, or if only evaluations were.
     Source: "37 reasons", 36 (NaN appears within the first hundred iterations) and 37.
     """

@@ -48,6 +48,16 @@ def test_classes_that_are_forbidden_are_no_broken_predictions():
     assert finding.steps == (0, 3)
 
 
+@pytest.mark.parametrize(
+    ("trainable", "nan", "found"), [(False, False, 0), (True, False, 1), (False, True, 1)]
+)
+def test_a_frozen_parameter_may_hold_the_infinities_of_a_mask(trainable, nan, found):
+    constant = site("att.low", "param", nonfinite_fraction=[1.0], requires_grad=trainable)
+    told = event("nonfinite", role="param", site="att.low", nan=nan)
+    trace = trace_of(loss=[1.0] * 4, sites=[*network(), constant], events=[told])
+    assert len(findings("NUM01", trace)) == len(findings("NUM09", trace)) == found
+
+
 def test_the_first_broken_activation_is_named_with_its_step():
     sites = network(fc2=FROM_2, output=FROM_2, grad1=FROM_2, grad2=FROM_2, param=FROM_3)
     [finding] = findings("NUM01", trace_of(loss=NAN_FROM_2, sites=sites))
