@@ -19,6 +19,7 @@ _PASSIVE = (
 )
 # What makes each number out of all units of an example: sums, norms and softmax.
 _MIXES_UNITS = ("sum", "mean", "linalgvectornorm", "softmax", "logsoftmax", "logsumexp")
+_HINGES = (":relu", ":clamp", ":clampmin", ":softplus")
 _MULTIPLIES = (":mm", ":addmm", ":bmm", ":baddbmm", ":convolution", ":linear", ":matmul")
 
 
@@ -110,6 +111,20 @@ class Flow:
             seen |= ahead
             ahead = {taker for vertex in ahead for taker in self.takers.get(vertex, ())} - seen
         return seen
+
+    def is_hinge_of_chosen(self) -> bool:
+        """Whether the loss is a hinge of outputs that the program picks by an index.
+
+        So it does with the triplets that violate a margin.
+        """
+        picks = [
+            vertex
+            for vertex in self.takers
+            if vertex.name == ":index"
+            and self.sources.get(vertex)
+            and not any(behind.is_module for behind in self.behind([vertex]))
+        ]
+        return any(behind.name in _HINGES for behind in self.behind(picks))
 
     def is_last(self, path: str, layers: Collection[str]) -> bool:
         """Whether a module's output is taken, but reaches none of `layers` by any way.

@@ -15,6 +15,7 @@ from nntrace.rules.common.chance import (
     target_growth,
     targets_run_away,
 )
+from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.loss_course import (
     LossSeries,
     goes_uphill,
@@ -78,8 +79,9 @@ def loss_not_decreasing(
     Silent if either shows progress of more than 1 %, if the loss is already well below chance, or
     if a check has shown that it is higher without inputs (PRB02). Not judged if the noise could
     hide a fall by a quarter, as when every step is another task, nor if a network makes the targets
-    of every step (Q-learning), targets grow as the errors do, or more (returns), or several
-    optimizers share a regression and other terms (an actor and its critic). A warning for
+    of every step (Q-learning), targets grow as the errors do, or more (returns), several optimizers
+    share a regression and other terms (an actor and its critic), or the loss is a hinge of outputs
+    picked by an index (triplets that violate a margin: fewer and fewer, but as hard). A warning for
     runs below 200 steps, and for losses whose chance value is unknown: their floor may lie just
     below the start, so for them a trend half as certain counts as progress.
     Source: Karpathy's Recipe, step 2 (overfit one batch); "37 reasons", IV.
@@ -106,6 +108,12 @@ def loss_not_decreasing(
     if unseen > hidden * abs(median(series.value)) and level - start <= unseen:
         yield Skipped(
             f"the loss is so noisy (± {noise:.2g}) that a fall by {unseen:.2g} could not be seen"
+        )
+        return
+    if loss.lowest is None and Flow(trace).is_hinge_of_chosen():
+        yield Skipped(
+            "the loss is a hinge of outputs that the program picks: those that are easy may be "
+            "left out as the model learns"
         )
         return
     is_sure = loss.lowest is not None and len(series) >= _SURE_STEPS

@@ -140,6 +140,24 @@ def test_a_saw_tooth_that_returns_to_its_start_is_no_progress():
     assert findings("LOS07", trace)
 
 
+@pytest.mark.parametrize(
+    ("vertices", "edges", "found"),
+    [
+        ([":mean", ":relu", ":sub", ":index", "fc"], [[4, 3], [3, 2], [2, 1], [1, 0]], 0),
+        ([":mean", ":pow", ":sub", ":index", "fc"], [[4, 3], [3, 2], [2, 1], [1, 0]], 1),
+        ([":mean", ":relu", ":sub", ":index"], [[3, 2], [2, 1], [1, 0]], 1),
+        ([":mean", ":relu", "fc", ":index", "in"], [[4, 3], [3, 2], [2, 1], [1, 0]], 1),
+    ],
+    ids=["triplets", "no hinge", "of a table", "within the model"],
+)
+def test_violations_that_the_program_picks_become_fewer_while_the_loss_stays(
+    vertices, edges, found
+):
+    graph = event("graph", vertices=vertices, edges=edges)
+    trace = trace_of(loss=noisy(np.full(300, 1.0)), events=[graph])
+    assert findings("LOS07", trace) if found else skip_reasons("LOS07", trace)
+
+
 # LOS08
 
 
