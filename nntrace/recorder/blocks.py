@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from nntrace.recorder.sample import Float32Array
-from nntrace.recorder.sorting import sort_rows
+from nntrace.recorder.sorting import SKEW_ELEMENTS, RowSorter
 
 _BLOCK_ELEMENTS = 1 << 16  # 256 KiB of float32
-_SKEW_ELEMENTS = 272  # arrays a multiple of 4 KiB apart slow each other down in the cache
 
 
 class Workspace:
@@ -18,7 +17,8 @@ class Workspace:
     """
 
     def __init__(self) -> None:
-        self._memory = np.empty(2 * _BLOCK_ELEMENTS + _SKEW_ELEMENTS, dtype=np.float32)
+        self._sorter = RowSorter()
+        self._memory = np.empty(2 * _BLOCK_ELEMENTS + SKEW_ELEMENTS, dtype=np.float32)
 
     def blocks(self, rows: Sequence[Float32Array]) -> Iterator[tuple[Float32Array, Float32Array]]:
         """Yield rows of n values in blocks [m, n], each with a copy of sorted rows, NaN last.
@@ -28,8 +28,8 @@ class Workspace:
         n = len(rows[0])
         size = max(1, _BLOCK_ELEMENTS // n)
         memory = self._memory
-        if 2 * n + _SKEW_ELEMENTS > len(memory):  # too large to keep: released after use
-            memory = np.empty(2 * n + _SKEW_ELEMENTS, dtype=np.float32)
+        if 2 * n + SKEW_ELEMENTS > len(memory):  # too large to keep: released after use
+            memory = np.empty(2 * n + SKEW_ELEMENTS, dtype=np.float32)
         for start in range(0, len(rows), size):
             chosen = rows[start : start + size]
             elements = len(chosen) * n
@@ -37,5 +37,5 @@ class Workspace:
             ordered = memory[-elements:].reshape(-1, n)
             np.concatenate(chosen, out=block.reshape(-1))
             ordered[:] = block
-            sort_rows(ordered)
+            self._sorter.sort(ordered)
             yield block, ordered
