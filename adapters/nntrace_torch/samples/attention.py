@@ -84,7 +84,7 @@ class AttentionObserver:
         sample: the step being sampled, or None.
         looks_ahead: whether queries look at keys that come after them, where there are as many of
             both; None until a sample with attention was finished, the only one that is asked.
-        masks: looks at those of fused attention.
+        masks: looks at those of attention.
         over_another_axis: called with the result of a softmax over another axis than the last, or
             over an axis of length 1.
     """
@@ -129,6 +129,8 @@ class AttentionObserver:
             return
         if rows.dim() not in (3, 4) or rows.shape[-1] < _FEWEST_KEYS:
             return
+        if self.sample is not None and can_sample(scores):
+            self.masks.note(scores if rows.dim() == 4 else scores[:, None], self.sample.token)
         place = self._next(needs_name=rows.dim() == 3)
         if place is None:
             return

@@ -23,7 +23,7 @@ _HIDDEN = -1e4  # added to a score, as small as half precision is given
 
 
 class Masks:
-    """Looks at the masks of the first sampled calls of fused attention."""
+    """Looks at the masks of the first sampled calls of fused attention, and at masked scores."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -36,12 +36,7 @@ class Masks:
         """A call was given this mask [..., queries, keys] in the sample with that token."""
         if mask is None:
             return
-        if token != self._token and self._samples < _SAMPLES:
-            self._token = token
-            self._samples += 1
-            self._seen = seen_keys(mask)
-            if self._seen is not None:
-                self._source = caller()
+        self.note(mask, token)
         if self._looks == _MOST_LOOKS:
             return
         self._looks += 1
@@ -49,6 +44,16 @@ class Masks:
             self._looks = _MOST_LOOKS
             payload = {"what": "mask", **caller().place}
             self._recorder.add_event(EventKind.AXES, payload, severity="warning")
+
+    def note(self, hiding: torch.Tensor, token: int) -> None:
+        """Keep what a mask shows, or scores that are given to a softmax, until `compare`."""
+        if token != self._token and self._samples < _SAMPLES:
+            self._token, self._seen = token, None
+            self._samples += 1
+        if token == self._token and self._seen is None:
+            self._seen = seen_keys(hiding)
+            if self._seen is not None:
+                self._source = caller()
 
     def compare(self, call: Call | None) -> None:
         """Before the first backward of a sample, whose last call of a model is `call`."""
@@ -68,6 +73,8 @@ class Masks:
 
 def seen_keys(mask: torch.Tensor) -> torch.Tensor | None:
     """Which keys a mask [examples, heads, queries, keys] shows to any query: [examples, keys].
+
+    Scores are a mask, too: those of hidden keys were filled with a large negative number.
 
     None if it shows as many of them to all examples.
     """

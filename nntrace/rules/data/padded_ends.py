@@ -35,8 +35,9 @@ def padding_read_last(
     sequences of different lengths that end in one value, of whose outputs only the last position,
     or only the last state, is used. Information if the loss fell well nonetheless. A packed
     sequence, an output of each sequence's own length and padding in front are as they should be.
-    Also found, of PyTorch's fused attention: an inverted mask. All ids that it shows are one and
-    the same, or each example sees only what is behind its sequence and the longest one nothing.
+    Also found, of PyTorch's attention, fused or by a softmax over masked scores: an inverted mask.
+    All ids that it shows are one and the same, or each example sees only what is behind its
+    sequence and the longest one nothing.
     Source: "37 reasons", 20 (check what the layers really see); PyTorch's documentation of
     `pack_padded_sequence`.
     """
@@ -71,6 +72,7 @@ def _inverted(event: Event) -> Finding:
         severity=Severity.ERROR,
         advice="`key_padding_mask` and `src_key_padding_mask` are True at padding "
         "(`ids == pad_id`); the mask of `scaled_dot_product_attention` is True where attention may "
-        "look (`ids != pad_id`), as the attention masks of tokenizers are.",
+        "look (`ids != pad_id`), as the attention masks of tokenizers are. Scores are filled where "
+        "it may not: `scores.masked_fill(ids == pad_id, -inf)`.",
         location=place(event.payload),
     )

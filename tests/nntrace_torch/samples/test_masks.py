@@ -104,6 +104,28 @@ def test_an_inverted_padding_mask_is_told_once(trace_here, shows_words, gives_id
     assert [payload["reads"] for payload in found] == ["mask"] * number
 
 
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize(("hides_words", "number"), [(True, 1), (False, 0)])
+def test_scores_that_are_filled_at_the_words_are_told_once(trace_here, heads, hides_words, number):
+    torch.manual_seed(0)
+    ids = torch.randint(1, 9, (10, 5)).where(IS_TOKEN[:, 0, 0].repeat(2, 1), torch.tensor(0))
+    model = nn.Embedding(9, 8)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+
+    def train():
+        for _ in range(6):
+            read = model(ids)
+            cut = read if heads == 1 else read.view(10, 5, heads, 4).transpose(1, 2)
+            filled = (ids != 0) == hides_words
+            filled = filled[:, None] if heads == 1 else filled[:, None, None]
+            scores = (cut @ cut.transpose(-2, -1)).masked_fill(filled, -1e9)
+            (scores.softmax(-1) @ cut).square().mean().backward()
+            optimizer.step()
+
+    found = payloads(trace_here(train), "padded")
+    assert [(one["reads"], one["file"]) for one in found] == [("mask", __file__)] * number
+
+
 def test_a_history_that_ends_at_the_last_position_is_no_padding(trace_here):
     """Some users have none, and nobody's is full."""
     torch.manual_seed(0)
