@@ -187,7 +187,7 @@ def cancelling(sites: Sequence[Site]) -> Callable[[int, FloatArray], bool]:
 
     def cancels(place: int, gradient: FloatArray) -> bool:
         site = sites[place]
-        if len(site.shape) != 1 or not site.parent:
+        if len(site.shape) != 1:
             return False
         for weight in weights_of[site.parent]:
             known = gradient[np.isfinite(gradient[:, [place, weight]]).all(axis=1)]  # not frozen

@@ -49,11 +49,10 @@ def test_what_no_optimizer_holds_is_not_meant():
 
 
 @pytest.mark.parametrize(("weight", "found"), [(0.1, 0), (0.0, 1)])
-def test_a_bias_whose_weights_get_a_gradient_is_taken_away_again(weight, found):
-    bias = [
-        row | {"shape": [8], "numel": 8, "parent": "a"} for row in parameter("a.bias", 0.0, size=1)
-    ]
-    rows = trace(parameter("a.weight", weight), bias, parameter("b.weight", 0.1))
+@pytest.mark.parametrize("layer", ["a.", ""])  # part of a model, or all there is
+def test_a_bias_whose_weights_get_a_gradient_is_taken_away_again(layer, weight, found):
+    bias = [row | {"shape": [8], "numel": 8} for row in parameter(f"{layer}bias", 0.0, size=1)]
+    rows = trace(parameter(f"{layer}weight", weight), bias, parameter("b.weight", 0.1))
     assert len(findings("GRD04", rows)) == found
 
 
