@@ -127,6 +127,7 @@ class Observers:
         self.axes = AxesWatch(recorder, self.models, self.sources, self.replayer)
         self.attention.over_another_axis = self.axes.normalised
         self.calls = RootCalls(recorder, self.replayer)
+        self.loaders.are_for_nothing = self.calls.were_for_nothing
         self.evaluations.calls = lambda: self.calls.kept
         self.calls.on_evaluation = recorder.guard(evaluated)
         self.calls.before_evaluation = recorder.guard(self.evaluations.begins)

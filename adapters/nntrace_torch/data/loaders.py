@@ -32,7 +32,8 @@ class _Pass:
 
     `order` is a checksum of the indices drawn; None for a stream, which has no indices.
     `evaluates` is true while all of its batches were fetched with gradients off, and of one that
-    delivered all it has, whereupon another loader went on, and no step was made.
+    delivered all it has, whereupon another loader went on, and no step was made. `for_nothing`:
+    models had been called in training mode with gradients on when it ended, and nothing came of it.
     """
 
     number: int  # counted over all loaders of this process
@@ -43,6 +44,7 @@ class _Pass:
     examples: int | None = 0
     order: int | None = 0
     evaluates: bool = True
+    for_nothing: bool = False
 
 
 @dataclass(slots=True)
@@ -78,6 +80,8 @@ class LoaderObserver:
     Attributes:
         wait_ns: nanoseconds waited for batches since the last step.
         is_sampled: says whether the current step is sampled.
+        are_for_nothing: says whether models were called in training mode since the last step, with
+            gradients on and without a backward pass.
         batches: the last few batches, oldest first, those that the program fetches ahead included;
             empty unless `keeps_batches`.
     """
@@ -93,6 +97,7 @@ class LoaderObserver:
         self._last: _Pass | None = None  # as `_delivered`, whatever the step
         self._ranges: tuple[tuple[float, float], ...] | None = None
         self.is_sampled: Callable[[], bool] = lambda: False
+        self.are_for_nothing: Callable[[], bool] = lambda: False
         self.wait_ns = 0
         self.batches: deque[Any] = deque(maxlen=_KEPT_BATCHES)
         self._keeps_batches = False
@@ -255,6 +260,7 @@ class LoaderObserver:
         found = self._pass_of(iterator)
         if found is not None:
             del self._running[id(iterator)]
+            found.for_nothing = not found.evaluates and self.are_for_nothing()
             self._record(found, complete=True)
             for known in self._loaders:
                 if known.current is found:
@@ -272,6 +278,7 @@ class LoaderObserver:
             # A pass that was broken off is only known to be over when the next one begins.
             "steps": 0 if found.evaluates else self._recorder.steps_made() - found.first_step,
             "order": found.order,
+            "for_nothing": found.for_nothing,
         }
         self._recorder.add_event(EventKind.EPOCH, payload)
 

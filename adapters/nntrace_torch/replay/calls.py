@@ -157,6 +157,12 @@ class RootCalls:
         """Whether a model was called since the last backward pass."""
         return bool(self.kept) and self.kept[-1].micro_batch == self.micro_batch
 
+    def were_for_nothing(self) -> bool:
+        """Whether this step's calls with gradients were in training mode, none differentiated."""
+        called = [] if self.micro_batch else [call.compute for call in self.kept]
+        modes = [model.training for model in called if isinstance(model, nn.Module)]
+        return bool(modes) and all(modes)
+
     def begins_with_asking(self) -> bool:
         """Whether the step's first call asks for a gradient.
 

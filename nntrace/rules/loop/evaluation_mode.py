@@ -26,6 +26,7 @@ from nntrace.schema import EventKind
 from nntrace.trace import Event, Trace
 
 _RECENT = 20  # steps of training whose loss an evaluation is compared with
+_ACTIVE = ("dropout_active", "norm_active")
 _UNLEARNT = 0.9  # of the first loss: an evaluation above it shows that nothing was learned
 
 
@@ -59,6 +60,8 @@ def eval_in_train_mode(
     is called without the mode (`functional.dropout(x, 0.5)` never stops), and a teacher, which runs
     in nearly every step on the inputs of the trained model with fixed weights, whose layers are
     active. A teacher that follows the training, as a mean teacher does, may keep its noise.
+    With PyTorch also passes with gradients on, over a loader from which training never draws, if
+    no backward pass follows the calls.
     Information on a part of a functional model of Keras that is called with `training=False`: Keras
     3 trains it in the mode of the whole model, so that unfrozen batch norms give up the statistics
     they were loaded with.
@@ -67,9 +70,12 @@ def eval_in_train_mode(
     """
     told = _overruled(trace)
     yield from told
+    with_gradients = _with_gradients(trace, passes)
+    yield from with_gradients
     events = trace.events_of(EventKind.EVALUATION)
     if not events:
-        yield from () if told else (Skipped("no pass without gradients was recorded"),)
+        if not told + with_gradients:
+            yield Skipped("no pass without gradients was recorded")
         return
     if (lasting := _lasting_dropout(events)) is not None:
         yield lasting
@@ -135,6 +141,36 @@ def _overruled(trace: Trace) -> tuple[Finding, ...]:
             )
             return (found,)
     return ()
+
+
+def _with_gradients(trace: Trace, passes: int) -> tuple[Finding, ...]:
+    """The finding on a loader that is only read in training mode, for nothing; at most one."""
+    modes = [event.payload for event in trace.events_of(EventKind.MODE)]
+    active = {name: max((count(mode, name) for mode in modes), default=0) for name in _ACTIVE}
+    drawn = trained_loaders(trace)
+    read: dict[int, list[int]] = defaultdict(list)
+    for event in trace.events_of(EventKind.EPOCH):
+        loader = whole(event.payload, "loader")
+        is_read = event.step > 0 and event.payload.get("for_nothing") is True
+        if is_read and loader is not None and loader not in drawn:
+            read[loader].append(event.step)
+    steps = max(read.values(), key=len, default=[])
+    if not drawn or len(steps) < passes or not any(active.values()):
+        return ()
+    lines = {
+        whole(e.payload, "loader"): place(e.payload) for e in trace.events_of(EventKind.LOADER)
+    }
+    found = Finding(
+        f"a loader that training never draws from was read {len(steps)} times in training mode, "
+        f"with gradients that were not asked for: {active['dropout_active']} dropout and "
+        f"{active['norm_active']} batch-norm layers were active.",
+        steps=(steps[0], steps[-1]),
+        evidence={"evaluations": len(steps), **active},
+        advice="Call `model.eval()` before evaluating and `model.train()` after, and evaluate "
+        "under `torch.no_grad()`.",
+        location=lines.get(next(loader for loader, at in read.items() if at is steps)),
+    )
+    return (found,)
 
 
 def _counts_statistics(values: dict[str, Any], drawn: Collection[int]) -> bool:

@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from torch_programs import mlp
@@ -79,3 +80,34 @@ def test_forked_workers_record_nothing(trace_here, workers):
     torch.seed()  # not one that another test has set
     seeds = payloads(trace_here(lambda: train_over(loader)), "seed")
     assert (len(seeds) > 0) == (workers == 0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "gradients", "backward", "found"),
+    [
+        (True, True, False, True),
+        (False, True, False, False),
+        (True, False, False, False),
+        (True, True, True, False),
+    ],
+)
+def test_a_pass_of_a_model_in_training_mode_is_for_nothing_without_backward(
+    trace_here, mode, gradients, backward, found
+):
+    held_out = DataLoader(TensorDataset(torch.randn(6, 4)), batch_size=3)
+
+    def train():
+        model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5))
+        train_over(DataLoader(TensorDataset(torch.randn(8, 4)), batch_size=2), model)
+        model.train(mode)
+        with torch.set_grad_enabled(gradients):
+            for (batch,) in held_out:
+                loss = model(batch).mean()
+                if backward:
+                    loss.backward()
+
+    passes = payloads(trace_here(train), "epoch")
+    assert [(one["steps"] > 0, one["for_nothing"]) for one in passes] == [
+        (True, False),
+        (False, found),
+    ]

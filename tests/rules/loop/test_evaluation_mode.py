@@ -48,6 +48,36 @@ def test_evaluations_with_dropout_active_are_a_warning(count, found):
     assert [finding.location.line for finding in results] == [3] * found
 
 
+def epoch(loader, step, *, steps=0, for_nothing=True):
+    values = {"batches": 2, "complete": True, "steps": steps, "for_nothing": for_nothing}
+    return event("epoch", step, loader=loader, **values)
+
+
+@pytest.mark.parametrize(
+    ("passes", "changed", "found"),
+    [
+        (2, {}, 1),
+        (1, {}, 0),
+        (2, {"for_nothing": False}, 0),  # in evaluation mode, or something was differentiated
+        (2, {"steps": 3}, 0),  # training draws from it, too
+    ],
+)
+def test_passes_with_gradients_that_are_not_asked_for_are_a_warning(passes, changed, found):
+    trained = [epoch(0, 20 * n + 20, steps=20, for_nothing=False) for n in range(3)]
+    read = [epoch(1, 20 * n + 20, **changed) for n in range(passes)]
+    loaders = [event("loader", 0, loader=n, file="train.py", line=n) for n in range(2)]
+    events = [TRAINING, evaluation(20, training=False), *loaders, *trained, *read]
+    results = findings("RUN02", trace_of(steps=100, events=events))
+    assert [finding.location.line for finding in results] == [1] * found
+
+
+def test_passes_before_any_training_and_models_without_active_layers_are_left_alone():
+    calm = event("mode", 0, model="", training=True, dropout_active=0, norm_active=0)
+    for mode, at in ((TRAINING, 0), (calm, 20)):
+        passes = [epoch(0, 20, steps=20, for_nothing=False), epoch(1, at), epoch(1, at)]
+        assert skip_reasons("RUN02", trace_of(steps=100, events=[mode, *passes]))
+
+
 def test_norms_of_keras_that_were_told_to_infer_in_vain_are_a_note():
     told = event("trainable", 30, overruled=["base/norm/moving_mean"], file="train.py", line=7)
     [finding] = findings("RUN02", trace_of(steps=100, events=[told]))

@@ -34,7 +34,7 @@ class Reader(nn.Module):
     def forward(self, ids):
         attention_mask = (ids != 0).long()
         x = self.words(ids) + self.places(torch.arange(LENGTH))
-        for layer, norm in zip(self.layers, self.norms):
+        for layer, norm in zip(self.layers, self.norms, strict=True):
             x = norm(x + layer(x, attention_mask))
         return self.head(x[:, 0])
 

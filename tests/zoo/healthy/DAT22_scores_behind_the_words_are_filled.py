@@ -1,4 +1,4 @@
-"""DAT22: attention written by hand fills the scores of the padding; the first word is always there."""
+"""DAT22: attention written by hand fills the scores of the padding behind the sentences."""
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +34,7 @@ class Reader(nn.Module):
     def forward(self, ids):
         attention_mask = (ids != 0).long()
         x = self.words(ids) + self.places(torch.arange(LENGTH))
-        for layer, norm in zip(self.layers, self.norms):
+        for layer, norm in zip(self.layers, self.norms, strict=True):
             x = norm(x + layer(x, attention_mask))
         return self.head(x[:, 0])
 
