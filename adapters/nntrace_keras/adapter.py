@@ -52,10 +52,11 @@ class KerasAdapter:
             undos += [watch_seeds(recorder), *training.flags.install()]
             recorder.versions["tensorflow"] = sys.modules["tensorflow"].__version__
         elif self._backend == "torch":
-            from nntrace_keras.on_torch import describe_layers, watch_losses, watch_optimizers
+            from nntrace_keras import on_torch
 
             # The PyTorch adapter observes everything else.
-            undos = [describe_layers(), watch_optimizers(recorder), *watch_losses(recorder)]
+            undos = [on_torch.describe_layers(), on_torch.watch_optimizers(recorder)]
+            undos += [*on_torch.watch_losses(recorder), *on_torch.watch_data(recorder)]
             undos += TrainerObserver(recorder).install(loaders=False)
         elif self._backend == "jax":
             from nntrace_keras.jax.training import JaxTraining

@@ -11,11 +11,15 @@ from typing import Any
 import keras
 import numpy as np
 import torch
+from keras.src.backend.torch.trainer import TorchEpochIterator
 from keras.src.trainers.compile_utils import CompileLoss
+from keras.src.trainers.data_adapters.torch_data_loader_adapter import TorchDataLoaderAdapter
+from keras.src.trainers.epoch_iterator import EpochIterator
 
-from nntrace.adapter import DESCRIBES_ITSELF
+from nntrace.adapter import DESCRIBES_ITSELF, DRAWS_FROM, DataSource
 from nntrace.recorder import ForeignLoss, Recorder
-from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.data.weights import weights_of_classes
+from nntrace_keras.patching import Undo, after, wrap
 from nntrace_keras.program.compiled import CompiledLosses
 from nntrace_keras.program.describe import (
     activation_name,
@@ -26,6 +30,7 @@ from nntrace_keras.program.describe import (
 )
 from nntrace_keras.program.losses import announcement, loss_facts, positions_of_one_target
 from nntrace_keras.program.names import Names
+from nntrace_keras.trainers import identity_of
 
 
 class StandIn(torch.optim.Optimizer):
@@ -137,6 +142,25 @@ def watch_optimizers(recorder: Recorder) -> Undo:
         return apply
 
     return wrap(keras.optimizers.Optimizer, "apply", make)
+
+
+def watch_data(recorder: Recorder) -> list[Undo]:
+    """Tell the PyTorch adapter what the loaders draw from that Keras makes, one for each pass."""
+    weights: weakref.WeakKeyDictionary[Any, dict[str, float]] = weakref.WeakKeyDictionary()
+
+    def told(_: None, iterator: Any, *args: Any, **kwargs: Any) -> None:
+        weights[iterator] = weights_of_classes(kwargs)
+
+    def made(loader: Any, iterator: Any) -> None:
+        data = iterator.data_adapter
+        if not isinstance(data, TorchDataLoaderAdapter):  # whose loader is the program's own
+            facts = {"class_weights": weights.get(iterator, {})}
+            setattr(loader, DRAWS_FROM, DataSource(*identity_of(data), facts))
+
+    return [
+        after(EpochIterator, "__init__", recorder.guard(told)),
+        after(TorchEpochIterator, "_get_iterator", recorder.guard(made)),
+    ]
 
 
 def watch_losses(recorder: Recorder) -> list[Undo]:

@@ -116,7 +116,7 @@ class TrainerObserver:
 
     def _number_of(self, data: Any) -> tuple[int, bool]:
         """The number of a data set, the same for the same arrays, and whether it is new."""
-        source, key = _identity(data)
+        source, key = identity_of(data)
         if key in self._loaders:
             return self._loaders[key], False
         number = self._loaders[key] = self._count
@@ -125,7 +125,7 @@ class TrainerObserver:
         return number, True
 
 
-def _identity(data: Any) -> tuple[Any, Hashable]:
+def identity_of(data: Any) -> tuple[Any, Hashable]:
     """The object that keeps a data adapter's data alive, and a key valid while it lives.
 
     A slice that is taken anew before each call is a new array over the same memory, so an array's

@@ -4,7 +4,8 @@ An adapter is an entry point of group `nntrace.adapters` whose name is the frame
 name. It is loaded only after that framework has finished importing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -72,6 +73,27 @@ class Modules(Protocol):
     def fans(self, shape: tuple[int, ...], module: Any) -> dict[str, int]:
         """The columns `fan_in` and `fan_out` of a parameter with this shape of a module."""
         ...
+
+
+DRAWS_FROM: Final = "__nntrace_data__"
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """What a loader draws from, where a framework (Keras on PyTorch) makes a loader for each pass.
+
+    The upper framework's adapter sets it as attribute `DRAWS_FROM` of the loader. Loaders with the
+    same owner and key draw from the same data.
+
+    Attributes:
+        owner: the object that keeps the data alive.
+        key: names the data as long as the owner lives.
+        facts: more fields of the `loader` event.
+    """
+
+    owner: Any
+    key: Hashable
+    facts: dict[str, Any]
 
 
 def described(module: Any) -> Modules | None:

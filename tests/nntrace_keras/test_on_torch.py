@@ -15,19 +15,30 @@ from nntrace.trace import Trace
 PROGRAM = Path(__file__).parent / "programs" / "twice.py"
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """What the program printed, and its trace."""
-    folder = tmp_path_factory.mktemp("keras-on-torch") / "run"
+def printed_by(program, folder):
+    """What a program prints that writes its run into `folder`."""
     done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(folder)],
+        [sys.executable, str(PROGRAM.with_name(program)), str(folder)],
         env={**os.environ, "KERAS_BACKEND": "torch", "NNTRACE_STRICT": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout, Trace.open(folder)
+    return done.stdout
+
+
+def traced(program, folder):
+    printed_by(program, folder)
+    return Trace.open(folder)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """What the program printed, and its trace."""
+    folder = tmp_path_factory.mktemp("keras-on-torch") / "run"
+    printed = printed_by(PROGRAM.name, folder)
+    return printed, Trace.open(folder)
 
 
 @pytest.fixture
@@ -92,6 +103,16 @@ def test_the_size_and_the_order_of_the_arrays_given_to_fit_are_known(trace):
     assert all({name: one[name] for name in expected} == expected for one in loaders)
 
 
+def test_the_passes_of_one_fit_are_over_one_loader_and_complete(trace):
+    [loader] = payloads(trace, EventKind.LOADER)
+    passes = [one for one in payloads(trace, EventKind.EPOCH) if "metrics" not in one]
+    assert {one["loader"] for one in passes} == {loader["loader"]}
+    trained = [one for one in passes if one["steps"]]  # Keras builds the model from a batch before
+    found = [(one["steps"], one["batches"], one["complete"]) for one in trained]
+    assert found == [(4, 4, True)] * 2
+    assert trained[0]["order"] != trained[1]["order"]
+
+
 def test_the_update_is_what_the_optimizer_changed(trace):
     name = "classifier/head/kernel"
     before = trace.series(Role.PARAM, "mean", trace.site(name, Role.PARAM))
@@ -116,33 +137,27 @@ def test_what_the_loss_function_of_keras_was_given_is_recorded(trace):
         assert batch.loss_value == pytest.approx(loss, rel=1e-5)
 
 
+def test_class_weights_and_the_data_of_two_fits_are_told_apart_by_loader(tmp_path):
+    trace = traced("data_of_fit.py", tmp_path / "run")
+    by_number = {one["loader"]: one for one in payloads(trace, EventKind.LOADER)}
+    assert [one["dataset_size"] for one in by_number.values()] == [48, 16, 48]
+    weights = [one["class_weights"] for one in by_number.values()]
+    assert weights == [{"0": 1.0, "1": 5.0}, {}, {"0": 1.0, "1": 5.0}]
+    passes = [one for one in payloads(trace, EventKind.EPOCH) if "metrics" not in one]
+    held = [(one["loader"], one["steps"]) for one in passes if one["complete"]]
+    two_calls = [(0, 3)] * 3
+    assert sorted(held) == [*two_calls, (1, 0), (1, 0), (2, 3)]
+
+
 def test_a_softmax_before_a_loss_on_logits_is_found(tmp_path):
-    program = PROGRAM.with_name("by_gradient.py")
-    done = subprocess.run(
-        [sys.executable, str(program), str(tmp_path / "run")],
-        env={**os.environ, "KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    trace = Trace.open(tmp_path / "run")
+    trace = traced("by_gradient.py", tmp_path / "run")
     [finding] = get_rule("LOS02").run(trace, {})
     assert "receives probabilities" in finding.message
     assert {batch.loss_function for batch in trace.batches} == {"mse_loss", "cross_entropy"}
 
 
 def test_targets_that_are_arrays_are_those_of_the_loss(tmp_path):
-    program = PROGRAM.with_name("batch_by_batch.py")
-    done = subprocess.run(
-        [sys.executable, str(program), str(tmp_path / "run")],
-        env={**os.environ, "KERAS_BACKEND": "torch", "NNTRACE_STRICT": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    trace = Trace.open(tmp_path / "run")
+    trace = traced("batch_by_batch.py", tmp_path / "run")
     assert [sum(batch.label_counts) for batch in trace.batches] == [16] * 4
     assert {batch.loss_function for batch in trace.batches} == {"cross_entropy"}
     assert [batch.loss_value for batch in trace.batches] == pytest.approx(
@@ -154,15 +169,7 @@ def test_targets_that_are_arrays_are_those_of_the_loss(tmp_path):
 def known(tmp_path_factory):
     """The trace of what `fit` says of itself."""
     folder = tmp_path_factory.mktemp("known") / "run"
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM.with_name("what_fit_knows.py")), str(folder)],
-        env={**os.environ, "KERAS_BACKEND": "torch", "NNTRACE_STRICT": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return Trace.open(folder)
+    return traced("what_fit_knows.py", folder)
 
 
 def test_one_target_for_all_positions_is_told(known):

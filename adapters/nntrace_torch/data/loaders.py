@@ -8,7 +8,7 @@ import time
 import weakref
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import DataLoader, default_collate
 from torch.utils.data import dataloader as loader_module
 
+from nntrace.adapter import DRAWS_FROM, DataSource
 from nntrace.recorder import Recorder, is_recorded
 from nntrace.schema import EventKind
 from nntrace_torch.data.loader_facts import examples_of, facts_of, ranges_in
@@ -51,13 +52,14 @@ class _Pass:
 class _Loader:
     """A loader that was iterated: its number, and how many passes were begun.
 
-    A loader that is built anew for each pass, over the same data set (`dataset`) and with the same
-    settings (`facts`), takes over the record of the one before.
+    A loader that is built anew for each pass, over the same data set (`dataset`, and `key` in it)
+    and with the same settings (`facts`), takes over the record of the one before.
     """
 
     reference: weakref.ref[Any]
     number: int
     dataset: weakref.ref[Any] | None
+    key: Hashable
     facts: dict[str, Any]
     passes: int = 0
     current: _Pass | None = None
@@ -197,11 +199,16 @@ class LoaderObserver:
         known = next((one for one in self._loaders if one.reference() is loader), None)
         if known is None:
             known = self._announce(loader)
-        if known.current is not None:
-            self._record(known.current, complete=known.has_delivered_all)
-        known.current = _Pass(self._passes, known.number, known.passes, self._recorder.steps_made())
-        known.passes += 1
-        self._passes += 1
+        last = known.current
+        if last is not None and last.batches:
+            self._record(last, complete=known.has_delivered_all)
+        if last is None or last.batches:
+            number, epoch = self._passes, known.passes
+            known.passes += 1
+            self._passes += 1
+        else:  # nothing was drawn: Keras begins a pass at the end of the one before
+            number, epoch = last.number, last.epoch
+        known.current = _Pass(number, known.number, epoch, self._recorder.steps_made())
         # With workers the first indices are drawn before the iterator is known.
         self._beginning = known.current
 
@@ -283,16 +290,20 @@ class LoaderObserver:
         self._recorder.add_event(EventKind.EPOCH, payload)
 
     def _announce(self, loader: Any) -> _Loader:
-        dataset, facts = getattr(loader, "dataset", None), facts_of(loader)
+        dataset = getattr(loader, "dataset", None)
+        source = getattr(loader, DRAWS_FROM, DataSource(dataset, None, {}))
+        facts, key = facts_of(loader) | source.facts, source.key
         for gone in self._loaders:
-            if gone.reference() is None and gone.facts == facts and _is_of(gone.dataset, dataset):
+            is_gone = gone.reference() is None and _is_of(gone.dataset, source.owner)
+            if is_gone and (gone.key, gone.facts) == (key, facts):
                 gone.reference = weakref.ref(loader)
                 return gone
         self._loaders = [one for one in self._loaders if one.may_go_on]
-        known = _Loader(weakref.ref(loader), self._count, _reference(dataset), facts)
+        owner = _reference(source.owner)
+        known = _Loader(weakref.ref(loader), self._count, owner, key, facts)
         self._loaders.append(known)
         self._count += 1
-        for holder in (loader.dataset, loader.collate_fn):
+        for holder in (dataset, loader.collate_fn):
             self._recorder.tokens.look_in(holder)
         payload = {"loader": known.number, **facts, **caller().place}
         self._recorder.add_event(EventKind.LOADER, payload)
