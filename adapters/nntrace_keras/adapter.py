@@ -53,9 +53,12 @@ class KerasAdapter:
             recorder.versions["tensorflow"] = sys.modules["tensorflow"].__version__
         elif self._backend == "torch":
             from nntrace_keras import on_torch
+            from nntrace_keras.program.sources import Sources
 
+            sources = Sources(recorder)
             # The PyTorch adapter observes everything else.
-            undos = [on_torch.describe_layers(), on_torch.watch_optimizers(recorder)]
+            undos = [*sources.install(), *on_torch.watch_models(recorder, sources)]
+            undos += [on_torch.watch_optimizers(recorder, sources)]
             undos += [*on_torch.watch_losses(recorder), *on_torch.watch_data(recorder)]
             undos += TrainerObserver(recorder).install(loaders=False)
         elif self._backend == "jax":

@@ -11,7 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 import torch
-from keras.src.backend.torch.trainer import TorchEpochIterator
+from keras.src.backend.common.keras_tensor import any_symbolic_tensors
+from keras.src.backend.torch.trainer import TorchEpochIterator, TorchTrainer
 from keras.src.trainers.compile_utils import CompileLoss
 from keras.src.trainers.data_adapters.torch_data_loader_adapter import TorchDataLoaderAdapter
 from keras.src.trainers.epoch_iterator import EpochIterator
@@ -28,8 +29,12 @@ from nntrace_keras.program.describe import (
     unit_axis,
     value_range,
 )
+from nntrace_keras.program.flags import FlagWatch
+from nntrace_keras.program.left_out import LeftOutLayers
 from nntrace_keras.program.losses import announcement, loss_facts, positions_of_one_target
 from nntrace_keras.program.names import Names
+from nntrace_keras.program.schedules import ScheduleObserver
+from nntrace_keras.program.sources import Sources
 from nntrace_keras.trainers import identity_of
 
 
@@ -47,9 +52,15 @@ class StandIn(torch.optim.Optimizer):
 
 
 class _StandIns:
-    """One stand-in for each Keras optimizer, made anew when the parameters that it steps change."""
+    """One stand-in for each Keras optimizer, made anew when the parameters that it steps change.
 
-    def __init__(self) -> None:
+    Args:
+        schedules: counts the steps of each optimizer that has a schedule.
+    """
+
+    def __init__(self, schedules: ScheduleObserver) -> None:
+        self._schedules = schedules
+        self._names: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self._known: weakref.WeakKeyDictionary[Any, StandIn] = weakref.WeakKeyDictionary()
         self._inside: list[Any] = []
 
@@ -65,7 +76,15 @@ class _StandIns:
             stand_in = _make(optimizer, parameters)
             self._known[optimizer] = stand_in
         stand_in.param_groups[0]["lr"] = float(optimizer.learning_rate)
+        self._schedules.stepped(self._name(optimizer))
         return stand_in
+
+    def _name(self, optimizer: Any) -> str:
+        name = self._names.get(optimizer)
+        if name is None:
+            name = self._names[optimizer] = f"{type(optimizer).__name__}.{len(self._names)}"
+            self._schedules.announce(optimizer, name)
+        return name
 
     def step(self, stand_in: StandIn, call: Callable[[], Any]) -> Any:
         """Make the step: run `call` inside the stand-in's step."""
@@ -81,8 +100,8 @@ class _StandIns:
 class KerasModules:
     """Describes Keras layers to the PyTorch adapter, to which they are modules without children."""
 
-    def __init__(self) -> None:
-        self._names = Names()
+    def __init__(self, names: Names) -> None:
+        self._names = names
 
     def children(self, module: Any) -> list[Any]:
         """The layers directly inside a layer, and its modules that are PyTorch's own."""
@@ -108,6 +127,8 @@ class KerasModules:
             inside = layer._flatten_layers(include_self=False, recursive=False)
             waiting += [(one, layer) for one in inside]
 
+    is_symbolic = staticmethod(any_symbolic_tensors)
+
     # As on TensorFlow.
     unit_axis = staticmethod(unit_axis)
     activation = staticmethod(activation_name)
@@ -116,15 +137,25 @@ class KerasModules:
     fans = staticmethod(fans)
 
 
-def describe_layers() -> Undo:
-    """Make the PyTorch adapter ask Keras about its layers."""
-    setattr(keras.layers.Layer, DESCRIBES_ITSELF, KerasModules())
-    return lambda: delattr(keras.layers.Layer, DESCRIBES_ITSELF)
+def watch_models(recorder: Recorder, sources: Sources) -> list[Undo]:
+    """Make the PyTorch adapter ask Keras about its layers, and record what Keras alone knows."""
+    names, guard = Names(), recorder.guard
+    setattr(keras.layers.Layer, DESCRIBES_ITSELF, KerasModules(names))
+    left_out = LeftOutLayers(recorder, sources, names.layer)
+    look = guard(lambda _, model, *args, **kwargs: left_out.look(model))
+    return [
+        lambda: delattr(keras.layers.Layer, DESCRIBES_ITSELF),
+        *left_out.install(),
+        *FlagWatch(recorder, names.path).install(),
+        after(TorchTrainer, "make_train_function", look),
+    ]
 
 
-def watch_optimizers(recorder: Recorder) -> Undo:
+def watch_optimizers(recorder: Recorder, sources: Sources) -> Undo:
     """Make every step of a Keras optimizer go through its stand-in."""
-    stand_ins = _StandIns()
+    schedules = ScheduleObserver(recorder, sources)
+    recorder.hooks.on_end(recorder.guard(schedules.finish))
+    stand_ins = _StandIns(schedules)
     begin = recorder.guard(stand_ins.begin)
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -154,7 +185,9 @@ def watch_data(recorder: Recorder) -> list[Undo]:
     def made(loader: Any, iterator: Any) -> None:
         data = iterator.data_adapter
         if not isinstance(data, TorchDataLoaderAdapter):  # whose loader is the program's own
-            facts = {"class_weights": weights.get(iterator, {})}
+            facts: dict[str, Any] = {"class_weights": weights.get(iterator, {})}
+            if hasattr(data, "_num_samples"):  # the length of Keras' data set is that of its inputs
+                facts["dataset_size"] = data._num_samples
             setattr(loader, DRAWS_FROM, DataSource(*identity_of(data), facts))
 
     return [

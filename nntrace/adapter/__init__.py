@@ -54,6 +54,10 @@ class Modules(Protocol):
         """A module and all inside it: (path, module, (path, tensor) of its own parameters)."""
         ...
 
+    def is_symbolic(self, args: tuple[Any, ...]) -> bool:
+        """Whether a module that is called with these arguments is asked for shapes alone."""
+        ...
+
     def unit_axis(self, module: Any) -> int:
         """The axis of channels or features in a module's output."""
         ...

@@ -137,16 +137,37 @@ def test_what_the_loss_function_of_keras_was_given_is_recorded(trace):
         assert batch.loss_value == pytest.approx(loss, rel=1e-5)
 
 
-def test_class_weights_and_the_data_of_two_fits_are_told_apart_by_loader(tmp_path):
-    trace = traced("data_of_fit.py", tmp_path / "run")
-    by_number = {one["loader"]: one for one in payloads(trace, EventKind.LOADER)}
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """The trace of several calls of `fit`, on two parts of two arrays."""
+    return traced("data_of_fit.py", tmp_path_factory.mktemp("fitted") / "run")
+
+
+def test_class_weights_and_the_data_of_two_fits_are_told_apart_by_loader(fitted):
+    by_number = {one["loader"]: one for one in payloads(fitted, EventKind.LOADER)}
     assert [one["dataset_size"] for one in by_number.values()] == [48, 16, 48]
     weights = [one["class_weights"] for one in by_number.values()]
     assert weights == [{"0": 1.0, "1": 5.0}, {}, {"0": 1.0, "1": 5.0}]
-    passes = [one for one in payloads(trace, EventKind.EPOCH) if "metrics" not in one]
+    passes = [one for one in payloads(fitted, EventKind.EPOCH) if "metrics" not in one]
     held = [(one["loader"], one["steps"]) for one in passes if one["complete"]]
     two_calls = [(0, 3)] * 3
     assert sorted(held) == [*two_calls, (1, 0), (1, 0), (2, 3)]
+
+
+def test_a_functional_model_whose_parts_were_called_to_build_it_is_the_first_model(fitted):
+    evaluations = payloads(fitted, EventKind.EVALUATION)
+    assert [(one["model"], one["examples"]) for one in evaluations] == [("", 16)] * 2
+
+
+def test_a_schedule_and_how_far_it_has_come_are_recorded(fitted):
+    last = payloads(fitted, EventKind.SCHEDULER)[-1]
+    assert (last["class"], last["horizon"], last["calls"]) == ("CosineDecay", 100, 12)
+    assert last["file"].endswith("data_of_fit.py")
+
+
+def test_a_layer_that_leads_to_no_output_is_told(fitted):
+    [left_out] = payloads(fitted, EventKind.LEFT_OUT)
+    assert left_out["layers"] == ["left_out"]
 
 
 def test_a_softmax_before_a_loss_on_logits_is_found(tmp_path):

@@ -110,13 +110,13 @@ class EvaluationObserver:
         """An outermost module was called without gradients."""
         if not isinstance(call.compute, nn.Module):
             return
+        inputs = tensors_in(call.arguments)
+        if inputs and inputs[0].is_meta:
+            return  # asked for its shapes alone, as Keras does of each part to build a model
         module = unwrapped(call.compute)
         model = self._models.owner_of(module)
         if model is None:
             return
-        inputs = tensors_in(call.arguments)
-        if inputs and inputs[0].is_meta:
-            return  # asked for its shapes alone, as Keras does to build a model
         part = model.path_of(module) or ""
         key = _Key(model.prefix, part, self._loaders.loader, call_path())
         found = self._current = self.open.get(key)

@@ -77,7 +77,12 @@ class HandWritten(Optimizer):
         """The parameters that are still alive, the smallest first."""
         return _living(self._by_size)
 
-    # An attribute of PyTorch's optimizers, which would keep the parameters alive.
+    # Attributes of PyTorch's optimizers, which would keep the parameters alive.
+    @property
+    def state(self) -> dict[torch.Tensor, Any]:  # type: ignore[override]
+        """Nothing is known of it."""
+        return {}
+
     @property
     def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """One group: the parameters that are still alive."""

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nntrace.adapter import described
 from nntrace.recorder import Recorder
 from nntrace_torch.patching import is_captured, is_in_backward, outside_modes
 from nntrace_torch.program.dataflow import DataFlow
@@ -216,7 +217,8 @@ class ForwardSampler:
             if not is_training and self._left_out.begin(module):
                 self._pause()
                 return
-            if is_training and not is_captured() and not makes_weights(module):
+            is_forward = is_training and not is_captured() and not makes_weights(module)
+            if is_forward and not _is_symbolic(module, args):
                 forward.model = self._models.owner_of(module)
                 if forward.model is not None and not forward.is_recomputing:
                     self._root_called(forward.model, module, args, {})
@@ -249,3 +251,9 @@ class ForwardSampler:
     def _is_elsewhere(self) -> bool:
         """Whether this thread is not one of the training's; the backward pass may have its own."""
         return _thread_id() != self._thread and not is_in_backward()
+
+
+def _is_symbolic(module: nn.Module, args: tuple[Any, ...]) -> bool:
+    """Whether the framework that is built on PyTorch asks for shapes: it builds a model."""
+    description = described(module)
+    return description is not None and description.is_symbolic(args)

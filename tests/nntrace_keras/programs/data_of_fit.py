@@ -1,6 +1,6 @@
-"""Calls `fit` twice on one half of an array, with validation, and then on the other half.
+"""Calls `fit` twice on one half of two arrays, with validation, and then on the other half.
 
-Its argument is the run folder.
+The rate follows a schedule, and a layer is left out of the model. Its argument is the run folder.
 """
 
 import sys
@@ -13,15 +13,24 @@ import nntrace
 
 nntrace.start(out=sys.argv[1], every=1)
 keras.utils.set_random_seed(0)
-rows = np.random.default_rng(0).normal(size=(112, 4)).astype("float32")
+one, other = np.random.default_rng(0).normal(size=(2, 112, 4)).astype("float32")
 labels = (np.arange(112) % 6 == 0).astype("float32")
-model = keras.Sequential([layers.Input((4,)), layers.Dense(1, activation="sigmoid")])
-model.compile("sgd", "binary_crossentropy")
-held_out = rows[96:], labels[96:]
-for first, epochs, validation in ((0, 2, held_out), (0, 1, None), (48, 1, None)):
+
+inputs = layers.Input((4,)), layers.Input((4,))
+both = layers.Concatenate()(inputs)
+hidden = layers.Dense(4, activation="relu", name="left_out")(both)
+model = keras.Model(inputs, layers.Dense(1, activation="sigmoid")(both))
+rate = keras.optimizers.schedules.CosineDecay(0.1, 100)
+model.compile(keras.optimizers.SGD(rate), "binary_crossentropy")
+
+
+def part(first, end):
+    return [one[first:end], other[first:end]], labels[first:end]
+
+
+for first, epochs, validation in ((0, 2, part(96, 112)), (0, 1, None), (48, 1, None)):
     model.fit(
-        rows[first : first + 48],
-        labels[first : first + 48],
+        *part(first, first + 48),
         batch_size=16,
         epochs=epochs,
         validation_data=validation,
