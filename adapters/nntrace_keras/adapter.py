@@ -58,7 +58,7 @@ class KerasAdapter:
             sources = Sources(recorder)
             # The PyTorch adapter observes everything else.
             undos = [*sources.install(), *on_torch.watch_models(recorder, sources)]
-            undos += [on_torch.watch_optimizers(recorder, sources)]
+            undos += on_torch.watch_optimizers(recorder, sources)
             undos += [*on_torch.watch_losses(recorder), *on_torch.watch_data(recorder)]
             undos += TrainerObserver(recorder).install(loaders=False)
         elif self._backend == "jax":

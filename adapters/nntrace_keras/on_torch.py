@@ -20,7 +20,7 @@ from keras.src.trainers.epoch_iterator import EpochIterator
 from nntrace.adapter import DESCRIBES_ITSELF, DRAWS_FROM, DataSource
 from nntrace.recorder import ForeignLoss, Recorder
 from nntrace_keras.data.weights import weights_of_classes
-from nntrace_keras.patching import Undo, after, wrap
+from nntrace_keras.patching import Undo, after, before, wrap
 from nntrace_keras.program.compiled import CompiledLosses
 from nntrace_keras.program.describe import (
     activation_name,
@@ -86,6 +86,13 @@ class _StandIns:
             self._schedules.announce(optimizer, name)
         return name
 
+    def of_inner(self, scaling: Any) -> StandIn:
+        """The stand-in of the optimizer that steps inside one that scales losses."""
+        inner, variables = scaling.inner_optimizer, scaling._trainable_variables
+        if inner not in self._known:
+            self._known[inner] = _make(inner, [variable.value for variable in variables])
+        return self._known[inner]
+
     def step(self, stand_in: StandIn, call: Callable[[], Any]) -> Any:
         """Make the step: run `call` inside the stand-in's step."""
         stand_in.call = call
@@ -95,6 +102,23 @@ class _StandIns:
         finally:
             self._inside.pop()
             stand_in.call = None
+
+
+class Scaler:
+    """What the PyTorch adapter asks of a `GradScaler`, for Keras' optimizer that scales losses."""
+
+    def __init__(self) -> None:
+        self._scale: torch.Tensor | None = None
+        self._per_optimizer_states: dict[int, Any] = {}  # Keras leaves `grad` as it is: scaled
+
+    def scales(self, optimizer: Any) -> None:
+        """A loss was scaled by that optimizer."""
+        value = optimizer.dynamic_scale.value if optimizer.built else optimizer.initial_scale
+        self._scale = torch.as_tensor(value)
+
+    def is_enabled(self) -> bool:
+        """Whether losses are scaled: it is only made where they are."""
+        return True
 
 
 class KerasModules:
@@ -151,7 +175,7 @@ def watch_models(recorder: Recorder, sources: Sources) -> list[Undo]:
     ]
 
 
-def watch_optimizers(recorder: Recorder, sources: Sources) -> Undo:
+def watch_optimizers(recorder: Recorder, sources: Sources) -> list[Undo]:
     """Make every step of a Keras optimizer go through its stand-in."""
     schedules = ScheduleObserver(recorder, sources)
     recorder.hooks.on_end(recorder.guard(schedules.finish))
@@ -172,7 +196,27 @@ def watch_optimizers(recorder: Recorder, sources: Sources) -> Undo:
 
         return apply
 
-    return wrap(keras.optimizers.Optimizer, "apply", make)
+    apply_watched = wrap(keras.optimizers.Optimizer, "apply", make)
+    return [apply_watched, *_watch_scaling(recorder, stand_ins)]
+
+
+def _watch_scaling(recorder: Recorder, stand_ins: _StandIns) -> list[Undo]:
+    """Report losses that Keras scales, and the steps that it leaves out."""
+    scalers: weakref.WeakKeyDictionary[Any, Scaler] = weakref.WeakKeyDictionary()
+
+    def scaled(result: Any, optimizer: Any, loss: Any) -> None:
+        scaler = scalers.setdefault(optimizer, Scaler())
+        scaler.scales(optimizer)
+        recorder.hooks.loss_scaled(result, scaler, loss)
+
+    def skips(optimizer: Any) -> None:
+        recorder.hooks.step_skipped(stand_ins.of_inner(optimizer))
+
+    kind = keras.optimizers.LossScaleOptimizer
+    return [
+        after(kind, "scale_loss", recorder.guard(scaled)),
+        before(kind, "_stateful_handle_non_finite_grads", recorder.guard(skips)),
+    ]
 
 
 def watch_data(recorder: Recorder) -> list[Undo]:

@@ -44,6 +44,7 @@ class Hooks:
         self._postponed: list[Callable[[], object]] = []
         self._loss_listeners: list[Callable[[ForeignLoss], object]] = []
         self._origin_listeners: list[Callable[[dict[str, Any], int], object]] = []
+        self._scale_listeners: list[tuple[Callable[..., object], Callable[[Any], object]]] = []
 
     def add(self, undo: Callable[[], None]) -> None:
         """Register `undo`, which takes off hooks that were put on."""
@@ -68,6 +69,7 @@ class Hooks:
             self._postponed,
             self._loss_listeners,
             self._origin_listeners,
+            self._scale_listeners,
         )
         for functions in registered:
             functions.clear()
@@ -97,6 +99,27 @@ class Hooks:
         """Report a call of a loss function whose tensors belong to the framework below."""
         for hear in self._loss_listeners:
             hear(loss)
+
+    def on_loss_scaling(
+        self, scaled: Callable[[Any, Any, Any], object], skipped: Callable[[Any], object]
+    ) -> None:
+        """Call `scaled` and `skipped` where a framework built on the adapter's own scales losses.
+
+        Args:
+            scaled: called with the scaled loss, what scales it and the loss.
+            skipped: called with an optimizer that was left out as gradients were not finite.
+        """
+        self._scale_listeners.append((scaled, skipped))
+
+    def loss_scaled(self, scaled: Any, scaler: Any, loss: Any) -> None:
+        """Report that a loss was scaled; the scaler has what PyTorch's `GradScaler` has."""
+        for hear, _ in self._scale_listeners:
+            hear(scaled, scaler, loss)
+
+    def step_skipped(self, optimizer: Any) -> None:
+        """Report that an optimizer was not called, as scaled gradients were not finite."""
+        for _, hear in self._scale_listeners:
+            hear(optimizer)
 
     def on_catching_up(self, record: Callable[[], object]) -> None:
         """Call `record`, which records what an adapter has postponed, before other records."""

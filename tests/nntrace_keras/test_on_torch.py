@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tracing import payloads
 
@@ -206,3 +207,26 @@ def test_what_keras_calls_for_shapes_alone_is_no_evaluation(known):
 def test_a_model_without_trainable_weights_says_so(known):
     epochs = [epoch for epoch in payloads(known, EventKind.EPOCH) if "metrics" in epoch]
     assert [epoch["trainable"] for epoch in epochs] == [True, True, False]
+
+
+@pytest.fixture(scope="module")
+def scaled(tmp_path_factory):
+    """The trace of a training in float16 whose loss scale soon overflows."""
+    return traced("scaled_loss.py", tmp_path_factory.mktemp("scaled") / "run")
+
+
+def test_a_loss_is_recorded_without_its_scale_and_steps_that_overflow_as_skipped(scaled):
+    steps = scaled.steps
+    assert len(steps) == 16
+    assert steps.skipped.tolist() == [False, True] * 8
+    assert steps.loss_scale[0] == 2.0**15
+    made = ~steps.skipped
+    assert (np.diff(np.log2(steps.loss_scale))[made[:-1]] == 1).all()
+    assert (np.diff(np.log2(steps.loss_scale))[~made[:-1]] == -1).all()
+    assert steps.loss.max() < 100
+    gradients = scaled.series(Role.PARAM_GRAD, "rms", scaled.sites_of(Role.PARAM_GRAD)[0])
+    assert np.nanmax(gradients) < 100
+
+
+def test_targets_of_arrays_may_be_the_programs_own(scaled):
+    assert {batch.target_delivered for batch in scaled.batches} == {None}

@@ -251,11 +251,17 @@ class LoaderObserver:
         if found is not self._last:
             self._turned_from(self._last)
             self._last = found
-        self._ranges = tuple(ranges_in(batch)) if self.is_sampled() else None
+        self._ranges = None
+        if self.is_sampled() and not self._is_of_framework(found):
+            self._ranges = tuple(ranges_in(batch))
         found.batches += 1
         found.evaluates &= not torch.is_grad_enabled()
         size = examples_of(batch)
         found.examples = None if found.examples is None or size is None else found.examples + size
+
+    def _is_of_framework(self, found: _Pass) -> bool:
+        """Whether the loader is one for arrays, whose targets may be the program's own making."""
+        return any(known.current is found and known.key is not None for known in self._loaders)
 
     def _turned_from(self, last: _Pass | None) -> None:
         """Another loader delivers than the one of this pass, which may not be asked for its end."""

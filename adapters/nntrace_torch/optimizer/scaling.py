@@ -39,8 +39,9 @@ class LossScaling:
         self.used: Callable[[], object] = lambda: None
 
     def install(self) -> list[Undo]:
-        """Watch every `GradScaler`."""
+        """Watch every `GradScaler`, and what a framework that is built on PyTorch reports."""
         guard = self._recorder.guard
+        self._recorder.hooks.on_loss_scaling(guard(self._scaled), guard(self._skipped))
         return [
             after(GradScaler, "scale", guard(self._scaled)),
             before(GradScaler, "unscale_", guard(self._uses)),
