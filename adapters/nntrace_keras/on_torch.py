@@ -44,6 +44,7 @@ class StandIn(torch.optim.Optimizer):
     def __init__(self, parameters: Sequence[torch.Tensor], settings: dict[str, Any]) -> None:
         super().__init__(parameters, settings)
         self.call: Callable[[], Any] | None = None
+        self.grad_scale: torch.Tensor | None = None  # as of PyTorch's fused optimizers
 
     def step(self, closure: Any = None) -> Any:
         """Call the Keras optimizer."""
@@ -56,6 +57,9 @@ class _StandIns:
 
     Args:
         schedules: counts the steps of each optimizer that has a schedule.
+
+    Attributes:
+        scales: by what the gradients of an optimizer are scaled that it gets unscaled.
     """
 
     def __init__(self, schedules: ScheduleObserver) -> None:
@@ -63,6 +67,7 @@ class _StandIns:
         self._names: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self._known: weakref.WeakKeyDictionary[Any, StandIn] = weakref.WeakKeyDictionary()
         self._inside: list[Any] = []
+        self.scales: weakref.WeakKeyDictionary[Any, torch.Tensor] = weakref.WeakKeyDictionary()
 
     def begin(self, optimizer: Any, variables: Sequence[Any] | None) -> StandIn | None:
         """Return the stand-in for the step about to happen; None inside another step."""
@@ -76,6 +81,7 @@ class _StandIns:
             stand_in = _make(optimizer, parameters)
             self._known[optimizer] = stand_in
         stand_in.param_groups[0]["lr"] = float(optimizer.learning_rate)
+        stand_in.grad_scale = self.scales.get(optimizer)
         self._schedules.stepped(self._name(optimizer))
         return stand_in
 
@@ -108,13 +114,14 @@ class Scaler:
     """What the PyTorch adapter asks of a `GradScaler`, for Keras' optimizer that scales losses."""
 
     def __init__(self) -> None:
-        self._scale: torch.Tensor | None = None
+        self._scale = torch.ones(())
         self._per_optimizer_states: dict[int, Any] = {}  # Keras leaves `grad` as it is: scaled
 
-    def scales(self, optimizer: Any) -> None:
-        """A loss was scaled by that optimizer."""
+    def scales(self, optimizer: Any) -> torch.Tensor:
+        """A loss was scaled by that optimizer; return the scale."""
         value = optimizer.dynamic_scale.value if optimizer.built else optimizer.initial_scale
         self._scale = torch.as_tensor(value)
+        return self._scale
 
     def is_enabled(self) -> bool:
         """Whether losses are scaled: it is only made where they are."""
@@ -206,7 +213,7 @@ def _watch_scaling(recorder: Recorder, stand_ins: _StandIns) -> list[Undo]:
 
     def scaled(result: Any, optimizer: Any, loss: Any) -> None:
         scaler = scalers.setdefault(optimizer, Scaler())
-        scaler.scales(optimizer)
+        stand_ins.scales[optimizer.inner_optimizer] = scaler.scales(optimizer)
         recorder.hooks.loss_scaled(result, scaler, loss)
 
     def skips(optimizer: Any) -> None:
