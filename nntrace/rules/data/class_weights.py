@@ -1,4 +1,4 @@
-"""Class weights that make frequent classes count even more, the reverse of what they are for."""
+"""Class weights that are the wrong way round, or given to classes that are even already."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from nntrace.rules.common.payloads import number, place
+from nntrace.rules.common.loaders import trained_loaders
+from nntrace.rules.common.payloads import number, place, whole
 from nntrace.rules.finding import Finding
 from nntrace.schema import EventKind
 from nntrace.trace import Event, Trace
@@ -21,11 +22,17 @@ _POSITIVE: Final = (
     "`pos_weight` is the number of negative examples for each positive one, `(len(y) - y.sum()) / "
     "y.sum()`."
 )
+_EVEN: Final = 1.5  # examples of the largest class for one of the smallest
+_ONCE: Final = (
+    "Keep one of the two: shuffle without a weighted sampler, or leave the weights out of the loss."
+)
 _GOES_WITH: Final = 0.5  # correlation of weights with sizes, on logarithmic scales
 
 
-def weights_of_frequent_classes(trace: Trace, totals: Counter[int]) -> Finding | None:
+def wrong_weights(trace: Trace, totals: Counter[int]) -> Finding | None:
     """The finding if the weights given to a loss grow with the classes' sizes; else None.
+
+    Also if a weighted sampler has made the classes even before.
 
     Args:
         totals: the number of sampled labels of each class.
@@ -34,7 +41,10 @@ def weights_of_frequent_classes(trace: Trace, totals: Counter[int]) -> Finding |
     for event in (*trace.events_of(EventKind.LOADER), *calls):
         given = event.payload.get("class_weights")
         weights = _positive(given, totals) if isinstance(given, Mapping) else {}
-        if len(weights) >= 2 and (finding := _reversed(trace, event, weights, totals)) is not None:
+        if len(weights) < 2:
+            continue
+        finding = _reversed(trace, event, weights, totals) or _twice(trace, event, weights, totals)
+        if finding is not None:
             return finding
     return None
 
@@ -69,4 +79,31 @@ def _reversed(
         },
         location=place(event.payload),
         advice=_POSITIVE if event.payload.get("pos_weight") is True else _EACH,
+    )
+
+
+def _twice(
+    trace: Trace, event: Event, weights: dict[int, float], totals: Counter[int]
+) -> Finding | None:
+    drawn = trained_loaders(trace)
+    loaders = [one.payload for one in trace.events_of(EventKind.LOADER)]
+    is_drawn_by_weight = any(
+        one.get("weights") is not None and whole(one, "loader") in drawn for one in loaders
+    )
+    sizes, (light, heavy) = totals.values(), (min(weights.values()), max(weights.values()))
+    if not is_drawn_by_weight or max(sizes) > _EVEN * min(sizes) or heavy < _UNEVEN * light:
+        return None
+    return Finding(
+        f"classes are balanced twice: the loader's sampler draws them about equally often "
+        f"({min(sizes)} to {max(sizes)} of the sampled labels each), and the loss weighs them "
+        f"from {light:.3g} to {heavy:.3g}: rare ones count too much.",
+        steps=(event.step, int(trace.steps.step[-1])),
+        explains=("LOS22",),
+        evidence={
+            "labels": list(weights),
+            "counts": [totals[label] for label in weights],
+            "weights": list(weights.values()),
+        },
+        location=place(event.payload),
+        advice=_ONCE,
     )

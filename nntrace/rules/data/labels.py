@@ -19,7 +19,7 @@ from nntrace.rules.common.chance import (
 from nntrace.rules.common.loaders import drawn_at
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.signals import median, span
-from nntrace.rules.data.class_weights import weights_of_frequent_classes
+from nntrace.rules.data.class_weights import wrong_weights
 from nntrace.rules.data.masks import foreground_never_predicted
 from nntrace.rules.data.padding import another_left_out, padding_in_the_loss
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
@@ -120,7 +120,8 @@ def class_imbalance(
     reports sequences that are mostly padding which nothing keeps out of the loss, as with PyTorch's
     cross-entropy without its `ignore_index` (at any length, if that is another id than the
     padding's), or a Keras model on TensorFlow without a mask; weights given to a loss function of
-    PyTorch or to Keras' `fit`, by class or by example, that grow with the classes' sizes; and masks
+    PyTorch or to Keras' `fit`, by class or by example, that grow with the classes' sizes; with
+    PyTorch weights three times apart of classes that a weighted sampler has made even; and masks
     with less than 5 % foreground if, after 100 steps, none is predicted in the last third of the
     run and the loss is no better than that of one answer for all places.
     Source: "37 reasons", 9 (class imbalance); Karpathy's Recipe, step 2 (init well).
@@ -141,7 +142,7 @@ def class_imbalance(
     if any(_has_several(trace, batch) for batch in batches):
         yield Skipped("each example has several labels: classes are not expected to be even")
         return
-    if (weighed := weights_of_frequent_classes(trace, totals)) is not None:
+    if (weighed := wrong_weights(trace, totals)) is not None:
         yield weighed
         return
     # Samples are denser at the start of a run: an imbalance only there was a phase.

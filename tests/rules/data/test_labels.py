@@ -125,6 +125,29 @@ def test_weights_that_a_loss_function_was_given_count_as_well(is_positive, word)
     assert finding.location.line == 7
 
 
+@pytest.mark.parametrize(
+    ("counts", "heavy", "sampled_by", "found"),
+    [
+        ((30, 20), 3.0, 90, 1),
+        ((31, 20), 3.0, 90, 0),  # the sampler leaves the rest to the weights
+        ((30, 20), 2.9, 90, 0),
+        ((30, 20), 3.0, None, 0),  # even by nature, and errors that cost more
+    ],
+)
+def test_weights_of_classes_that_a_sampler_has_made_even_are_a_warning(
+    counts, heavy, sampled_by, found
+):
+    weights = {"0": 1.0, "1": heavy}
+    events = [
+        event("loader", loader=0, weights=sampled_by),
+        event("epoch", 9, loader=0, steps=9),
+        event("loss_call", function="cross_entropy", class_weights=weights, file="t.py", line=7),
+    ]
+    rows = batches(10, batch_size=sum(counts), label_values=(0, 1), label_counts=counts)
+    results = findings("DAT10", trace_of(steps=10, batches=rows, events=events))
+    assert [finding.location.line for finding in results] == [7] * found
+
+
 @pytest.mark.parametrize(("largest", "found"), [(115_000, 1), (95_000, 0)])
 def test_a_class_ten_times_larger_than_another_is_a_warning(largest, found):
     assert len(findings("DAT10", counted([largest] * 9 + [10_000]))) == found
