@@ -17,6 +17,7 @@ from nntrace.rules.common.payloads import number, place, text
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.loss.drawn import draws_otherwise
+from nntrace.rules.loss.focal import focal_of_mean
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Trace
@@ -53,7 +54,8 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
     a loss function wants -1 and 1 (`margin_ranking_loss`, `cosine_embedding_loss`,
     `hinge_embedding_loss`, `soft_margin_loss`), and a variational autoencoder whose code is drawn
     with the logarithm of the variance, or with the variance, for the deviation, without a
-    gradient, or not at all, by the graph of its loss. Soft targets, as in distillation and
+    gradient, or not at all, by the graph of its loss; by that graph, too, a focal loss whose weight
+    is made of the mean loss of a batch. Soft targets, as in distillation and
     consistency training, are left alone.
     Source: "37 reasons", 15 and 20; Goodfellow et al., Deep Learning, 6.2.2.
     """
@@ -64,8 +66,8 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
     if exchanged := [call for call in announced if call.is_exchanged]:
         yield _exchanged(trace, exchanged[0])
         return
-    if drawn := draws_otherwise(trace):
-        yield drawn
+    if otherwise := draws_otherwise(trace) or focal_of_mean(trace):
+        yield otherwise
         return
     if several := _of_several_classes(trace):
         yield several
