@@ -45,6 +45,7 @@ _CHANGED = 1.1  # times their first size, if the errors have not grown with them
 _KEPT_UP = 0.9  # of the errors of a model that learns nothing while the targets grow
 _SHARPER = 1.05  # times the rms of distributions; that of many examples of a teacher's varies less
 _SAMPLED = 5  # targets
+_OF_MARGIN = 0.01  # a hinge that varies less is the margin alone: all outputs have become one
 _EVALUATED = 3  # passes
 _FELL = 0.8  # of the first of them
 _HEADS = (10, 20, 40)  # steps that count as the start: short ones are, long ones are less noisy
@@ -110,7 +111,8 @@ def loss_not_decreasing(
             f"the loss is so noisy (± {noise:.2g}) that a fall by {unseen:.2g} could not be seen"
         )
         return
-    if loss.lowest is None and Flow(trace).is_hinge_of_chosen():
+    varies = noise > _OF_MARGIN * abs(level)
+    if loss.lowest is None and varies and Flow(trace).is_hinge_of_chosen():
         yield Skipped(
             "the loss is a hinge of outputs that the program picks: those that are easy may be "
             "left out as the model learns"

@@ -158,6 +158,14 @@ def test_violations_that_the_program_picks_become_fewer_while_the_loss_stays(
     assert findings("LOS07", trace) if found else skip_reasons("LOS07", trace)
 
 
+@pytest.mark.parametrize(("noise", "found"), [(0.02, 0), (0.005, 1)])
+def test_a_hinge_that_stays_at_its_margin_has_lost_its_outputs(noise, found):
+    names, pairs = [":mean", ":relu", ":sub", ":index", "fc"], [[4, 3], [3, 2], [2, 1], [1, 0]]
+    graph = event("graph", vertices=names, edges=pairs)
+    trace = trace_of(loss=noisy(np.full(300, 1.0), noise=noise), events=[graph])
+    assert findings("LOS07", trace) if found else skip_reasons("LOS07", trace)
+
+
 # LOS08
 
 
