@@ -161,3 +161,12 @@ def test_a_step_that_shows_nothing_of_itself_says_why_and_has_its_updates(tmp_pa
     assert len(trace.steps) == 3
     assert trace.sites_of(Role.UPDATE)
     assert not trace.sites_of(Role.ACTIVATION)
+
+
+def test_a_sampled_step_whose_scaled_gradients_overflow_is_skipped_and_holds_no_sample(tmp_path):
+    _, trace = traced("scaled_loss.py", tmp_path / "run")
+    skipped = trace.steps.skipped
+    assert skipped[:8].tolist() == [False, True] * 4
+    assert list(trace.sampled_steps) == np.flatnonzero(~skipped).tolist()
+    for site in trace.sites_of(Role.PARAM_GRAD):
+        assert np.isfinite(trace.series(Role.PARAM_GRAD, "rms", site)).all()

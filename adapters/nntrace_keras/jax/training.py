@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import keras
+import numpy as np
 from keras.src.backend.jax.trainer import JAXTrainer
 from keras.src.callbacks.callback_list import CallbackList
 
@@ -242,8 +243,11 @@ class JaxTraining:
             self._batch_size = size
         for number in range(steps):
             sampled = bool(self._before) and number == steps - 1
+            after = self._changed(model) if sampled and len(drawn) == 1 else []
+            if skipped := bool(after) and self._is_skipped(model, after):
+                sampled = False
             if sampled:
-                self._sample(model, len(drawn))
+                self._sample(model, after)
             self._samples = self._recorder.add_step(
                 data_wait_ns=None,
                 loss=loss,
@@ -254,6 +258,7 @@ class JaxTraining:
                 phase="train",
                 sampled=sampled,
                 gradients_cleared=None,
+                skipped=skipped,
             )
             self._optimizers.schedules.stepped(optimizer)
         self._before = []
@@ -267,11 +272,21 @@ class JaxTraining:
             origins.lost(total)
         return loss
 
-    def _sample(self, model: Any, steps: int) -> None:
-        """Hand over what was seen of the step, the parameters as they were, and their changes if
+    def _changed(self, model: Any) -> list[Values]:
+        """The parameters after the step."""
+        return elements(model._jax_state["trainable_variables"])
+
+    def _is_skipped(self, model: Any, after: Sequence[Values]) -> bool:
+        """Whether a loss scale was too large for this step, which then changes nothing."""
+        if self._looked is None or not hasattr(model.optimizer, "dynamic_scale"):
+            return False
+        stays = all(map(np.array_equal, self._before, after))
+        return stays and not np.isfinite(self._looked.found.values).all()
+
+    def _sample(self, model: Any, after: Sequence[Values]) -> None:
+        """Hand over what was seen of the step, the parameters as they were, and as they are now if
         one step made them.
         """
-        after = elements(model._jax_state["trainable_variables"]) if steps == 1 else []
         keys = list(zip(model.trainable_variables, self._key_makers(model), strict=True))
         number, size, epoch = self._recorder.steps, self._batch_size, self.epoch()
         self._recorder.add_sample(
