@@ -4,13 +4,15 @@ So in a variational autoencoder, by its graph: the divergence of N(mean, varianc
 up -log variance, variance and mean², and the decoder is given mean + noise · deviation.
 """
 
+from collections.abc import Iterator
+from itertools import permutations
 from typing import Final
 
 from nntrace.dataflow import Vertex
 from nntrace.rules.activations.drawn_codes import pairs
 from nntrace.rules.common.flow import Flow
 from nntrace.rules.finding import Finding
-from nntrace.trace import Trace
+from nntrace.trace import Site, Trace
 
 _SUMS: Final = (":add", ":sub", ":rsub")
 _LINEAR: Final = (*_SUMS, ":mul", ":div", ":neg", ":sum", ":mean")
@@ -19,20 +21,33 @@ _LINEAR: Final = (*_SUMS, ":mul", ":div", ":neg", ":sum", ":mean")
 def draws_otherwise(trace: Trace) -> Finding | None:
     """The finding if noise has another size than the loss says, or if there is none."""
     flow = Flow(trace)
-    for mean, variance in pairs(flow):
-        one, other = Vertex(mean.path), Vertex(variance.path)
-        if not (_is_squared(flow, one) and _is_log_variance(flow, other)):
+    heads = [(Vertex(a.path), Vertex(b.path), [a, b]) for a, b in pairs(flow)]
+    for mean, variance, sites in (*heads, *_halves(flow)):
+        if not (_is_squared(flow, mean) and _is_log_variance(flow, variance)):
             continue
-        if fault := _fault(flow, one, other):
+        if fault := _fault(flow, mean, variance):
+            paths = [site.path for site in sites]
+            made = " and ".join(f"`{path}`" for path in paths)
+            given = made if len(paths) > 1 else f"the two halves of {made}"
             return Finding(
-                f"the loss takes `{mean.path}` and `{variance.path}` for the mean and the "
-                f"logarithm of the variance of a code, but {fault.format(other.name)}.",
-                site=variance,
-                evidence={"layers": [mean.path, variance.path]},
+                f"the loss takes {given} for the mean and the logarithm of the variance of a code, "
+                f"but {fault.format(paths[-1])}.",
+                site=sites[-1],
+                evidence={"layers": paths},
                 advice="Draw the code with the deviation, `mean + torch.randn_like(mean) * "
                 "torch.exp(0.5 * log_variance)`, and with gradients (`rsample`, not `sample`).",
             )
     return None
+
+
+def _halves(flow: Flow) -> Iterator[tuple[Vertex, Vertex, list[Site]]]:
+    """Both parts of what one layer makes: two slices, or one vertex of the graph for both."""
+    for vertex, site in flow.modules():
+        if flow.is_affine(vertex):
+            for split in _takers(flow, vertex, ":split", ":splitwithsizes", ":unbind"):
+                yield split, split, [site]
+            for one, other in permutations(_takers(flow, vertex, ":slice"), 2):
+                yield one, other, [site]
 
 
 def _fault(flow: Flow, mean: Vertex, variance: Vertex) -> str:

@@ -76,3 +76,30 @@ def test_a_logarithm_of_the_deviation_is_healthy(divergence):
 def test_the_mean_and_spread_of_a_target_are_no_code():
     likelihood = ("mean :sub#1 :pow :mul#1 :add#1 :sum", "logs :neg :exp :mul#1", "logs :add#1")
     assert told("trunk mean", "trunk logs", "mean decoder :sum", *likelihood) == []
+
+
+SPLIT = (
+    *("trunk :split", ":split :add#1 :sub#1 :sub#2 :mul#h :sum :add#t", ":split :pow :sub#1"),
+    *(":split :exp#k :sub#2", ":loss :add#t", ":split :add#z decoder :loss"),
+)
+
+
+@pytest.mark.parametrize(
+    ("noise", "word"),
+    [
+        (":split :mul#half :exp#s :mul#noise :add#z", ""),
+        (":split :exp#s :mul#noise :add#z", "exp(`trunk`), the variance"),
+        (":split :mul#noise :add#z", "`trunk` as it is"),
+    ],
+)
+def test_one_layer_may_make_the_mean_and_the_logarithm(noise, word):
+    found = told(*SPLIT, noise)
+    assert len(found) == bool(word)
+    assert all(word in message and "two halves of `trunk`" in message for message in found)
+
+
+def test_slices_of_one_layer_are_told_apart():
+    chains = [chain.replace("mean", ":slice#m").replace("logs", ":slice#l") for chain in DIVERGENCE]
+    heads = ("trunk :slice#m :add#z decoder :loss", "trunk :slice#l")
+    assert told(*heads, *chains, ":slice#l :mul#half :exp#s :mul#noise :add#z") == []
+    assert told(*heads, *chains, ":slice#l :exp#s :mul#noise :add#z")
