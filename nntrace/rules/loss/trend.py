@@ -16,6 +16,7 @@ from nntrace.rules.common.chance import (
     targets_run_away,
 )
 from nntrace.rules.common.flow import Flow
+from nntrace.rules.common.layers import columns, first_finite, weights
 from nntrace.rules.common.loss_course import (
     LossSeries,
     goes_uphill,
@@ -36,7 +37,7 @@ from nntrace.rules.common.signals import (
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.probes.advantage import inputs_win
 from nntrace.rules.rule import rule
-from nntrace.schema import EventKind
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
 _LEARNED = 0.8  # of chance: a loss below it shows that something was learned, here or earlier
@@ -45,6 +46,7 @@ _CHANGED = 1.1  # times their first size, if the errors have not grown with them
 _KEPT_UP = 0.9  # of the errors of a model that learns nothing while the targets grow
 _SHARPER = 1.05  # times the rms of distributions; that of many examples of a teacher's varies less
 _SAMPLED = 5  # targets
+_PRUNED = 0.1  # of the weights
 _OF_MARGIN = 0.01  # a hinge that varies less is the margin alone: all outputs have become one
 _EVALUATED = 3  # passes
 _FELL = 0.8  # of the first of them
@@ -172,8 +174,9 @@ def loss_diverging(
     nor is one from which the loss is recovering. If the loss rises while successive gradients
     agree, the steps lead uphill: they are not too long, and everything that grows is a consequence.
     Not judged if a network makes the targets of every step or sharpens those of a divergence, if
-    targets grow as the errors do, because errors grow with the returns, or if the loss on other
-    data falls meanwhile: what is trained on became harder.
+    targets grow as the errors do, because errors grow with the returns, if the loss on other data
+    falls meanwhile (what is trained on became harder), or if a tenth of the weights has become
+    exactly zero (pruning).
     Source: "37 reasons", 33 (learning rate), 31 (exploding gradients); Karpathy's Recipe, step 3.
     """
     series = loss_series(trace)
@@ -229,6 +232,8 @@ def _moving_targets(trace: Trace, series: LossSeries) -> Skipped | None:
         return Skipped(
             "the targets of `kl_div` may become sharper, as those a network itself makes"
         )
+    if _is_pruned(trace):
+        return Skipped("weights are pruned meanwhile: the loss rises with what is taken away")
     if _better_elsewhere(trace, series):
         return Skipped("the evaluation gets better meanwhile: what is trained on became harder")
     calls = trace.events_of(EventKind.LOSS_CALL)
@@ -242,6 +247,15 @@ def _moving_targets(trace: Trace, series: LossSeries) -> Skipped | None:
     if growth > _GROWN and series.end <= _grown_with_targets(series, growth):
         return Skipped(f"targets become {growth:.2g} times as large: errors grow with them")
     return None
+
+
+def _is_pruned(trace: Trace) -> bool:
+    """Whether many weights have become exactly zero in the run, which no optimizer does."""
+    sites = weights(trace)
+    zeros = columns(trace, Role.PARAM, "zero_fraction", sites)
+    more = np.nan_to_num(first_finite(zeros[::-1]) - first_finite(zeros))
+    numbers = [site.numel for site in sites]
+    return bool(sites) and float(np.average(more, weights=numbers)) > _PRUNED
 
 
 def _is_shared(trace: Trace, series: LossSeries) -> bool:

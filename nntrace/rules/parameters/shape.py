@@ -16,7 +16,7 @@ from nntrace.trace.model import FloatArray, Tensor
 _RECURRENT = ("lstm", "gru", "rnn")
 _ENOUGH = 256  # elements for a kurtosis that means something
 _ROUNDING = 1e-6  # relative, of float32
-_ONE_BY_ONE = 2.0  # times the share of dead filters: as many zeros lie elsewhere
+_ONE_BY_ONE = 0.5  # of the weights of the other filters are zero, too
 _SMALLEST_FILTER = 5  # in 3 × 3 there is no room for structure
 
 
@@ -118,7 +118,7 @@ def dead_filters(
     of the median filter at the end of the run; at least two of them must, in a trainable layer. In
     large layers a sample of each filter is read. Not judged of weights that all begin at zero, as
     those of an adapter (LoRA): a filter that stays there changes nothing of what was before it; nor
-    of weights of which twice as many or more are exactly zero: they are pruned one by one.
+    if half of the weights of the other filters are exactly zero, too: they are pruned one by one.
     Source: Molchanov et al. 2017 (pruning filters); Deep Learning Tuning, DL4J.
     """
     sites = [s for s in weights(trace) if _filters(s) and s.requires_grad is not False]
@@ -134,7 +134,7 @@ def dead_filters(
     for index, site in enumerate(sites):
         rows = np.flatnonzero(np.isfinite(dead[:, index]))
         late = dead[rows[-samples:], index]
-        if len(rows) and zeros[rows[-1], index] >= _ONE_BY_ONE * late[-1]:
+        if len(rows) and zeros[rows[-1], index] - late[-1] >= _ONE_BY_ONE * (1.0 - late[-1]):
             continue
         if len(rows) >= samples and late.min() > fraction and late.min() * _filters(site) >= 2:
             since = lasting(dead[rows, index] > fraction, 1)

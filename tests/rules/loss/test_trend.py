@@ -169,6 +169,16 @@ def test_a_hinge_that_stays_at_its_margin_has_lost_its_outputs(noise, found):
 # LOS08
 
 
+@pytest.mark.parametrize(("zeros", "found"), [(0.09, 1), (0.11, 0)])
+def test_a_loss_that_rises_as_weights_are_pruned_does_not_diverge(zeros, found):
+    shares = [0.0] * 50 + [zeros] * 50
+    owner = {"shape": [8, 8], "numel": 64, "module_type": "Linear", "zero_fraction": shares}
+    trace = trace_of(
+        loss=noisy(np.geomspace(0.2, 2.0, 100)), sites=[site("a.weight", "param", **owner)]
+    )
+    assert findings("LOS08", trace) if found else skip_reasons("LOS08", trace)
+
+
 def test_a_rising_loss_is_an_error_from_where_it_left_its_lowest_level():
     loss = np.concatenate([np.linspace(2.3, 0.5, 100), np.linspace(0.5, 9.0, 100)])
     [finding] = findings("LOS08", trace_of(loss=noisy(loss)))
