@@ -185,11 +185,13 @@ class Tracer:
             parts.devices.look(optimizer)
             name = known.name
             gradients = self._samples.before_step(sample, optimizer, name, has_closure=has_closure)
-        # A fused optimizer that is given `found_inf` by a loss scaler skips its step itself.
+        # A loss scaler's overflows are expected: it skips the step, or a fused optimizer that it
+        # gives `found_inf` does so itself.
         if (
             (parts.watch.is_due or sample is not None or norm is not None)
             and not has_closure
             and getattr(optimizer, "found_inf", None) is None
+            and not (parts.scaling.is_used and parts.scaling.is_in_gradients)
         ):
             parts.watch.before_step(optimizer, norm, gradients)
         if has_closure:

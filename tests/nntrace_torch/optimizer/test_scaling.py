@@ -8,6 +8,8 @@ from torch import nn
 from torch.nn import functional
 from torch_programs import mlp
 
+from nntrace.schema import EventKind
+
 SCALE = 2.0**10  # a power of two: scaling and unscaling are exact
 OPTIMIZERS = {
     "plain": lambda parameters: torch.optim.Adam(parameters, lr=0.01),
@@ -50,6 +52,28 @@ def test_a_scaled_run_records_the_numbers_of_an_unscaled_one(trace_here, name, r
         assert np.isfinite(theirs).all()
         assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-9), stat
     assert scaled.steps.grad_norm == pytest.approx(bare.steps.grad_norm, rel=1e-5)
+
+
+def test_an_overflow_before_any_optimizer_is_known_has_no_origin(trace_here):
+    """A framework's optimizer may only be seen when it steps: until then steps are by hand."""
+
+    def program():
+        torch.manual_seed(0)
+        model, scaled = mlp(), scaler()
+        for step in range(6):
+            loss = functional.cross_entropy(model(torch.randn(6, 4)), torch.arange(6) % 3)
+            model.zero_grad()
+            scaled.scale(loss * torch.tensor(1e36 if step < 2 else 1.0)).backward()
+            if step > 1:
+                train_by_hand(model)
+
+    assert not trace_here(program).events_of(EventKind.ORIGIN)
+
+
+def train_by_hand(model):
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter -= 0.01 / SCALE * parameter.grad
 
 
 def test_the_loss_and_the_scale_are_columns_of_their_own(trace_here):
