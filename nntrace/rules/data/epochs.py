@@ -143,11 +143,12 @@ def first_batch_only(
         size = sizes[loader]
         longest = max(one.examples or 0 for one in own)
         if len(own) >= passes and longest * ranks < share * size:
+            begun = 1 + own[-1].epoch - own[0].epoch  # of many passes only some have an event
             yield Finding(
-                f"{len(own)} passes over the training data ended after at most {longest} of "
+                f"{begun} passes over the training data ended after at most {longest} of "
                 f"{size} examples.",
                 steps=(own[0].step, own[-1].step),
-                evidence={"passes": len(own), "most_examples": longest, "dataset_size": size},
+                evidence={"passes": begun, "most_examples": longest, "dataset_size": size},
                 location=drawn_at(trace),
             )
             return

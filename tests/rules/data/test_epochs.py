@@ -113,9 +113,6 @@ def test_equal_rows_of_a_few_whole_numbers_are_natural(features, level):
     assert findings("DAT08", trace)[0].level is level
 
 
-# DAT20
-
-
 @pytest.mark.parametrize(("seen", "found"), [(12, 0), (13, 1)])
 def test_validation_examples_that_are_trained_on_are_a_warning_at_the_line_of_fit(seen, found):
     place = {"file": "train.py", "line": 9}
@@ -156,6 +153,15 @@ def test_validation_on_the_same_few_whole_numbers_is_natural():
     events = [event("trained_on", 10, group=0, examples=64, seen=64), loader()]
     trace = trace_of(steps=10, batches=epoch_of(0, **columns), events=events, sites=sites)
     assert findings("DAT08", trace) == []
+
+
+# DAT20
+
+
+def test_short_passes_of_which_only_some_have_an_event_are_all_counted():
+    events = [loader(), *passes(*range(30), complete=False, examples=32)[::3]]
+    [finding] = findings("DAT20", trace_of(steps=400, events=events))
+    assert finding.evidence["passes"] == 28
 
 
 @pytest.mark.parametrize(("examples", "found"), [(159, 1), (160, 0)])
