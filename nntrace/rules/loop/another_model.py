@@ -9,7 +9,7 @@ from nntrace.rules.common.payloads import count, number, place
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding
 from nntrace.rules.loop.training import is_trained, model_of
-from nntrace.schema import EventKind
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Trace
 
 _SAME = 1e-6  # relative: what the order of a sum may change
@@ -44,7 +44,7 @@ def evaluates_another_model(trace: Trace, passes: int) -> Finding | None:
             return None
     events = max(groups.values(), key=len)
     first, last = median(series.value[:_FEW]), median(series.value[-_FEW:])
-    if abs(last - first) <= _MOVED * abs(first):
+    if abs(last - first) <= _MOVED * abs(first) or _is_still(trace):
         return None
     loss = number(events[-1].payload, "loss")
     return Finding(
@@ -57,6 +57,12 @@ def evaluates_another_model(trace: Trace, passes: int) -> Finding | None:
         "stays as it was.",
         location=place(events[-1].payload),
     )
+
+
+def _is_still(trace: Trace) -> bool:
+    """Whether no update ever changed a weight: only batches make training losses differ then."""
+    update = trace.series(Role.UPDATE, "rms")
+    return bool((update == 0).any() and not (update > 0).any())
 
 
 def evaluates_what_lags_behind(trace: Trace, passes: int) -> Finding | None:

@@ -253,6 +253,14 @@ def test_evaluations_that_all_find_the_same_loss_are_of_another_model_than_is_tr
     assert finding.location.line == 3
 
 
+@pytest.mark.parametrize(("update", "found"), [(0.0, []), (1e-9, ["RUN13"])])
+def test_a_model_that_no_update_changes_is_the_one_that_is_evaluated(update, found):
+    sites = [site("fc.weight", "update", rms=update)]
+    trace = trace_of(loss=FALLS, sites=sites, events=looked([2.3] * 4))
+    given = [one.code for one in run_rule("RUN13", trace) if isinstance(one, Finding)]
+    assert given == found
+
+
 @pytest.mark.parametrize(
     ("loss", "losses"),
     [(FALLS, [2.3] * 3 + [2.29]), (FALLS, [2.3] * 2), ([2.0] * 100, [2.3] * 4)],
