@@ -62,8 +62,8 @@ def non_gaussian_weights(
         return
     low, high = (columns(trace, Role.PARAM, end, sites) for end in ("min", "max"))
     started = (first_finite(peaked) < kurtosis / 2) & (first_finite(lopsided) < skew / 2)
+    late = _last_quarter(trace)
     for index, site in enumerate(sites):
-        late = slice(-max(3, len(peaked) // 4), None)
         now = (median(peaked[late, index]), median(lopsided[late, index]))
         if started[index] and (now[0] > kurtosis or now[1] > skew):
             yield Finding(
@@ -87,6 +87,13 @@ def non_gaussian_weights(
                 "better by a penalty on its gradient or by spectral normalisation.",
             )
             return
+
+
+def _last_quarter(trace: Trace) -> slice:
+    """The samples in the last quarter of the run, three at least: early ones stand closer."""
+    steps = trace.sampled_steps
+    first = int(np.searchsorted(steps, steps[-1] - (steps[-1] - steps[0]) / 4))
+    return slice(min(first, len(steps) - 3), None)
 
 
 def _clipped_at(low: FloatArray, high: FloatArray) -> float | None:

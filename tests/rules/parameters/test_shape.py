@@ -21,6 +21,12 @@ def weight(kurtosis, skew=0.0, kind="Linear", numel=4096, **ends):
     )
 
 
+def test_the_end_of_a_run_is_its_last_steps_though_the_first_are_sampled_more_densely():
+    sampled = [*range(36), 70, 80, 90, 99]
+    rows = weight(0.0) | {"stats": {"kurtosis": [0.0] * 37 + [20.0] * 3, "skew": [0.0] * 40}}
+    assert len(findings("PAR04", trace_of(steps=100, sampled=sampled, sites=[rows]))) == 1
+
+
 @pytest.mark.parametrize(
     ("kurtosis", "skew", "found"),
     [(10.5, 0, 1), (9.5, 0, 0), (0, 2.1, 1), (0, -2.1, 1), (0, 1.9, 0)],
