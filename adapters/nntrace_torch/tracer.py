@@ -23,10 +23,16 @@ from nntrace_torch.called_models import CalledModels, phase_of
 from nntrace_torch.late_steps import LateSteps
 from nntrace_torch.light_steps import LightSteps
 from nntrace_torch.observers import Observers
-from nntrace_torch.optimizer.optimizers import Known, is_given_closure, is_inside, with_closure
+from nntrace_torch.optimizer.optimizers import (
+    HandWritten,
+    Known,
+    is_given_closure,
+    is_inside,
+    with_closure,
+)
 from nntrace_torch.optimizer.step_hooks import StepHooks
 from nntrace_torch.patching import Undo, outside_graphs
-from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.call import Call
 from nntrace_torch.replay.guard import ReplayEndedError
 from nntrace_torch.sampled_steps import SampledSteps
 from nntrace_torch.samples.buffer import Number
@@ -185,13 +191,13 @@ class Tracer:
             parts.devices.look(optimizer)
             name = known.name
             gradients = self._samples.before_step(sample, optimizer, name, has_closure=has_closure)
-        # A loss scaler's overflows are expected: it skips the step, or a fused optimizer that it
-        # gives `found_inf` does so itself.
+        # A fused optimizer that is given `found_inf` by a loss scaler skips its step itself. Before
+        # a step by hand scaled gradients may overflow, as they may before any scaler's.
         if (
             (parts.watch.is_due or sample is not None or norm is not None)
             and not has_closure
             and getattr(optimizer, "found_inf", None) is None
-            and not (parts.scaling.is_used and parts.scaling.is_in_gradients)
+            and not (type(optimizer) is HandWritten and parts.scaling.is_in_gradients)
         ):
             parts.watch.before_step(optimizer, norm, gradients)
         if has_closure:

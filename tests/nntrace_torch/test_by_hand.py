@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from nntrace.schema import EventKind
+
 RATE = 0.1
 
 
@@ -34,6 +36,23 @@ def test_each_change_of_the_weights_is_a_step_with_its_loss_gradient_and_update(
     )
     assert update == pytest.approx(RATE * gradient, rel=1e-4)
     assert trace.series("activation", "n").shape == (12, 1)
+
+
+def test_a_weight_that_a_step_breaks_is_told(trace_here):
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3)
+
+    def program():
+        for step in range(6):
+            loss = model(torch.randn(6, 4)).square().mean()
+            loss.backward()
+            descend(model.parameters())
+            if step == 3:
+                model.weight.data[0, 0] = float("inf")
+
+    trace = trace_here(program)
+    assert len(trace.steps) == 6
+    assert trace.events_of(EventKind.ORIGIN)
 
 
 def test_backward_passes_between_which_no_weight_changes_are_one_step(trace_here):

@@ -14,7 +14,7 @@ from nntrace_torch.probes.dependencies import FOUND, Answer, Forward, examine
 from nntrace_torch.probes.mixing import mixing, sequence_first
 from nntrace_torch.program.containers import parameters_of
 from nntrace_torch.program.tensors import can_sample
-from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.call import Call
 from nntrace_torch.replay.engine import Replayer
 
 _STUCK = 0.95  # of the lowest of the first losses, the very first of which is often above chance

@@ -15,7 +15,7 @@ from nntrace_torch.probes.dependencies import Answer
 from nntrace_torch.probes.mixing import sequence_first
 from nntrace_torch.program.graphs import nearest_leaf
 from nntrace_torch.program.sources import UNKNOWN, Source, Sources, caller
-from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.call import Call
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.samples.modules import Models
 

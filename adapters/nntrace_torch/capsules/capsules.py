@@ -20,7 +20,7 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.capsules.packing import Packing
 from nntrace_torch.program.frames import users_frames
-from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.call import Call
 from nntrace_torch.replay.engine import original_of
 from nntrace_torch.samples.modules import Models
 

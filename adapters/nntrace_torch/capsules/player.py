@@ -29,7 +29,8 @@ from nntrace_torch.nonfinite.origin import Investigator
 from nntrace_torch.optimizer.optimizers import is_given_closure
 from nntrace_torch.patching import Undo, before, wrap
 from nntrace_torch.program.frames import users_frames
-from nntrace_torch.replay.calls import Call, RootCalls
+from nntrace_torch.replay.call import Call
+from nntrace_torch.replay.calls import RootCalls
 from nntrace_torch.replay.engine import device_states, original_of, set_random_states
 
 _PLAIN = (bool, int, float)

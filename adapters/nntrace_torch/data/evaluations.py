@@ -26,7 +26,7 @@ from nntrace_torch.program.modes import modes_of
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import UNKNOWN, Source, call_path, caller
 from nntrace_torch.program.tensors import sampled_part
-from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.call import Call
 from nntrace_torch.samples.modules import Models, unwrapped
 
 _ELEMENTS = 4096

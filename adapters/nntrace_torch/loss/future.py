@@ -17,7 +17,7 @@ from torch import nn
 from nntrace.adapter.suspicion import FEWEST_TARGETS, MOST_PREDICTIONS, SmallLoss
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.call import Call
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.samples.step import StepSample
 

@@ -10,7 +10,7 @@ from nntrace.schema import EventKind
 from nntrace_torch.loss import graph
 from nntrace_torch.program.containers import tensors_in
 from nntrace_torch.program.sources import caller
-from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.call import Call
 from nntrace_torch.samples.step import StepSample
 
 _MOST_TERMS = 32

@@ -9,7 +9,7 @@ import torch
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.data.batches import inputs_of
-from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.call import Call
 from nntrace_torch.samples.step import StepSample
 
 _LOOKS = 32  # samples, of which landmarks are looked at

@@ -15,7 +15,8 @@ from nntrace_torch.nonfinite.statements import has_graph, is_broken, recomputati
 from nntrace_torch.nonfinite.step_before import Past
 from nntrace_torch.program.containers import tensors_held, tensors_within
 from nntrace_torch.program.graphs import leaves_of
-from nntrace_torch.replay.calls import Call, RootCalls
+from nntrace_torch.replay.call import Call
+from nntrace_torch.replay.calls import RootCalls
 from nntrace_torch.replay.engine import Replayer, original_of
 
 _MAX_NAMES = 8

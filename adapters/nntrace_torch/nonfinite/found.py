@@ -3,7 +3,8 @@
 from typing import Any, NamedTuple
 
 from nntrace_torch.nonfinite.finder import Origin
-from nntrace_torch.replay.calls import Call, RootCalls
+from nntrace_torch.replay.call import Call
+from nntrace_torch.replay.calls import RootCalls
 
 
 class Found(NamedTuple):

@@ -22,7 +22,7 @@ from nntrace_torch.older import is_device_error
 from nntrace_torch.program.containers import tensors_within
 from nntrace_torch.program.frames import lines
 from nntrace_torch.program.sources import UNKNOWN
-from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.call import Call
 from nntrace_torch.replay.recovery import recover_random_states
 from nntrace_torch.samples.forward import ForwardSampler
 

@@ -19,7 +19,8 @@ from nntrace_torch.nonfinite.repeats import Repeats
 from nntrace_torch.nonfinite.statements import differentiated, recomputation
 from nntrace_torch.nonfinite.step_before import Past
 from nntrace_torch.program.containers import named_tensors
-from nntrace_torch.replay.calls import Call, RootCalls, autocasting
+from nntrace_torch.replay.call import Call, autocasting
+from nntrace_torch.replay.calls import RootCalls
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.replay.guard import ReplayRefusedError
 from nntrace_torch.samples.modules import Models

@@ -24,7 +24,7 @@ from nntrace_torch.nonfinite.statements import is_broken
 from nntrace_torch.nonfinite.weights import WeightSearch
 from nntrace_torch.program.containers import tensors_held, tensors_within
 from nntrace_torch.program.frames import calling_line, lines
-from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.call import Call
 
 
 class Search:

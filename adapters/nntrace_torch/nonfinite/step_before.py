@@ -19,7 +19,8 @@ from torch.nn.parameter import is_lazy
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.patching import outside_modes
 from nntrace_torch.program.containers import named_parts, parameters_of, tensors_within
-from nntrace_torch.replay.calls import Call, RootCalls
+from nntrace_torch.replay.call import Call
+from nntrace_torch.replay.calls import RootCalls
 from nntrace_torch.replay.engine import original_of
 from nntrace_torch.samples.modules import Models
 

@@ -34,7 +34,7 @@ from nntrace_torch.optimizer.optimizers import parameters_of
 from nntrace_torch.patching import read_number
 from nntrace_torch.program.containers import tensors_in
 from nntrace_torch.program.ranks import local_part
-from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.call import Call
 from nntrace_torch.samples.buffer import Number, SentNumber
 from nntrace_torch.samples.parameters import SampledGradients
 

@@ -25,7 +25,7 @@ from nntrace_torch.patching import read_number
 from nntrace_torch.program.containers import tensors_within
 from nntrace_torch.program.frames import lines
 from nntrace_torch.program.ranks import local_part
-from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.call import Call
 from nntrace_torch.samples.modules import Models
 
 _SUMMED = (torch.float32, torch.float64, torch.bfloat16, torch.float16)

@@ -8,7 +8,7 @@ from nntrace.recorder import Recorder
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import caller
 from nntrace_torch.program.tensors import sampled_part
-from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.call import Call
 from nntrace_torch.samples.modules import Models
 
 _BY_HAND = (

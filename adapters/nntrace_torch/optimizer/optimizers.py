@@ -7,7 +7,7 @@ GAN, before its turn) already counts as holding its parameters.
 import gc
 import sys
 import weakref
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -65,6 +65,7 @@ class HandWritten(Optimizer):
 
     def __init__(self) -> None:
         # Not PyTorch's constructor: this must neither keep parameters alive nor ask for any.
+        self.state = defaultdict(dict)  # of which nothing is known
         self.hold(())
 
     def hold(self, parameters: Iterable[torch.Tensor]) -> None:
@@ -77,12 +78,7 @@ class HandWritten(Optimizer):
         """The parameters that are still alive, the smallest first."""
         return _living(self._by_size)
 
-    # Attributes of PyTorch's optimizers, which would keep the parameters alive.
-    @property
-    def state(self) -> dict[torch.Tensor, Any]:  # type: ignore[override]
-        """Nothing is known of it."""
-        return {}
-
+    # An attribute of PyTorch's optimizers, which would keep the parameters alive.
     @property
     def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """One group: the parameters that are still alive."""

@@ -27,12 +27,7 @@ def placed(
         by_example: an output as [examples, …]; None for one that is not by example.
         examples: the size of that axis.
     """
-    moves = {place for place, _ in forward.data()}
-    for place, leaf in enumerate(forward.leaves):
-        stays = () if not isinstance(leaf, torch.Tensor) else leaf.shape[place in moves :]
-        if examples in stays:  # as the state that the call before has left
-            return None
-    if _is_kept(forward, examples):
+    if _is_given_by_place(forward, examples) or _is_kept(forward, examples):
         return None
     before = _rows(forward.outputs(), by_example)
     if _differ(before, _rows(forward.outputs(seed=1), by_example)):
@@ -47,6 +42,19 @@ def placed(
         FOUND,
         f"moved by one place in its batch of {examples}, an example has another output",
         {"examples": examples, "by_place": True},
+    )
+
+
+def _is_given_by_place(forward: Forward, examples: int) -> bool:
+    """Whether an argument belongs to the places of the batch and does not move with its examples.
+
+    So does one that has them along another axis, or a state that the call before has computed.
+    """
+    moves = {place for place, _ in forward.data()}
+    return any(
+        examples in (leaf.shape[1:] if place in moves else leaf.shape)
+        for place, leaf in enumerate(forward.leaves)
+        if isinstance(leaf, torch.Tensor)
     )
 
 

@@ -8,9 +8,8 @@ import threading
 import types
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +20,7 @@ from torch.utils.hooks import unserializable_hook
 from nntrace.recorder import Recorder
 from nntrace_torch.patching import Undo, wrap
 from nntrace_torch.program.containers import tensors_in
+from nntrace_torch.replay.call import Call, autocast_now
 from nntrace_torch.replay.engine import Replayer, device_states
 from nntrace_torch.replay.mersenne import cpu_state
 
@@ -35,48 +35,6 @@ _is_autocasting = torch._C._is_any_autocast_enabled
 _are_recorded = torch.is_grad_enabled
 _thread = threading.get_ident
 _Tensor, _reference = torch.Tensor, weakref.ref
-
-
-@dataclass(slots=True, weakref_slot=True)
-class Call:
-    """A call of an outermost module, or of compiled code, within the current step.
-
-    Attributes:
-        compute: the module or function that was called.
-        args: its positional arguments, by reference.
-        kwargs: its keyword arguments, by reference.
-        random: PyTorch's CPU random state before the call, as bytes; None in short steps and
-            rollouts, where reading it would cost too much, until `recovery` has found it.
-        devices: the random states of accelerators, where that of the CPU is known.
-        autocast: the devices for which autocast was on, each with its dtype.
-        micro_batch: the number of backward passes in the step before this call.
-        gradients: the gradient with respect to each tensor of the output, by its position.
-        gradients_enabled: whether the call recorded a graph.
-        outputs: the length of the output's first axis, if the first argument is one-dimensional.
-        returned: a weak reference to the tensor it returned; None for any other output.
-    """
-
-    compute: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    random: bytes | None
-    autocast: tuple[tuple[str, torch.dtype], ...]
-    micro_batch: int
-    gradients: dict[int, torch.Tensor] | None = None
-    gradients_enabled: bool = True
-    outputs: int | None = None
-    returned: Callable[[], torch.Tensor | None] | None = None
-    devices: dict[str, torch.Tensor] = field(default_factory=dict)
-
-    @property
-    def arguments(self) -> tuple[Any, ...]:
-        """All arguments, those given by keyword last."""
-        return (*self.args, *self.kwargs.values())
-
-    @property
-    def asks_for_gradient(self) -> bool:
-        """Whether it was given a tensor that gets a gradient, as by an attack on the model."""
-        return any(tensor.requires_grad for tensor in tensors_in(self.arguments))
 
 
 class RootCalls:
@@ -216,7 +174,7 @@ class RootCalls:
         if self.begins is not None:
             self.begins()
         with_gradients = torch.is_grad_enabled()
-        autocast = _autocast() if _is_autocasting() else ()
+        autocast = autocast_now() if _is_autocasting() else ()
         call = Call(compute, args, kwargs, None, autocast, self.micro_batch)
         call.gradients_enabled = with_gradients
         if self.steps_are_long and with_gradients:
@@ -245,7 +203,7 @@ class RootCalls:
             return run(*args, **kwargs)
         if self.is_light and _are_recorded():
             # Without a guard, so nothing here may raise.
-            autocast = _autocast() if _is_autocasting() else ()
+            autocast = autocast_now() if _is_autocasting() else ()
             note: list[Any] = [compute, args, kwargs, autocast, self.micro_batch, None]
             self.brief.append(note)
             self._inside = True
@@ -335,17 +293,3 @@ def _keep_gradients(call: Call, output: Any, arrived: Callable[..., Any]) -> Non
 def _arrived(reference: "weakref.ref[Call]", place: int, gradient: torch.Tensor) -> None:
     if (call := reference()) is not None:
         call.gradients = {**(call.gradients or {}), place: gradient}
-
-
-@contextmanager
-def autocasting(call: Call) -> Iterator[None]:
-    """A context in which autocast is as it was at a call."""
-    with ExitStack() as stack:
-        for device, dtype in call.autocast:
-            stack.enter_context(torch.autocast(device, dtype, cache_enabled=False))
-        yield
-
-
-def _autocast() -> tuple[tuple[str, torch.dtype], ...]:
-    on = [device for device in ("cpu", "cuda") if torch.is_autocast_enabled(device)]
-    return tuple((device, torch.get_autocast_dtype(device)) for device in on)

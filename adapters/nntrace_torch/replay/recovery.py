@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nntrace_torch.program.containers import tensors_within
-from nntrace_torch.replay.calls import Call, autocasting
+from nntrace_torch.replay.call import Call, autocasting
 from nntrace_torch.replay.engine import Replayer, original_of
 from nntrace_torch.replay.guard import ReplayRefusedError, WriteGuard
 from nntrace_torch.replay.mersenne import cpu_state, draws_between, stepped_back

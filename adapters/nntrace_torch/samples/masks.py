@@ -10,7 +10,7 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.data.batches import inputs_of
 from nntrace_torch.program.sources import UNKNOWN, caller
-from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.call import Call
 
 _MOST_LOOKS = 8
 _FEWEST_POSITIONS = 4

@@ -5,7 +5,8 @@ import torch
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.nonfinite import step_before
 from nntrace_torch.nonfinite.step_before import StepBefore, pair
-from nntrace_torch.replay.calls import Call, RootCalls
+from nntrace_torch.replay.call import Call
+from nntrace_torch.replay.calls import RootCalls
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.samples.modules import Models
 from torch import nn

@@ -70,6 +70,19 @@ def test_an_overflow_before_any_optimizer_is_known_has_no_origin(trace_here):
     assert not trace_here(program).events_of(EventKind.ORIGIN)
 
 
+def test_an_overflow_that_reaches_an_optimizer_beside_its_scaler_has_an_origin(trace_here):
+    def program():
+        torch.manual_seed(0)
+        model, scaled = mlp(), scaler()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        loss = functional.cross_entropy(model(torch.randn(6, 4)), torch.arange(6) % 3)
+        scaled.scale(loss * torch.tensor(1e36)).backward()
+        optimizer.step()  # where `scaled.step(optimizer)` was meant
+
+    [event] = trace_here(program).events_of(EventKind.ORIGIN)
+    assert event.payload["seen_in"] == "gradient"
+
+
 def train_by_hand(model):
     with torch.no_grad():
         for parameter in model.parameters():
