@@ -1,6 +1,7 @@
 """Compares a run with the recipe.
 
-A step is never verified by a rule that found nothing because it could not judge.
+A step is never verified by a rule that found nothing because it could not judge, nor an advice by
+rules that only find what goes against it.
 """
 
 from collections.abc import Iterable
@@ -90,7 +91,9 @@ def _evaluate(step: Step, trace: Trace, diagnosis: Diagnosis) -> Outcome:
     numbers = "" if fact is None else fact.text
     judged = [code for code in step.rules if code in diagnosis.judged]
     if judged and set(step.needs) <= diagnosis.judged:
-        return Outcome(step, State.VERIFIED, numbers or _silence(judged, trace))
+        is_advice = step.otherwise is State.ADVICE and not step.needs
+        state = State.ADVICE if is_advice else State.VERIFIED
+        return Outcome(step, state, numbers or _silence(judged, trace))
     return Outcome(step, step.otherwise, _why(step, diagnosis.skipped) or numbers)
 
 

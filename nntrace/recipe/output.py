@@ -26,11 +26,14 @@ _MARKS: Final = {
 }
 _LONGEST: Final = 400
 _ABOUT: Final = """\
-What `nntrace recipe` holds a run against: Karpathy's "A Recipe for Training Neural Networks", with
-the list "37 Reasons why your Neural Network is not working" folded in. Where rules are named, they
-fail the step or verify it; "trace" means that the trace itself can show that it was done; "by hand"
-that nothing in a run shows it; and an empty column is advice.
-[How to read the card](diagnosis.md)."""
+What `nntrace recipe` compares a run with: Karpathy's "A Recipe for Training Neural Networks", with
+the list "37 Reasons why your Neural Network is not working" folded in.
+[How to read the card](diagnosis.md#the-recipe-card).
+
+The second column says what a run can show about a step: rules fail the step by a finding, and
+verify it if they judged the run and found nothing; "trace" means that the trace itself can show
+that the step was done; "by hand" that nothing in a run shows it. Where it is empty, the step is
+advice."""
 
 
 def render_text(card: Card, run: str, *, verbose: bool = False) -> Iterator[Line]:

@@ -115,7 +115,6 @@ SKELETON: Final = (
         "Begin with a small standard model and without augmentation: it is one more place for a "
         "bug. On a new data set begin with a known one that must work.",
         otherwise=State.ADVICE,
-        rules=("DAT21", "DAT23"),
         sources=_BOTH,
     ),
     Step(
@@ -243,6 +242,7 @@ SKELETON: Final = (
         Stage.SKELETON,
         "nntrace report RUN shows the very tensors that entered the model: decode them with your "
         "own eyes, labels beside them.",
+        rules=("DAT21", "DAT23"),
         fact=data.first_batch,
         otherwise=State.ADVICE,
         sources=_BOTH,

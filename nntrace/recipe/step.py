@@ -58,8 +58,9 @@ class Step:
         stage: the stage it belongs to.
         how: how to check it by hand, or the advice. `RUN` stands for the run's name.
         rules: the codes of rules whose findings fail the step; if one of them judged and none found
-            anything, the step is verified.
-        needs: those of the rules that must have judged for the step to be verified.
+            anything, the step is verified, unless it is advice.
+        needs: those of the rules that must have judged for the step to be verified; advice is
+            verified by these alone.
         fact: returns the evidence in numbers from a trace, or None if the trace does not show it.
         fails_from: the least severity of a finding that fails the step; a lesser finding leaves it
             unchecked.

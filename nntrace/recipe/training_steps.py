@@ -179,6 +179,7 @@ REGULARISE: Final = (
         Stage.REGULARISE,
         "For images they should be smooth edges, not noise: nntrace report RUN shows them.",
         rules=("PAR07",),
+        needs=("PAR07",),
         fails_from=Severity.INFO,
         otherwise=State.ADVICE,
     ),

@@ -71,6 +71,14 @@ def test_what_nothing_in_the_trace_answers_is_open_or_advice():
     assert outcome_of(step(otherwise=State.ADVICE)).state is State.ADVICE
 
 
+def test_rules_that_found_nothing_against_an_advice_do_not_verify_it():
+    advice = step(rules=("LOS01",), otherwise=State.ADVICE)
+    outcome = outcome_of(advice, diagnosis(judged=("LOS01",)))
+    assert (outcome.state, "found nothing" in outcome.evidence) == (State.ADVICE, True)
+    needed = step(rules=("LOS01",), needs=("LOS01",), otherwise=State.ADVICE)
+    assert outcome_of(needed, diagnosis(judged=("LOS01",))).state is State.VERIFIED
+
+
 def test_a_fact_that_cannot_be_read_costs_its_own_step_only():
     outcome = outcome_of(step(fact=lambda trace: 1 / 0, rules=("LOS01",)), diagnosis())
     assert outcome.state is State.UNCHECKED
