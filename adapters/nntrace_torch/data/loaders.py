@@ -20,6 +20,7 @@ from torch.utils.data import dataloader as loader_module
 from nntrace.adapter import DRAWS_FROM, DataSource
 from nntrace.recorder import Recorder, is_recorded
 from nntrace.schema import EventKind
+from nntrace_torch.data.folds import FoldWatch, Part, part_of
 from nntrace_torch.data.loader_facts import examples_of, facts_of, ranges_in
 from nntrace_torch.patching import Undo, after, before, wrap
 from nntrace_torch.program.sources import caller
@@ -32,6 +33,7 @@ class _Pass:
     """One iteration over a loader.
 
     `order` is a checksum of the indices drawn; None for a stream, which has no indices.
+    `part` is what of its data set it draws from, where that is not the whole.
     `evaluates` is true while all of its batches were fetched with gradients off, and of one that
     delivered all it has, whereupon another loader went on, and no step was made. `for_nothing`:
     models had been called in training mode with gradients on when it ended, and nothing came of it.
@@ -41,6 +43,7 @@ class _Pass:
     loader: int
     epoch: int
     first_step: int
+    part: Part | None = None
     batches: int = 0
     examples: int | None = 0
     order: int | None = 0
@@ -61,6 +64,7 @@ class _Loader:
     dataset: weakref.ref[Any] | None
     key: Hashable
     facts: dict[str, Any]
+    part: Part | None = None
     passes: int = 0
     current: _Pass | None = None
 
@@ -103,6 +107,7 @@ class LoaderObserver:
         self.wait_ns = 0
         self.batches: deque[Any] = deque(maxlen=_KEPT_BATCHES)
         self._keeps_batches = False
+        self._folds = FoldWatch(recorder)
         self._on_batch = recorder.guard(self._deliver)
         self._on_end = recorder.guard(self._end)
 
@@ -199,6 +204,7 @@ class LoaderObserver:
         known = next((one for one in self._loaders if one.reference() is loader), None)
         if known is None:
             known = self._announce(loader)
+            known.part = part_of(loader)
         last = known.current
         if last is not None and last.batches:
             self._record(last, complete=known.has_delivered_all)
@@ -208,7 +214,7 @@ class LoaderObserver:
             self._passes += 1
         else:  # nothing was drawn: Keras begins a pass at the end of the one before
             number, epoch = last.number, last.epoch
-        known.current = _Pass(number, known.number, epoch, self._recorder.steps_made())
+        known.current = _Pass(number, known.number, epoch, self._recorder.steps_made(), known.part)
         # With workers the first indices are drawn before the iterator is known.
         self._beginning = known.current
 
@@ -280,6 +286,11 @@ class LoaderObserver:
                     known.current = None
 
     def _record(self, found: _Pass, *, complete: bool) -> None:
+        if found.part is not None and found.batches:
+            if found.evaluates or self._recorder.steps_made() == found.first_step:
+                self._folds.evaluated(found.part)
+            else:
+                self._folds.trained(found.part, found.first_step)
         if not is_recorded(found.epoch):
             return
         payload = {

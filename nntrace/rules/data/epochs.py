@@ -50,7 +50,8 @@ def duplicate_examples(
     the `validation_data` that are trained on in the same `fit`, as where the split is drawn anew in
     each epoch, or were in an earlier one, as where one model goes through all folds; told by a loss
     that goes on from where it was. Not judged if the validation is given the very arrays of the
-    training.
+    training. With PyTorch the latter by the indices of a `Subset` or a `SubsetRandomSampler`, of
+    which the present training has none, if one optimizer made the steps of both.
     Source: Karpathy's Recipe, step 1 (look for duplicates).
     """
     site = next(iter(trace.sites_of(Role.INPUT)), None)

@@ -24,7 +24,11 @@ _ADVICE: Final = (
 _OF_FOLDS: Final = (
     "Build and compile a new model for each fold, or put the weights back that it had at first."
 )
-_AROUND: Final = 10  # steps before and after the beginning of a `fit`
+_OF_PARTS: Final = (
+    "Build a new model and optimizer for each fold, or load the weights that it had at first; "
+    "split once, before the first epoch, where there are no folds."
+)
+_AROUND: Final = 10  # steps before and after the beginning of a `fit`, or of a fold
 _FORGOTTEN: Final = 0.5  # of what was learned: above it, the weights were put back
 
 
@@ -53,26 +57,34 @@ def _learned_before(trace: Trace) -> Iterator[Finding]:
     """Yield a finding for a `fit` that goes on with a model which was trained on its validation."""
     for event in trace.events_of(EventKind.TRAINED_ON):
         examples, before = count(event.payload, "examples"), count(event.payload, "before")
-        if not _is_much(before, examples) or not _goes_on(trace, event.step):
+        of_parts = "since" in event.payload
+        if not _is_much(before, examples) or not _goes_on(trace, event):
             continue
         yield Finding(
-            f"the model learned its validation data in an earlier `fit`: of {examples} of these "
-            f"examples, {before} were in sampled batches of it, and the loss goes on from where it "
-            "was. What is measured on this data is not what other data will show.",
+            f"the model learned its validation data before: of {examples} of these examples, "
+            f"{before} were in {'what it was' if of_parts else 'sampled batches that it was'} "
+            "trained on earlier, and the loss goes on from where it was. What is measured on this "
+            "data is not what other data will show.",
             steps=(0, event.step),
             evidence={"validation_examples": examples, "trained_on": before},
-            advice=_OF_FOLDS,
+            advice=_OF_PARTS if of_parts else _OF_FOLDS,
             location=place(event.payload),
         )
         return
 
 
-def _goes_on(trace: Trace, step: int) -> bool:
-    """Whether the `fit` whose first epoch ended at `step` began with what was learned before."""
-    ended = next((e for e in trace.events_of(EventKind.EPOCH) if e.step >= step), None)
-    start = step - count(ended.payload, "steps") if ended is not None else 0
+def _goes_on(trace: Trace, event: Event) -> bool:
+    """Whether the training before this validation began with what was learned earlier."""
     steps, loss = trace.steps.step, trace.steps.loss
-    at = int(np.searchsorted(steps, start))
+    if "since" in event.payload:
+        at = int(np.searchsorted(steps, count(event.payload, "since")))
+        # A model of its own has an optimizer of its own.
+        if len(set(trace.steps.optimizer[max(0, at - _AROUND) : at + _AROUND])) > 1:
+            return False
+    else:  # at the end of the first epoch of a `fit`
+        ended = next((e for e in trace.events_of(EventKind.EPOCH) if e.step >= event.step), None)
+        start = event.step - count(ended.payload, "steps") if ended is not None else 0
+        at = int(np.searchsorted(steps, start))
     first, last, again = (
         median(part)
         for part in (loss[:_AROUND], loss[max(0, at - _AROUND) : at], loss[at:][:_AROUND])

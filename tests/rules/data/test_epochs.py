@@ -147,6 +147,19 @@ def test_a_fit_that_goes_on_is_not_validated_with_what_was_learned_before(
     assert len(given) == found * much
 
 
+@pytest.mark.parametrize(("again", "found"), [(1.09, 1), (1.11, 0)])
+@pytest.mark.parametrize(("optimizer", "same"), [("SGD", 1), ("SGD#2", 0)])
+def test_a_fold_is_not_validated_with_what_the_same_model_learned_before(
+    again, found, optimizer, same
+):
+    told = event("trained_on", 60, group=0, examples=60, seen=0, before=60, since=50)
+    loss = [2.0] * 20 + [0.2] * 30 + [again] * 10
+    optimizers = ["SGD"] * 50 + [optimizer] * 10
+    trace = trace_of(loss=loss, optimizer=optimizers, batches=epoch_of(0), events=[loader(), told])
+    given = findings("DAT08", trace)
+    assert ["each fold" in one.advice for one in given] == [True] * (found * same)
+
+
 def test_validation_on_the_same_few_whole_numbers_is_natural():
     columns = {"input_integer_valued": True}
     sites = [site("input.0", "input", shape=(32, 9))]

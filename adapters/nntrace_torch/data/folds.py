@@ -1,0 +1,94 @@
+"""Finds validation examples that were trained on before, by the indices of parts of a data set.
+
+Folds, and splits that are drawn anew, hold out of the present training what an earlier one was
+given. Indices are read once for each loader, from a `Subset` or a `SubsetRandomSampler`.
+"""
+
+import weakref
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from torch.utils.data import Subset, SubsetRandomSampler
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_torch.program.sources import caller
+
+_MOST = 1 << 17  # indices of a part: more are not read
+_FEWEST = 8  # examples of a validation
+
+
+class Part(NamedTuple):
+    """The examples of a data set that a loader draws from, in increasing order."""
+
+    dataset: weakref.ref[Any]
+    indices: npt.NDArray[np.int64]
+
+    def is_of(self, other: "Part") -> bool:
+        """Whether both are of one data set."""
+        return self.dataset() is other.dataset()
+
+    def holds(self, other: "Part") -> float:
+        """The share of another part's examples that are in this one."""
+        return float(np.isin(other.indices, self.indices, assume_unique=True).mean())
+
+
+def part_of(loader: Any) -> Part | None:
+    """The part that a loader draws from; None if that is the whole, or it does not say."""
+    dataset, sampler = getattr(loader, "dataset", None), getattr(loader, "sampler", None)
+    chosen: Any = sampler.indices if type(sampler) is SubsetRandomSampler else None
+    while type(dataset) is Subset:
+        if len(dataset.indices) > _MOST:
+            return None
+        chosen = dataset.indices if chosen is None else np.asarray(dataset.indices)[chosen]
+        dataset = dataset.dataset
+    if chosen is None or not 0 < len(chosen) <= _MOST:
+        return None
+    indices = np.unique(np.asarray(chosen))
+    if indices.dtype.kind not in "iu":
+        return None
+    try:
+        return Part(weakref.ref(dataset), indices.astype(np.int64))
+    except TypeError:  # a list, for one, allows no references
+        return None
+
+
+class FoldWatch:
+    """Tells the first validation with examples that an earlier training had, and this one not."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._now: Part | None = None
+        self._before: Part | None = None  # all that earlier parts held
+        self._since = 0
+        self._trained: set[bytes] = set()  # the indices of each part
+        self._is_done = False
+
+    def trained(self, part: Part, since: int) -> None:
+        """A pass over a part made steps, from this one on."""
+        now, before = self._now, self._before
+        self._trained.add(part.indices.tobytes())
+        if self._is_done or (now is not None and np.array_equal(now.indices, part.indices)):
+            return
+        if now is None or not now.is_of(part):
+            self._before = None
+        elif before is None:
+            self._before = now
+        else:
+            self._before = Part(now.dataset, np.union1d(before.indices, now.indices))
+        self._now, self._since = part, since
+
+    def evaluated(self, part: Part) -> None:
+        """A pass over a part made no steps."""
+        now, before, examples = self._now, self._before, len(part.indices)
+        if self._is_done or now is None or before is None or examples < _FEWEST:
+            return
+        # What was a part to train on is measured again on purpose, as for what is forgotten.
+        if not now.is_of(part) or now.holds(part) or part.indices.tobytes() in self._trained:
+            return
+        known = round(before.holds(part) * examples)
+        if known:
+            self._is_done = True
+            counts = {"examples": examples, "seen": 0, "before": known, "since": self._since}
+            self._recorder.add_event(EventKind.TRAINED_ON, {"group": 0, **counts, **caller().place})
