@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from nntrace.rules.common.beside_chance import function_loss
+from nntrace.rules.common.calls import LossCall, loss_calls
 from nntrace.rules.common.chance import (
     BINARY,
     CROSS_ENTROPY,
+    batch_span,
     loss_functions,
     loss_location,
     training_batches,
@@ -55,7 +57,8 @@ def impossible_loss(
     A cross-entropy is negative if its targets are no probabilities, a KL divergence if one of its
     arguments is none: the optimum is then at minus infinity. Targets of a binary cross-entropy that
     reach from −1 to 1, or beyond 1.5, are told before it is, unless it is weighted or returned for
-    each element, as where such targets mark what is left out. The values of the loss function
+    each element, as where such targets mark what is left out; PyTorch's `kl_div` on what comes out
+    of a softmax, by the operation that made it. The values of the loss function
     itself are judged, before the program applies any sign or weight. A warning if such a function
     with a negative weight is all that the only optimizer minimises, and with PyTorch if the
     gradient of a loss written by hand moves probabilities away from its targets of zeros and ones,
@@ -74,6 +77,9 @@ def impossible_loss(
         return
     if reversed_events := trace.events_of(EventKind.DIRECTION):
         yield _away_from_targets(reversed_events[0])
+        return
+    if call := next(filter(_is_of_probabilities, loss_calls(trace)), None):
+        yield _without_logarithm(call, batch_span(trace))
         return
     known = [
         batch
@@ -106,6 +112,23 @@ def impossible_loss(
             "samples": len(values),
         },
         location=loss_location(trace, function),
+    )
+
+
+def _is_of_probabilities(call: LossCall) -> bool:
+    """Whether PyTorch's `kl_div` is given what comes out of a softmax."""
+    is_softmax = call.head == "softmax" and call.head_width != 1
+    return call.function == "kl_div" and is_softmax and not call.takes_probabilities
+
+
+def _without_logarithm(call: LossCall, steps: tuple[int, int]) -> Finding:
+    return Finding(
+        f"`{call.path}` receives probabilities, as they come out of a softmax, and wants their "
+        "logarithms: it is no divergence, and lowest where the target's largest class has all.",
+        steps=steps,
+        advice="Give `kl_div` the `log_softmax` of the predictions; the targets stay probabilities "
+        "(with `log_target=True` they are logarithms, too).",
+        location=call.location,
     )
 
 

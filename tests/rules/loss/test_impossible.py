@@ -87,3 +87,27 @@ def test_labels_that_are_no_probabilities_are_told_before_the_loss_is_negative(
     rows = batches(4, loss_function=name, loss_value=0.6, target_min=low, target_max=high)
     trace = trace_of(steps=4, batches=rows, events=[event("loss_call", function=name, **call)])
     assert len(findings("LOS21", trace)) == found
+
+
+@pytest.mark.parametrize(
+    ("function", "head", "width", "found"),
+    [
+        ("kl_div", "softmax", 4, 1),
+        ("kl_div", "log_softmax", 4, 0),
+        ("kl_div", None, 4, 0),
+        ("kl_div", "softmax", 1, 0),
+        ("mse_loss", "softmax", 4, 0),
+    ],
+)
+def test_a_divergence_of_what_comes_out_of_a_softmax_is_none(function, head, width, found):
+    call = event("loss_call", function=function, head=head, head_width=width)
+    rows = batches(4, loss_function=function, loss_value=0.3)
+    results = findings("LOS21", trace_of(steps=4, batches=rows, events=[call]))
+    assert ["log_softmax" in finding.advice for finding in results] == [True] * found
+
+
+def test_keras_divergence_takes_probabilities():
+    names = {"function": "kl_div", "keras_function": "kl_divergence"}
+    call = event("loss_call", head="softmax", head_width=4, from_logits=False, **names)
+    rows = batches(4, loss_function="kl_div", loss_value=0.3)
+    assert findings("LOS21", trace_of(steps=4, batches=rows, events=[call])) == []
