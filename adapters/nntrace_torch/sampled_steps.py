@@ -120,8 +120,10 @@ class SampledSteps:
             parts.loose.look(loss, parts.optimizers.holder_names)
             parts.attached.look(loss, parts.optimizers.holder_names)
         parts.vain_freezing.look(parts.optimizers.holder_names)
-        if examples is None and parts.optimizers.count == 1:
-            parts.direction.look(loss)
+        if examples is None:
+            parts.signs.look(loss)
+            if parts.optimizers.count == 1:
+                parts.direction.look(loss)
         is_scaled = parts.scaling.scale is not None
         parts.objective.look(loss, sample, kept, is_scaled=is_scaled)
 

@@ -52,11 +52,11 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
     between exclusive classes whose targets have several ones for an example, unless they have the
     form of the input, as counts that are reconstructed. With PyTorch also labels of 0 and 1 where
     a loss function wants -1 and 1 (`margin_ranking_loss`, `cosine_embedding_loss`,
-    `hinge_embedding_loss`, `soft_margin_loss`), and a variational autoencoder whose code is drawn
-    with the logarithm of the variance, or with the variance, for the deviation, without a
-    gradient, or not at all, by the graph of its loss; by that graph, too, a focal loss whose weight
-    is made of the mean loss of a batch. Soft targets, as in distillation and
-    consistency training, are left alone.
+    `hinge_embedding_loss`, `soft_margin_loss`, `max(0, 1 - labels * output)` written by hand), and
+    a variational autoencoder whose code is drawn with the logarithm of the variance, or with the
+    variance, for the deviation, without a gradient, or not at all, by the graph of its loss; by
+    that graph, too, a focal loss whose weight is made of the mean loss of a batch. Soft targets, as
+    in distillation and consistency training, are left alone.
     Source: "37 reasons", 15 and 20; Goodfellow et al., Deep Learning, 6.2.2.
     """
     if signs := trace.events_of(EventKind.SIGNS):
@@ -145,8 +145,9 @@ def _exchanged(trace: Trace, call: LossCall) -> Finding:
 def _without_signs(event: Event) -> Finding:
     """The finding on labels of 0 and 1 for a loss function that wants -1 and 1."""
     function, zeros = text(event.payload, "function"), number(event.payload, "zeros") or 0.0
+    name = "a hinge loss" if function == "hinge" else f"`{function}`"
     return Finding(
-        f"`{function}` wants labels of -1 and 1, and is given 0 and 1: {zeros:.0%} are 0, "
+        f"{name} wants labels of -1 and 1, and is given 0 and 1: {zeros:.0%} are 0, "
         + (
             "and count as both kinds at once."
             if function == "hinge_embedding_loss"

@@ -46,3 +46,32 @@ def test_other_labels_are_not(trace_here, labels):
 
 def test_ties_among_signs_may_be_zero(trace_here):
     assert told(trace_here, CALLS["margin_ranking_loss"], torch.tensor([0.0, 1, 0, -1])) == []
+
+
+HINGES = {
+    "clamp": lambda score, y: torch.clamp(1 - y * score, min=0),
+    "relu": lambda score, y: torch.relu(1 - score * y),
+    "max": lambda score, y: torch.max(torch.zeros_like(score), 1 - y * score),
+}
+
+
+@pytest.mark.parametrize("name", HINGES)
+def test_a_hinge_written_by_hand_is_told(trace_here, name):
+    def call(outputs, y):
+        return HINGES[name](outputs[:, 0], y).mean()
+
+    [payload] = told(trace_here, call, ZERO_OR_ONE)
+    assert payload["function"] == "hinge"
+    assert told(trace_here, call, SIGNS) == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, y: torch.relu(1 - x[:, 0]).mul(y).mean(),
+        lambda x, y: torch.relu(1 - x[:, 0].square() * y).mean(),  # a distance, which is masked
+        lambda x, y: torch.relu(x[:, 1] - x[:, 0] * y).mean(),
+    ],
+)
+def test_zeros_and_ones_elsewhere_about_a_bound_are_masks(trace_here, call):
+    assert told(trace_here, call, ZERO_OR_ONE) == []
