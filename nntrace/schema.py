@@ -108,6 +108,7 @@ class EventKind(StrEnum):
     CROSSED = "crossed"
     KEPT_GRAPHS = "kept_graphs"
     TRAINABLE = "trainable"
+    VAIN_SETTING = "vain_setting"
     TRAINED_ON = "trained_on"
     MONITOR = "monitor"
     ERROR = "error"

@@ -10,6 +10,7 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.patching import Undo
 from nntrace_keras.program.monitors import MonitorWatch
+from nntrace_keras.program.vain_rates import VainRates
 from nntrace_keras.trainers import TrainerObserver
 
 
@@ -75,7 +76,7 @@ class KerasAdapter:
             undos = []
 
         if undos:
-            undos += MonitorWatch(recorder).install()
+            undos += [*MonitorWatch(recorder).install(), *VainRates(recorder).install()]
 
         def undo() -> None:
             for one in reversed(undos):

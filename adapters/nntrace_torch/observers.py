@@ -37,6 +37,7 @@ from nntrace_torch.optimizer.optimizers import Optimizers
 from nntrace_torch.optimizer.scaling import LossScaling
 from nntrace_torch.optimizer.schedules import ScheduleObserver
 from nntrace_torch.optimizer.vain_freezing import VainFreezing
+from nntrace_torch.optimizer.vain_settings import OptimizerAttributes
 from nntrace_torch.patching import Undo
 from nntrace_torch.program.devices import DeviceObserver
 from nntrace_torch.program.loading import LoadObserver
@@ -101,6 +102,7 @@ class Observers:
         self.idle = IdleWatch(recorder, self.models)
         self.loose = LooseTensors(recorder, self.models, self.sources)
         self.vain_freezing = VainFreezing(recorder, self.models, self.sources)
+        self.attributes = OptimizerAttributes(recorder, self.sources)
         self.devices = DeviceObserver(recorder)
         self.clearing = GradientClearing(recorder)
         self.loading = LoadObserver(recorder)

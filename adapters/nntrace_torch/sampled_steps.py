@@ -148,6 +148,7 @@ class SampledSteps:
         parts = self._parts
         parts.forward.gradients.copy()
         parts.attention.finish()  # of a closure's optimizer, or one without a backward pass
+        parts.attributes.look(optimizer, name)
         parts.parameters.before_step(optimizer, name, sample)
         parts.parameters.frozen(sample)
         if has_closure:

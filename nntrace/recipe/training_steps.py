@@ -95,7 +95,7 @@ OVERFIT: Final = (
         Stage.OVERFIT,
         "Keep the learning rate constant for now, or make sure that the schedule is meant for "
         "this number of steps.",
-        rules=("UPD09", "UPD10", "UPD17"),
+        rules=("UPD09", "UPD10", "UPD17", "UPD18"),
         fact=training.schedule,
     ),
 )

@@ -61,6 +61,7 @@ CATALOGUE = {
         frozen-layer unchanged-parameter lr-too-high lr-too-low lr-decayed-early
         scheduler-unit-mistaken optimizer-recreated weight-decay-dominates update-lost-to-rounding
         decay-on-norm-or-bias adam-with-l2 non-gaussian-updates step-before-schedule
+        setting-without-effect
     """,
 }
 CODES = {

@@ -5,13 +5,12 @@ one that misspells the attribute of a parameter.
 """
 
 import difflib
-import linecache
-import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 
+from nntrace.adapter.statements import assignments
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.optimizer.lasting import Lasting
@@ -94,16 +93,9 @@ def _is_misspelled(name: str) -> bool:
 
 def _statement(path: str, attribute: str, near: Sequence[Source]) -> Source | None:
     """The only line of these files that sets the attribute, or the only one that names the part."""
-    # No quote or `#` before it: a string or a comment may speak of it.
-    pattern = re.compile(rf"^[^\"'#]*?(\w+)\.{attribute}\s*=(?!=)")
-    for file in dict.fromkeys(source.file for source in near if source.file):
-        found = {
-            number: match[1]
-            for number, line in enumerate(linecache.getlines(file), 1)
-            if (match := pattern.search(line))
-        }
-        named = [number for number, name in found.items() if name == path.rpartition(".")[2]]
-        for numbers in (named, list(found)):
-            if len(numbers) == 1:
-                return Source(file, numbers[0])
+    for found in assignments(attribute, near):
+        named = [line for line, owner in found.items() if owner == path.rpartition(".")[2]]
+        for lines in (named, list(found)):
+            if len(lines) == 1:
+                return lines[0]
     return None

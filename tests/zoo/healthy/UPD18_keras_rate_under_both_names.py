@@ -1,0 +1,35 @@
+"""Digit classifier whose callback sets the rate under its old and its new name, to work with
+several versions of Keras."""
+
+import keras
+from sklearn.datasets import load_digits
+
+keras.utils.set_random_seed(46)
+
+digits = load_digits()
+images = ((digits.data - digits.data.mean()) / digits.data.std()).astype("float32")
+
+
+class HalveEveryThirdEpoch(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        optimizer = self.model.optimizer
+        optimizer.lr = optimizer.learning_rate = 1e-3 * 0.5 ** (epoch // 3)
+
+
+model = keras.Sequential(
+    [
+        keras.Input((64,)),
+        keras.layers.Dense(64, activation="relu"),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+model.fit(
+    images[:1500],
+    digits.target[:1500],
+    batch_size=50,
+    epochs=10,
+    validation_data=(images[1500:], digits.target[1500:]),
+    callbacks=[HalveEveryThirdEpoch()],
+    verbose=2,
+)
