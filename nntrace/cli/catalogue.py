@@ -1,6 +1,7 @@
 """The rule catalogue as text, JSON and Markdown, all derived from the rules' declarations."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ codes and beginnings of codes. Every threshold can be set in `pyproject.toml`:
 error_fraction = 0.6
 ```
 """
+_SOURCE = re.compile(r"\n+Source: ")
 
 
 def list_text(rules: Sequence[Rule]) -> RenderableType:
@@ -128,7 +130,8 @@ def _page(rules: Sequence[Rule]) -> Iterator[str]:
 
 def _entry(rule: Rule, symptoms: Sequence[str]) -> Iterator[str]:
     """The lines below a rule's heading."""
-    yield f"*{rule.severity.value}.* {rule.doc}\n"
+    doc = _SOURCE.sub("\n\n**Source.** ", rule.doc)
+    yield f"*{rule.severity.value}.* {doc}\n"
     if rule.advice:
         yield f"**What to try.** {rule.advice}\n"
     if rule.in_keras:

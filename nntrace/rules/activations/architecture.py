@@ -41,12 +41,18 @@ def missing_nonlinearity(trace: Trace) -> Iterator[Finding | Skipped]:
 
     Found in the graph of the first backward pass (with Keras on TensorFlow, of a traced function),
     so functional activations are seen, too. Linear operations may stand between the two: dropout,
-    reshaping, average pooling, a batch norm. Not reported: a first layer narrower than both its
-    input and the second layer's output (a bottleneck, a low-rank product), depthwise, grouped and
-    transposed convolutions, an output that something else uses as well (a residual stream, or a
-    target that the model returns detached), and a second layer that makes both a gate and what it
-    gates (a gated linear unit). Information if the first ends one model and the second begins
-    another, as the output of a model (an embedding, a sample) is what it is meant to be.
+    reshaping, average pooling, a batch norm. Information if the first ends one model and the second
+    begins another, as the output of a model (an embedding, a sample) is what it is meant to be.
+
+    Not reported:
+
+    - a first layer narrower than both its input and the second layer's output (a bottleneck, a
+      low-rank product)
+    - depthwise, grouped and transposed convolutions
+    - an output that something else uses as well (a residual stream, or a target that the model
+      returns detached)
+    - a second layer that makes both a gate and what it gates (a gated linear unit)
+
     Source: Goodfellow, Deep Learning, 6.1; Karpathy's Recipe, step 2 (verify what you built).
     """
     flow = Flow(trace)

@@ -23,21 +23,25 @@ from nntrace.trace import Event, Trace
 def wrong_axis(trace: Trace) -> Iterator[Finding | Skipped]:
     """An operation runs over another axis than its own result is used for.
 
-    Read off the graph of a loss (TensorFlow has one in `fit` and in functions): weights of
-    attention that are summed over another axis than their softmax ran over (a warning; not if they
-    are divided by their sum, as in slot attention), and any weights whose softmax ran over the
-    examples of the batch or over an axis of one value. With PyTorch predictions [N, C, H, W] laid
-    out as [N·H·W, C], or [N, T, C] as [N, C, T], without moving the classes first and, as warnings,
-    a model's input [N, C, T] laid out as [N, T, C] for a layer, queries [N, T, heads·D] laid out as
-    [N, heads, T, D], or what attention returns the other way round, cosines whose norms are over
-    another axis than the products sum, and a recurrent layer that begins each batch of a shuffling
-    loader with the state of the one before.
+    Read off the graph of a loss (TensorFlow has one in `fit` and in functions):
 
-    And examples of a batch that change each other's outputs, or with PyTorch whose outputs go by
-    their place in the batch: asked, by replaying a forward with other examples and in another
-    order, only where the loss has stayed where it began or, with PyTorch, recurrent or attention
-    layers take examples along the second axis though the batch has them along the first. Not asked
-    of GANs, of full batches, and of inputs whose first axis may be time or the nodes of a graph.
+    - weights of attention that are summed over another axis than their softmax ran over (a warning;
+      not if they are divided by their sum, as in slot attention)
+    - any weights whose softmax ran over the examples of the batch, or over an axis of one value
+    - with PyTorch, predictions [N, C, H, W] laid out as [N·H·W, C], or [N, T, C] as [N, C, T],
+      without moving the classes first
+    - with PyTorch, as warnings: a model's input [N, C, T] laid out as [N, T, C] for a layer;
+      queries [N, T, heads·D] laid out as [N, heads, T, D], or what attention returns the other way
+      round; cosines whose norms are over another axis than the products sum; a recurrent layer that
+      begins each batch of a shuffling loader with the state of the one before
+
+    Found by replaying a forward with other examples and in another order: examples of a batch that
+    change each other's outputs, or with PyTorch whose outputs go by their place in the batch. It is
+    replayed only where the loss has stayed where it began or, with PyTorch, where recurrent or
+    attention layers take examples along the second axis though the batch has them along the first;
+    not for GANs, for full batches, and for inputs whose first axis may be time or the nodes of a
+    graph.
+
     Source: Karpathy's Recipe, step 2 ("use backprop to chart dependencies": `view` instead of
     `transpose`); Vaswani et al. 2017, Attention Is All You Need, 3.2.1.
     """

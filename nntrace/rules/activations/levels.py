@@ -64,14 +64,17 @@ def activation_std_out_of_band(
 ) -> Iterator[Finding | Skipped]:
     """A hidden layer's outputs stay far from a standard deviation of one, or drift far away.
 
-    A tiny signal hardly moves the layers after it, a huge one makes every step too large; half to
-    two is ideal, and outputs that approach it are left alone. A signal also counts as small if it
+    A tiny signal hardly moves the layers after it, a huge one makes every step too large. Half to
+    two is ideal; outputs that approach it are left alone. A signal also counts as small if it
     hardly differs between examples and only the biases differ between units, unless it was nothing
-    at the start (weights of zero, as where a network begins as the identity). Judged over the last
-    half of the run, for layers with weights, without the head and without layers whose output a
-    norm restores to unit scale. A warning only if the loss does not fall, because residual streams
-    and confident classifiers grow and train well; information, too, where the loss does not say
-    whether anything is learned: in learning by trial and error, and between adversaries.
+    at the start (weights of zero, as where a network begins as the identity).
+
+    Judged over the last half of the run, for layers with weights, without the head and without
+    layers whose output a norm restores to unit scale. A warning only if the loss does not fall,
+    because residual streams and confident classifiers grow and train well; information, too, where
+    the loss does not say whether anything is learned: in learning by trial and error, and between
+    adversaries.
+
     Source: Deep Learning Tuning, DL4J ("Layer Activations"); He 2015.
     """
     links = _hidden(trace)
@@ -142,10 +145,10 @@ def activation_mean_shift(
 
     The activation function after it then works on one branch only: dead, linear or saturated.
     Judged over the last half of the run, for the outputs of layers with weights before their
-    activation function. Not judged: heads, layers that a norm centres again, logarithms of
-    a scale, and layers that may apply an activation function of their own, as their outputs are
-    never negative. A warning only
-    if the loss does not fall, or falls only to that of a constant prediction.
+    activation function. A warning only if the loss does not fall, or falls only to that of a
+    constant prediction. Not judged: heads, layers that a norm centres again, logarithms of a scale,
+    and layers whose outputs are never negative, which may apply an activation function of their
+    own.
     Source: LeCun 1998 (Efficient BackProp, 4.3); "37 reasons", 25.
     """
     flow = Flow(trace)
@@ -208,15 +211,19 @@ def constant_activation(
 
     Nothing after it can tell the examples apart. The finding names the first such layer whose
     predecessor (or input) does differ between examples, by at least a thousandth; ACT02 reports a
-    signal that fades from layer to layer. Information if the loss falls and later layers do differ,
-    because then it is only a branch. Layers without data to depend on, such as learnt queries,
-    those that run over steps of time on the first axis, and batches of one example are left out; so
-    are layers before others that do differ, if their model is given an input of the width they take
-    that is the same for every example, as is the state with which a recurrence begins; and lookup
-    tables, which may hold positions, unless nothing in the model varies at all. Dead
-    units are named as the cause only if all units of an earlier layer are dead. A norm, whose
-    outputs have unit scale, already counts as constant if less than a ten-thousandth of its output
-    varies: it got single values to normalise.
+    signal that fades from layer to layer. Dead units are named as the cause only if all units of an
+    earlier layer are dead. A norm, whose outputs have unit scale, already counts as constant if
+    less than a ten-thousandth of its output varies: it got single values to normalise. Information
+    if the loss falls and later layers do differ, because then it is only a branch.
+
+    Not reported:
+
+    - layers without data to depend on, such as learnt queries
+    - layers that run over steps of time on the first axis, and batches of one example
+    - layers before others that do differ, if their model is given an input, of the width they take,
+      that is the same for every example, such as the state with which a recurrence begins
+    - lookup tables, which may hold positions, unless nothing in the model varies at all
+
     Source: Karpathy's Recipe, step 2 (visualise prediction dynamics); "37 reasons", 25.
     """
     links = [link for link in before_head(chain(trace)) if not _time_comes_first(trace, link.site)]

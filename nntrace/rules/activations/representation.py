@@ -58,13 +58,17 @@ def collapsed_representation(
     Measured by the participation ratio of the outputs' covariance. It falls in any good classifier,
     so it counts only below two directions or a twentieth of what the sample can show, from one
     layer to the last before the head, and only for a model without targets (self-supervised
-    training) or one whose loss does not fall. Not where little is needed: by a loss that has only
-    just reached the label frequencies, with one number or two classes to predict, with a few
-    outputs without targets (quantiles), or after a layer of three units or fewer. The last layer of
-    a model without targets has collapsed into a point if examples differ by next to nothing of its
-    outputs' size, unless these are logarithms of scales. A code that is drawn around a mean, as in
-    a variational autoencoder, has collapsed if the means of examples lie within a tenth of the
-    noise, and were twice as far apart before.
+    training) or one whose loss does not fall.
+
+    Not reported where little is needed: by a loss that has only just reached the label frequencies,
+    with one number or two classes to predict, with a few outputs without targets (quantiles), or
+    after a layer of three units or fewer.
+
+    The last layer of a model without targets has collapsed into a point if examples differ by next
+    to nothing of its outputs' size, unless these are logarithms of scales. A code that is drawn
+    around a mean, as in a variational autoencoder, has collapsed if the means of examples lie
+    within a tenth of the noise, and were twice as far apart before.
+
     Source: Jing et al. 2022 (Dimensional collapse); Gao et al. 2017 (participation ratio);
     Bowman et al. 2016 (a code that is ignored).
     """

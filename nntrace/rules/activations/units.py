@@ -69,14 +69,19 @@ def dead_units(
     (also by `F.relu`), and of one layer's chain (ReLU, dropout, pooling) only the first. Shares
     that add up to one (a softmax, routing weights) are zero by choice.
 
-    Deep ReLU networks may have single layers with a quarter of their units dead and train well, so
+    Deep ReLU networks may have single layers with a quarter of their units dead and train well. So
     a warning also needs the share to be exceeded in the model as a whole, and an error eight units
-    or more, or all of them. It is information if the loss falls and no more units die, or it falls
-    steadily and at most half are dead: a layer wider than its few inputs need has units that they
-    never reach. Where inputs span one or two directions units may go on dying for the same reason.
-    A layer of which a fifth fires passes a signal on: it does not explain a loss that stays where
-    it is, and is information if the loss is 5 % of chance or less, and where it does not say how
-    well anything is learned: if a network makes the targets, or several optimizers take turns.
+    or more, or all of them. It is information
+
+    - if the loss falls and no more units die, or it falls steadily and at most half are dead: a
+      layer wider than its few inputs need has units that they never reach (where inputs span one or
+      two directions, units may go on dying for the same reason)
+    - if a fifth of the layer fires, which passes a signal on, and the loss is 5 % of chance or
+      less, or does not say how well anything is learned: a network makes the targets, or several
+      optimizers take turns
+
+    A layer of which a fifth fires does not explain a loss that stays where it is.
+
     Source: Maas 2013; Karpathy's notes on ReLU; "37 reasons", 25 (dead units).
     """
     dead = trace.series(Role.ACTIVATION, "dead_fraction")

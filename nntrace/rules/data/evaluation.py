@@ -44,9 +44,11 @@ def train_eval_input_shift(
     floating-point input that the model receives, over the training before the last evaluation. For
     Keras' evaluations of pipelines and generators that input is known on TensorFlow in graphs that
     XLA does not compile.
-    Parts of a model that are called by themselves with tensors of another kind are left out, and so
-    are passes of a handful of examples, or of one example by hand in each call, such as the states
-    in which an agent acts.
+
+    Left out are parts of a model that are called by themselves with tensors of another kind, passes
+    of a handful of examples, and passes of one example by hand in each call, such as the states in
+    which an agent acts.
+
     Source: "37 reasons", 25 (preprocessing of training and test data).
     """
     site = first_float_input(trace)

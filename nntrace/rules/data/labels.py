@@ -116,14 +116,19 @@ def class_imbalance(
 
     Always answering the most frequent class already gives a low loss, and the model learns that
     first. Counts are compared with an allowance for their sampling error. Only information for a
-    loss with class weights and for next-token prediction, whose classes are never even. Also
-    reports sequences that are mostly padding which nothing keeps out of the loss, as with PyTorch's
-    cross-entropy without its `ignore_index` (at any length, if that is another id than the
-    padding's), or a Keras model on TensorFlow without a mask; weights given to a loss function of
-    PyTorch or to Keras' `fit`, by class or by example, that grow with the classes' sizes; with
-    PyTorch weights three times apart of classes that a weighted sampler has made even; and masks
-    with less than 5 % foreground if, after 100 steps, none is predicted in the last third of the
-    run and the loss is no better than that of one answer for all places.
+    loss with class weights and for next-token prediction, whose classes are never even.
+
+    Also reported:
+
+    - sequences that are mostly padding which nothing keeps out of the loss, as with PyTorch's
+      cross-entropy without its `ignore_index` (at any length, if that is another id than the
+      padding's), or a Keras model on TensorFlow without a mask
+    - weights given to a loss function of PyTorch or to Keras' `fit`, by class or by example, that
+      grow with the classes' sizes
+    - with PyTorch, weights three times apart of classes that a weighted sampler has made even
+    - masks with less than 5 % foreground if, after 100 steps, none is predicted in the last third
+      of the run and the loss is no better than that of one answer for all places
+
     Source: "37 reasons", 9 (class imbalance); Karpathy's Recipe, step 2 (init well).
     """
     batches = training_batches(trace)

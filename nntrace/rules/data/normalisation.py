@@ -118,12 +118,16 @@ def unnormalised_input(
 
     Initialisation and learning rates assume inputs near zero mean and unit variance; large ones
     saturate units and blow up the first gradients. The rule judges the first floating-point input,
-    unless it holds counts, one-hot vectors or indices, or enters a normalisation layer. If such a
-    layer was never adapted, and returns its input unchanged, it is named; so is a layer that
-    augments images and makes their values ten times as large, one that normalises by other
-    statistics than those of its input, and a `Rescaling` of what has been scaled before. Inputs
-    that reach from 0 to 1/255 were divided by 255 twice. Inputs of any scale are reported if each
-    epoch multiplies it by the same factor.
+    unless it holds counts, one-hot vectors or indices, or enters a normalisation layer. It also
+    names
+
+    - a normalisation layer that was never adapted and returns its input unchanged, or that
+      normalises by other statistics than those of its input
+    - a layer that augments images and makes their values ten times as large
+    - a `Rescaling` of what has been scaled before; inputs that reach from 0 to 1/255 were divided
+      by 255 twice
+    - inputs whose scale, large or not, each epoch multiplies by the same factor
+
     Source: "37 reasons", 14 (standardise the features) and 16; Karpathy's Recipe, step 1.
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if _is_batch_of_floats(s)), None)

@@ -47,10 +47,14 @@ def fixed_batch_order(
 
     The gradients of neighbouring examples then always come together, and the model can learn the
     order instead of the data. Seen from the indices that a loader draws; for batches made by hand,
-    from fingerprints that come back at a fixed period. Only information for recurrent models, whose
-    data may be one long sequence, if the order was drawn at random, but only once, as Keras' `fit`
-    does on arrays when a seed was set, and if equal indices bring other examples each time, whose
-    targets do not tell them apart: a data set may take no notice of the index and draw at random.
+    from fingerprints that come back at a fixed period. Only information
+
+    - for recurrent models, whose data may be one long sequence
+    - if the order was drawn at random, but only once, as Keras' `fit` does on arrays when a seed
+      was set
+    - if equal indices bring other examples each time, whose targets do not tell them apart: a data
+      set may take no notice of the index and draw at random
+
     Source: "37 reasons", 8 (shuffle the data set); Goodfellow et al., Deep Learning, 8.1.3.
     """
     passes = [one for one in loader_passes(trace) if one.steps and one.complete]

@@ -35,9 +35,11 @@ def padding_read_last(
     sequences of different lengths that end in one value, of whose outputs only the last position,
     or only the last state, is used. Information if the loss fell well nonetheless. A packed
     sequence, an output of each sequence's own length and padding in front are as they should be.
-    Also found, of PyTorch's attention, fused or by a softmax over masked scores: an inverted mask.
-    All ids that it shows are one and the same, or each example sees only what is behind its
+
+    Also found is an inverted mask of PyTorch's attention, fused or by a softmax over masked scores:
+    all ids that it shows are one and the same, or each example sees only what is behind its
     sequence and the longest one nothing.
+
     Source: "37 reasons", 20 (check what the layers really see); PyTorch's documentation of
     `pack_padded_sequence`.
     """

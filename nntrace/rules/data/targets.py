@@ -56,9 +56,12 @@ def class_count_mismatch(
     were mapped to too few numbers. Judged only if each class that occurs was seen often enough that
     others would have come up. Not judged for next-token prediction, whose vocabulary is larger than
     any text, nor if the program itself puts the right answer in one place, as a contrastive loss
-    does. An error if a label exceeds the head, which ends the run in PyTorch, and if labels are
-    numbered anew in each batch: batches have different numbers of classes and never a gap among
-    their labels, though random draws of the same labels would not be so but once in a million.
+    does.
+
+    An error if a label exceeds the head, which ends the run in PyTorch, and if labels are numbered
+    anew in each batch: batches then have different numbers of classes and never a gap among their
+    labels, which random draws of the same labels show but once in a million.
+
     Source: "37 reasons", 4 (make sure inputs and labels belong together), 9.
     """
     if (ended := _ended_at_a_label(trace)) is not None:
@@ -173,9 +176,9 @@ def constant_target(
 
     There is nothing to learn but that number. Targets that the program makes itself are left out (a
     GAN's ones, the zeros of a residual that should vanish, the right answer always in first place):
-    only those of a loader count or, if no loader is used, any that are not zero. Nor are zeros
-    reported that a regression compares with what no layer puts out: what the program computes from
-    a model, such as the residual of an equation or a distance, may have to vanish.
+    only those of a loader count or, if no loader is used, any that are not zero. Zeros are also
+    left out if a regression compares them with what no layer puts out: what the program computes
+    from a model, such as the residual of an equation or a distance, may have to vanish.
     Source: "37 reasons", 4 and 9.
     """
     known = [b for b in training_batches(trace) if b.target_min is not None and b.batch_size]
@@ -252,8 +255,10 @@ def target_scale(
     moves the last bias. Not reported if the first predictions already have the size of the targets
     (a scaled output, a bias set to the mean), nor for targets that move while the model learns, as
     returns do in reinforcement learning.
+
     Also reported are labels of a binary cross-entropy that are zero and the same small number
     everywhere, as where a mask of zeros and ones was divided by 255 together with its image.
+
     Source: "37 reasons", 14 (normalise) and 27; Karpathy's Recipe, step 2 (init well).
     """
     if (scaled := _labels_scaled_down(trace, label)) is not None:

@@ -71,14 +71,20 @@ def zero_gradient(
     """Parameters receive a gradient, and it is exactly zero, step after step.
 
     They are connected to the loss but have no influence on it. It must last to the end of the run.
-    Not reported: rows of a lookup table that are not looked up; steps at which a module got no
-    example (an expert that was not chosen); a module that a frozen parameter of its own, a mask of
-    zeros, holds at zero; a bias whose weights do get a gradient (a norm or a
-    softmax cancels it); and parameters that had a gradient until the model had fitted its data (a
-    margin loss is then exactly zero). Information if it is a single number in one of several alike
-    blocks, such as the factor that mixes two values which are the same in the first block, or a
-    part of what a library built, such as the scale of a quantiser that gathers statistics first.
-    GRD03 reports parameters without any gradient.
+    Information if it is a single number in one of several alike blocks, such as the factor that
+    mixes two values which are the same in the first block, or a part of what a library built, such
+    as the scale of a quantiser that gathers statistics first. GRD03 reports parameters without any
+    gradient.
+
+    Not reported:
+
+    - rows of a lookup table that are not looked up
+    - steps at which a module got no example (an expert that was not chosen)
+    - a module that a frozen parameter of its own, a mask of zeros, holds at zero
+    - a bias whose weights do get a gradient (a norm or a softmax cancels it)
+    - parameters that had a gradient until the model had fitted its data (a margin loss is then
+      exactly zero)
+
     Source: "37 reasons", 19 and 30; PyTorch Lightning's and Cockpit's checks of gradients.
     """
     masked = switched_off(trace)
@@ -268,14 +274,19 @@ def gradient_depth_imbalance(
 
     No single learning rate fits both. The measure is the root mean square of a weight's gradient
     times that of the weight: what a relative change of the layer does to the loss, however its
-    scale is split between weights and inputs. The rule leaves out lookup tables, gradients that are
-    exactly zero, the experts of a mixture, which get as much as they get examples, two layers of
-    which neither feeds the other (an actor's beside a critic's), and two layers with a batch norm
-    between them: the norm removes the part of the gradient that all examples share, which before a
-    last layer is most of it. Information for a model that has fitted its data (attention that is
-    sure of its keys, say, leaves next to no gradient to what made it so), unless the updates of the
-    layer with the small gradient are lost to float32's rounding (2⁻²⁴ of the weights): that layer
-    has learned nothing.
+    scale is split between weights and inputs. Information for a model that has fitted its data
+    (attention that is sure of its keys, say, leaves next to no gradient to what made it so), unless
+    the updates of the layer with the small gradient are lost to float32's rounding (2⁻²⁴ of the
+    weights): that layer has learned nothing.
+
+    Left out:
+
+    - lookup tables, and gradients that are exactly zero
+    - the experts of a mixture, which get as much as they get examples
+    - two layers of which neither feeds the other (an actor's beside a critic's)
+    - two layers with a batch norm between them: the norm removes the part of the gradient that all
+      examples share, which before a last layer is most of it
+
     Source: Glorot & Bengio 2010; You et al. 2017 (LARS, ratios of layers).
     """
     sites = weights(trace, Role.PARAM_GRAD)

@@ -52,15 +52,21 @@ def no_gradient(
     They keep their random initial values while the rest learns around them. An error if their
     module takes part in the forward pass (the graph is cut after it), a warning if it is never
     called. Information if it is never called and an installed library built it, or if it is a minor
-    part of what a library built, such as BERT's pooler under a mean of the tokens. Parameters of
-    layers among which each step chooses (experts) that were not chosen are RUN05's; those that no
-    optimizer holds, such as a target network's, are left out, unless a tape was asked for their
-    gradients. If no parameter has a gradient, the gradients of the layers' outputs show why: if
-    there are any, gradients are cleared before the optimizer acts; if not, the loss does not depend
-    on the model. Parameters that change all the same, and not by weight decay, are left out: the
-    program steps them in a way of its own, as TRPO does its policy. So are those of a module that a
-    frozen parameter of its own, a mask of zeros, holds at zero.
+    part of what a library built, such as BERT's pooler under a mean of the tokens.
+
+    If no parameter has a gradient, the gradients of the layers' outputs show why: if there are any,
+    gradients are cleared before the optimizer acts; if not, the loss does not depend on the model.
     An error, too, where all gradients end in the middle of the run while the optimizer steps on.
+
+    Left out are parameters
+
+    - of layers among which each step chooses (experts) that were not chosen: RUN05 judges these
+    - that no optimizer holds, such as a target network's, unless a tape was asked for their
+      gradients
+    - that change all the same, and not by weight decay: the program steps them in a way of its own,
+      as TRPO does its policy
+    - of a module that a frozen parameter of its own, a mask of zeros, holds at zero
+
     Source: "37 reasons", 19 (frozen or disconnected layers).
     """
     sites = trace.sites_of(Role.PARAM_GRAD)

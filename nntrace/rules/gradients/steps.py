@@ -47,11 +47,14 @@ def clipping_always_active(
     weighs no more than a small one. Judged over the second half of the run. Clipping that always
     acts but removes less is information. So is clipping to as little as a hundredth if the
     optimizer divides by the gradient's scale, as Adam does, and to even less if what remains of an
-    element's gradient is known to be far above the optimizer's epsilon. The rule sees PyTorch's
-    `clip_grad_norm_` and, in sampled steps, `clipnorm`, `global_clipnorm` and `clipvalue` of Keras'
-    optimizers and TensorFlow's clipping functions, for which the limit is taken to be the norm that
-    remains. With PyTorch it is a warning, too, if gradients are clipped after the step that used
-    them, or by most of their size before they are divided by the scale of the loss.
+    element's gradient is known to be far above the optimizer's epsilon. With PyTorch it is a
+    warning, too, if gradients are clipped after the step that used them, or by most of their size
+    before they are divided by the scale of the loss.
+
+    The rule sees PyTorch's `clip_grad_norm_` and, in sampled steps, `clipnorm`, `global_clipnorm`
+    and `clipvalue` of Keras' optimizers and TensorFlow's clipping functions, for which the limit is
+    taken to be the norm that remains.
+
     Source: Pascanu et al. 2013; Karpathy's "The Unreasonable Effectiveness", training notes.
     """
     calls = {text(e.payload, "fault"): e for e in trace.events_of(EventKind.CLIPPING)}
