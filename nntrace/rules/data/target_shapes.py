@@ -30,9 +30,12 @@ def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
     the best answer is the mean of all targets. Only an expansion beyond both shapes counts: one
     constant target for the whole batch is fine. A warning if predictions [examples, positions, 1]
     meet one target for each example, as after a recurrent layer that returns its whole sequence:
-    Keras compares each position with that target. Losses written by hand are seen as well, with
-    Keras on TensorFlow in graphs and eagerly (Keras' own losses make both shapes alike); so are,
-    with PyTorch, products with data, as of log-probabilities (N,) with advantages (N, 1).
+    Keras compares each position with that target.
+
+    Losses written by hand are seen, too; with Keras on TensorFlow in graphs and eagerly (Keras' own
+    losses make both shapes alike). So are, with PyTorch, products with data, as of
+    log-probabilities (N,) with advantages (N, 1).
+
     Source: PyTorch's warning in `mse_loss`; "37 reasons", 15 (check your loss).
     """
     calls = [call for call in loss_calls(trace) if call.shape is not None]

@@ -219,17 +219,26 @@ def unused_layer(
     """A layer with trainable parameters is part of the model and never called.
 
     Its parameters never get a gradient: a line of `forward` is missing, or the wrong layer is
-    called twice. Not reported: a layer whose weight is used without calling it, since it gets
-    gradients, or since the module around it, which uses it, gets none either; and a second model,
-    or a part of the first, that is called by itself without gradients (a target network), or that
-    is a copy which no optimizer holds (a former policy, of which only the actor acts). Only
-    information if an installed library built the layers, or they are a minor part of a model of a
-    library that the program built: it may hold some that this use does not need. Where each step
-    calls some of several alike layers (the experts of a mixture), those that were never chosen are
-    information, a warning if they are most of them. In Keras on TensorFlow, also layers that were
-    applied to what comes from a functional model's inputs and lead to none of its outputs, as where
-    the next layer was given another tensor, nor are part of another model; and, in a step of the
-    program's own, penalties that its layers declare (`kernel_regularizer`) and the loss leaves out.
+    called twice. Only information if an installed library built the layers, or they are a minor
+    part of a model of a library that the program built: it may hold some that this use does not
+    need. Where each step calls some of several alike layers (the experts of a mixture), those that
+    were never chosen are information, a warning if they are most of them.
+
+    Not reported:
+
+    - a layer whose weight is used without calling it: it gets gradients, or the module around it,
+      which uses it, gets none either
+    - a second model, or a part of the first, that is called by itself without gradients (a target
+      network), or that is a copy which no optimizer holds (a former policy, of which only the actor
+      acts)
+
+    In Keras on TensorFlow also reported:
+
+    - layers that were applied to what comes from a functional model's inputs, lead to none of its
+      outputs and are part of no other model, as where the next layer was given another tensor
+    - in a step of the program's own, penalties that its layers declare (`kernel_regularizer`) and
+      the loss leaves out
+
     Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe, step 2 (visualize prior to net);
     Shazeer et al. 2017 (1701.06538), 4 (balancing expert utilization).
     """

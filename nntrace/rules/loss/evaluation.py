@@ -179,14 +179,16 @@ def metric_task_mismatch(
 ) -> Iterator[Finding | Skipped]:
     """The logged accuracy does not belong to what is trained.
 
-    Accuracy of a regression counts exact hits of real numbers and is always near zero. And if the
-    loss has fallen to half of chance while the accuracy stays at that of the most frequent class,
-    the metric is computed over the wrong axis, from other labels or from other examples. That does
-    not hold for a `val_` metric if the same metric of training shows that something was learned.
-    The same is so if Keras reports a loss beside it with which so many errors cannot be: each
-    wrongly classified example has a loss of ln 2 or more. Judged for numbers passed to
-    `nntrace.log` and Keras' metrics whose name contains `acc`. And a binary accuracy of Keras cuts
-    the outputs at 0.5 unless it is told another threshold, also where they are logits.
+    Accuracy of a regression counts exact hits of real numbers and is always near zero. If the loss
+    has fallen to half of chance while the accuracy stays at that of the most frequent class, the
+    metric is computed over the wrong axis, from other labels or from other examples (unless it is a
+    `val_` metric, and the same metric of training shows that something was learned). The same is so
+    if Keras reports a loss beside it with which so many errors cannot be: each wrongly classified
+    example has a loss of ln 2 or more. A binary accuracy of Keras cuts the outputs at 0.5 unless it
+    is told another threshold, also where they are logits.
+
+    Judged for Keras' metrics and numbers passed to `nntrace.log` whose name contains `acc`.
+
     Source: "37 reasons", 28 (the metric); Karpathy's Recipe, step 2 (a metric people understand).
     """
     metrics = {n: v for n, (_, v) in logged(trace, "acc").items() if len(v) >= values}

@@ -53,12 +53,14 @@ def sigmoid_logit_mismatch(
     """A binary cross-entropy on logits receives probabilities, or one on probabilities logits.
 
     Two sigmoids in a row keep the output between 0.5 and 0.73: the loss cannot fall below 0.31 for
-    positives and 0.69 for negatives. So it is where the program takes both before the loss, which
-    shows in probabilities that fill this range and never leave it. Logits instead of probabilities
-    are clipped and get no gradient. Recognised by the operation that made the predictions or, if
-    that is not known, by values that never leave [0, 1]. Keras on TensorFlow uses the logits before
-    a sigmoid layer whatever it is told; a warning for one that is told `from_logits=True`, though
-    the run is right.
+    positives and 0.69 for negatives. It is the same if the program takes both before the loss,
+    which shows in probabilities that fill this range and never leave it. Logits instead of
+    probabilities are clipped and get no gradient. Recognised by the operation that made the
+    predictions or, if that is not known, by values that never leave [0, 1].
+
+    A loss of Keras on TensorFlow uses the logits before a sigmoid layer whatever it is told. A
+    warning there if it is told `from_logits=True`, though the run is right.
+
     Source: "37 reasons", 15 and 20; PyTorch's documentation of `BCEWithLogitsLoss`.
     """
     wrong = tuple(contradicted(trace, BINARY, "sigmoid", _ONE_OF_THEM))
@@ -144,16 +146,23 @@ def head_cannot_reach_targets(
 ) -> Iterator[Finding | Skipped]:
     """The range of the output activation leaves out targets: they can never be predicted.
 
-    A sigmoid or tanh before wider targets, a ReLU before negative ones (by the 1 % and 99 %
-    quantiles of the targets), a single unit for a softmax or a cross-entropy between classes, to
-    which it is always right, or a ReLU before a
-    binary cross-entropy on logits, whose probabilities then never fall below 0.5. A warning for a
-    ReLU before a cross-entropy on logits, which stops the gradient of every logit that it cuts off,
-    and for logits that training pushes against a bound of 1 (cosines or a tanh without a scale).
-    With PyTorch's `ctc_loss` also labels that no path through the frames can spell: the blank among
-    the labels, or more labels than frames, which are often lengths that were mixed up. A warning,
-    with PyTorch, if real examples that a discriminator is given lie outside of the tanh or sigmoid
-    that its generator ends in: no generated one ever looks like them.
+    Reported are
+
+    - a sigmoid or tanh before wider targets, and a ReLU before negative ones (by the 1 % and 99 %
+      quantiles of the targets)
+    - a single unit for a softmax or a cross-entropy between classes, to which it is always right
+    - a ReLU before a binary cross-entropy on logits, whose probabilities then never fall below 0.5
+    - with PyTorch's `ctc_loss`, labels that no path through the frames can spell: the blank among
+      the labels, or more labels than frames, which are often lengths that were mixed up
+
+    and as warnings
+
+    - a ReLU before a cross-entropy on logits, which stops the gradient of every logit that it cuts
+      off
+    - logits that training pushes against a bound of 1 (cosines or a tanh without a scale)
+    - with PyTorch, real examples that a discriminator is given, outside of the tanh or sigmoid that
+      its generator ends in: no generated one ever looks like them
+
     Source: "37 reasons", 15 and 20 (loss function and its input), 27 (check the output layer);
     Graves et al. 2006, Connectionist Temporal Classification, 3; Wang et al. 2017, NormFace, 3.2.
     """

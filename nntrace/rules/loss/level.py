@@ -80,13 +80,17 @@ def stuck_at_chance(
     called several times a step the sum counts. Not judged: a critic's loss beside that of its
     policy, whose returns change as it learns.
 
-    A warning below 200 steps, or if label smoothing lets the loss fall no lower. Information if the
-    loss has only just come to the entropy of uneven labels, which is learned first, and while each
-    class was a target in fewer than 50 places on average (300 if classes are uneven, as words are).
+    A warning below 200 steps, or if label smoothing lets the loss fall no lower. Also a warning if
+    the training loss fell and no evaluation on other examples was better than chance, nor its
+    accuracy above guessing: labels shuffled apart from their inputs can only be learned by heart,
+    and classes that are not trained on cannot be known.
+
+    Information if the loss has only just come to the entropy of uneven labels, which is learned
+    first, and while each class was a target in fewer than 50 places on average (300 if classes are
+    uneven, as words are).
+
     If steps are not long and gradients do not turn around, long steps (UPD01) are not the cause.
-    Also a warning if the training loss fell and no evaluation on other examples was better than
-    chance, nor its accuracy above guessing: labels shuffled apart from their inputs can only be
-    learned by heart, and classes that are not trained on cannot be known.
+
     Source: Karpathy's Recipe, step 2 (input-independent baseline); "37 reasons", 2 and 3.
     """
     full_rate_steps = steps_at_full_rate(trace)

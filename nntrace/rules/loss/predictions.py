@@ -40,9 +40,12 @@ def softmax_before_cross_entropy(
 
     It applies a second softmax: with ten classes the loss cannot fall below 1.46, and the gradient
     is faint. Recognised by rows that are non-negative and all sum to 1, which logits do not do by
-    accident; with Keras on TensorFlow, where a loss uses the logits before a softmax whatever it is
-    told, by a second softmax after the first. A warning there if it is told `from_logits=True` of
-    a softmax: the run is right, the program is not.
+    accident.
+
+    A loss of Keras on TensorFlow uses the logits before a softmax whatever it is told. There it is
+    recognised by a second softmax after the first, and it is a warning if the loss is told
+    `from_logits=True` of a softmax: the run is right, the program is not.
+
     Source: "37 reasons", 15 and 20 (loss input); PyTorch's documentation of `cross_entropy`.
     """
     doubled = {c.path: c for c in loss_calls(trace) if c.is_doubled and c.function in CROSS_ENTROPY}
@@ -109,11 +112,13 @@ def nll_without_log_softmax(
 
     `nll_loss` only picks the value of the right class: without `log_softmax` the loss falls without
     bound while that value grows, and nothing pushes the others down. Recognised because the
-    exponentials of log-probabilities sum to 1 in every row, and these do not. Keras'
-    cross-entropies and its KL divergence, which expect probabilities, clip values below 0, which
-    then have no gradient; what they get from a softmax must add up to 1 for each example. On
+    exponentials of log-probabilities sum to 1 in every row, and these do not.
+
+    Keras' cross-entropies and its KL divergence, which expect probabilities, clip values below 0,
+    which then have no gradient; what they get from a softmax must add up to 1 for each example. On
     PyTorch a softmax over another axis than the classes is recognised by its width: over the batch
     (`dim=0`) examples compete with each other for each class.
+
     Source: "37 reasons", 15 (check your loss function) and 20; PyTorch's documentation of
     `NLLLoss`, Keras' of `from_logits`.
     """

@@ -58,13 +58,17 @@ def loss_at_init(
     That would be −ln(1/C) for softmax cross-entropy, ln 2 for binary cross-entropy, and for squared
     error the mean square of the targets (their variance, if they are centred; that of the first
     examples, if it is larger). A higher loss means that the model starts out confident and wrong,
-    and spends its first steps unlearning that. Outputs near zero are not confident: the model's few
-    features merely point the wrong way. First outputs up to √2, which Glorot's initialisation,
-    Keras' default, gives for inputs of unit scale, are information, also for targets of half that
-    scale. A loss far below is information: the model starts with trained weights, or the answer
-    leaks. Not judged where the logits are cosines with a scale. A squared error is not judged if
-    the program adds a term of its own, which may be the larger one (as in a vector quantiser, where
-    the error is only the commitment).
+    and spends its first steps unlearning that. Outputs near zero are not confident, and not
+    reported: the model's few features merely point the wrong way.
+
+    Information are first outputs up to √2, which Glorot's initialisation, Keras' default, gives for
+    inputs of unit scale (also for targets of half that scale), and a loss far below: the model
+    starts with trained weights, or the answer leaks.
+
+    Not judged: logits that are cosines with a scale, and a squared error to which the program adds
+    a term of its own, which may be the larger one (as in a vector quantiser, where the error is
+    only the commitment).
+
     Source: Karpathy's Recipe, step 2 (verify loss @ init); "37 reasons", 22 (chance performance);
     CS231n.
     """

@@ -54,20 +54,24 @@ def suspiciously_easy(
 ) -> Iterator[Finding | Skipped]:
     """Within a few dozen steps a fresh model's loss is next to nothing, and stays there.
 
-    Few problems are that easy: the answer is among the inputs, or a few examples are repeated. A
-    warning, which names the place, if a column of the kept examples is their target; for a column
-    of rows, or the last step of windows over a series, at whatever pace, if the loss falls to a
-    tenth. Targets that are the very ids the model gets, each at its own place, are information, as
-    a model may shift or mask them inside; a warning if the loss falls to a tenth and no layer is
-    narrower than the ids. An error if a replay showed that outputs depend on later inputs, which
-    are the targets (made once the loss is small, and with PyTorch as soon as attention is seen to
-    look at later positions), or that a decoder does not shift the targets it is given, and if
-    PyTorch's fused attention adds a triangle of ones and zeros as its mask.
+    Few problems are that easy: the answer is among the inputs, or a few examples are repeated. Not
+    judged: a single batch that is memorised on purpose (DAT02), and trained weights. Where more is
+    known, the finding says it:
 
-    Also a warning if a discriminator that takes turns with a generator gives every example 95 %
-    over the last third of the run (or comes as near by squared error), so that the generator gets
-    no gradient, or if both losses are so small that the generator cannot be working against it. Not
-    judged: a single batch that is memorised on purpose (DAT02), and trained weights.
+    - A column of the kept examples is their target: a warning, which names the place. For a column
+      of rows, or the last step of windows over a series, the loss need only fall to a tenth, at
+      whatever pace.
+    - Targets are the very ids that the model gets, each at its own place: information, as a model
+      may shift or mask them inside. A warning if the loss falls to a tenth and no layer is narrower
+      than the ids.
+    - Outputs depend on later inputs, which are the targets, or a decoder does not shift the targets
+      it is given: an error. A replay shows it, made once the loss is small, and with PyTorch as
+      soon as attention is seen to look at later positions.
+    - PyTorch's fused attention adds a triangle of ones and zeros as its mask: an error.
+    - A discriminator that takes turns with a generator gives every example 95 % over the last third
+      of the run (or comes as near by squared error), so that the generator gets no gradient; or
+      both losses are so small that the generator cannot be working against it: a warning.
+
     Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
     Leakage in Data Mining; Goodfellow et al. 2014 (1406.2661), 3 (saturation; a draw is ln 2).
     """

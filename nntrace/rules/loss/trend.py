@@ -80,13 +80,19 @@ def loss_not_decreasing(
 
     Compares the start with the best of ten windows and looks for a falling trend (Mann–Kendall).
     Silent if either shows progress of more than 1 %, if the loss is already well below chance, or
-    if a check has shown that it is higher without inputs (PRB02). Not judged if the noise could
-    hide a fall by a quarter, as when every step is another task, nor if a network makes the targets
-    of every step (Q-learning), targets grow as the errors do, or more (returns), several optimizers
-    share a regression and other terms (an actor and its critic), or the loss is a hinge of outputs
-    picked by an index (triplets that violate a margin: fewer and fewer, but as hard). A warning for
-    runs below 200 steps, and for losses whose chance value is unknown: their floor may lie just
-    below the start, so for them a trend half as certain counts as progress.
+    if a check has shown that it is higher without inputs (PRB02). A warning for runs below 200
+    steps, and for losses whose chance value is unknown: their floor may lie just below the start,
+    so for them a trend half as certain counts as progress.
+
+    Not judged
+
+    - if the noise could hide a fall by a quarter, as when every step is another task
+    - if a network makes the targets of every step (Q-learning), or targets grow as the errors do,
+      or more (returns)
+    - if several optimizers share a regression and other terms (an actor and its critic)
+    - if the loss is a hinge of outputs picked by an index (triplets that violate a margin: fewer
+      and fewer, but as hard)
+
     Source: Karpathy's Recipe, step 2 (overfit one batch); "37 reasons", IV.
     """
     series = loss_series(trace)
@@ -173,10 +179,14 @@ def loss_diverging(
     times is enough. A rise within the progress made (0.001 that becomes 0.003) is no divergence,
     nor is one from which the loss is recovering. If the loss rises while successive gradients
     agree, the steps lead uphill: they are not too long, and everything that grows is a consequence.
-    Not judged if a network makes the targets of every step or sharpens those of a divergence, if
-    targets grow as the errors do, because errors grow with the returns, if the loss on other data
-    falls meanwhile (what is trained on became harder), or if a tenth of the weights has become
-    exactly zero (pruning).
+
+    Not judged
+
+    - if a network makes the targets of every step, or sharpens those of a divergence
+    - if targets grow as the errors do, because errors grow with the returns
+    - if the loss on other data falls meanwhile (what is trained on became harder)
+    - if a tenth of the weights has become exactly zero (pruning)
+
     Source: "37 reasons", 33 (learning rate), 31 (exploding gradients); Karpathy's Recipe, step 3.
     """
     series = loss_series(trace)

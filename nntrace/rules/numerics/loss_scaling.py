@@ -53,9 +53,11 @@ def gradient_underflow(
     just above the smallest number of the type, the missing ones lay below it; if nearly all of them
     do, the rest is rounded to a few values, and fewer zeros are enough. Judged by the histograms of
     float16 gradients (of activations also under autocast). Each histogram stands for the steps up
-    to the next one; half of the run must be so. Found without histograms, in Keras on TensorFlow:
-    a `LossScaleOptimizer`, which divides gradients by its scale, that is given those of a loss that
-    was never multiplied by it.
+    to the next one; half of the run must be so.
+
+    Found without histograms, in Keras on TensorFlow: a `LossScaleOptimizer`, which divides
+    gradients by its scale, is given those of a loss that was never multiplied by it.
+
     Source: Micikevicius et al., "Mixed precision training", 2018, section 3.2: gradients of a
     detector were lost to zero without a scale. The smallest float16 number is 2^-24.
     """

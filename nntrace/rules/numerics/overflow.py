@@ -46,10 +46,16 @@ def overflow_ahead(
 
     A site counts if its largest magnitude rose steadily (by a rank test) and by more than `growth`,
     and will reach the limit within as many steps again, at the growth of the run's second half. It
-    must also be within `decades` powers of ten of the limit, or have risen by four times that, or,
-    over twice as many samples, by half of what the type holds above 1 (in float16 by 2.4 powers of
-    ten). If the loss falls below zero without end, nothing bounds the weights: that is the cause of
-    their growth, not steps that are too large.
+    must also
+
+    - be within `decades` powers of ten of the limit, or
+    - have risen by four times that, or
+    - have risen, over twice as many samples, by half of what the type holds above 1 (in float16 by
+      2.4 powers of ten).
+
+    If the loss falls below zero without end, nothing bounds the weights: that is the cause of their
+    growth, not steps that are too large.
+
     Source: the largest finite numbers of IEEE 754, 65504 in float16 and about 3.4e38 in float32;
     bfloat16 has the range of float32.
     """

@@ -67,9 +67,12 @@ def frozen_layer(
     weights that stand between everything trained and the loss (a discriminator that was frozen for
     the generator's step and stayed frozen) even a small part is reported. Not reported: layers that
     are trained later in the run, and a frozen copy of a part that is trained (a target network, a
-    teacher). Also reported are layers that were frozen in vain: after Keras had built its training
-    step, which goes on to train them, or in PyTorch by `module.requires_grad = False` or a
-    misspelled `requires_grad`.
+    teacher).
+
+    Also reported are layers that were frozen in vain: after Keras had built its training step,
+    which goes on to train them, or in PyTorch by `module.requires_grad = False` or a misspelled
+    `requires_grad`.
+
     Source: "37 reasons", 19 (frozen layers).
     """
     what = "layers that were frozen are trained all the same"

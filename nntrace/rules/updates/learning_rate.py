@@ -214,12 +214,16 @@ def lr_decayed_early(
 
     The rest of the run is wasted. The loss must have fallen clearly until then and have stopped
     after; a schedule that ends on a plateau, and the last steps of a decay to zero, are not
-    reported. If most of the run is spent at such a rate, what counts is whether the loss was
-    falling when the decay began; so it does, however little it fell, if a rate that soon began to
-    fall became a hundred-thousandth of the highest. A rate that falls so far from the first tenth
-    of the run on is reported if the loss never fell, too.
+    reported.
+
+    If most of the run is spent at such a rate, what counts is whether the loss was falling when the
+    decay began. It also counts, however little the loss fell, if a rate that soon began to fall
+    became a hundred-thousandth of the highest. A rate that falls so far from the first tenth of the
+    run on is reported if the loss never fell, too.
+
     Reported at once, from a tenth of the rate on, is PyTorch's `ReduceLROnPlateau(mode="max")` on
     values that fall, as a loss does.
+
     Source: Karpathy's Recipe, step 3 (do not trust learning-rate decay defaults).
     """
     if (mistaken := follows_a_loss_upwards(trace, decay)) is not None:

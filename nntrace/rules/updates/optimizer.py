@@ -59,18 +59,21 @@ def parameter_not_in_optimizer(
 ) -> Iterator[Finding | Skipped]:
     """Trainable parameters get gradients, but no optimizer ever steps them.
 
-    They stay as they are. Information if they are the first layers, as when a head is trained on a
-    backbone. A warning if that backbone is freshly initialised, with gradients or without, so that
-    it has nothing a head could use; if the parameters lie elsewhere and are most of the model, or
-    are those of an optimizer that makes no step while another does; and if no optimizer holds what
+    They stay as they are. Parameters that change without an optimizer are left out. Information if
+    they are the first layers, as when a head is trained on a backbone.
+
+    A warning if that backbone is freshly initialised, with gradients or without, so that it has
+    nothing a head could use; if the parameters lie elsewhere and are most of the model, or are
+    those of an optimizer that makes no step while another does; and if no optimizer holds what
     stands, freshly initialised, between everything trained and the loss, as a discriminator does.
+
     An error if more weights than these were frozen by hand (LoRA), if they were unfrozen after
     Keras had built its training step, if the optimizer holds as many parameters that no model uses
-    any more, and if a module of PyTorch has plain tensors that want gradients, which
-    `parameters()` leaves out. And an error, in Keras on TensorFlow, if a layer has a `tf.Variable`
-    of its own, which the model leaves out (seen in graphs), or if an optimizer is given gradients
-    beside other variables than their own.
-    Parameters that change without an optimizer are left out.
+    any more, and if a module of PyTorch has plain tensors that want gradients, which `parameters()`
+    leaves out. In Keras on TensorFlow also if a layer has a `tf.Variable` of its own, which the
+    model leaves out (seen in graphs), or if an optimizer is given gradients beside other variables
+    than their own.
+
     Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
     """
     if loose := trace.events_of(EventKind.LOOSE):
@@ -244,16 +247,17 @@ def optimizer_recreated(
     """The same line builds a new optimizer for the same parameters again and again.
 
     Each one starts without momentum and moments: Adam's first steps are of full size in every
-    direction, whatever the gradient. Building it again once, each time with at most half the rate,
-    or for several passes over the data each (progressive resizing) is training in phases, and
-    plain SGD has no state to lose; neither is reported. Information if batches are made by hand
-    and each optimizer makes 50 steps or more, unless each ends with a smaller batch, as a pass over
-    the data does: a round may be meant, as of self-training or active learning. Running a
-    notebook cell again is not reported either: the optimizers of each run of a cell are counted
-    separately. Nor are trainings in a row, each from the first weights (the folds of a
-    cross-validation), where the loss is back where it began. A warning if a line builds the
+    direction, whatever the gradient. Information if batches are made by hand and each optimizer
+    makes 50 steps or more, unless each ends with a smaller batch, as a pass over the data does: a
+    round may be meant, as of self-training or active learning. A warning if a line builds the
     optimizer of another model of the same kind before each pass over the same data, five times or
     more, with the same settings and no other seed: the model was meant to be built once.
+
+    Not reported: plain SGD, which has no state to lose; training in phases, where an optimizer is
+    built again once, each time with at most half the rate, or for several passes over the data each
+    (progressive resizing); a notebook cell that is run again; and trainings in a row, each from the
+    first weights (the folds of a cross-validation), where the loss is back where it began.
+
     Source: PyTorch's documentation of `torch.optim` (optimizers hold state).
     """
     if rebuilt_models := models_rebuilt(trace):

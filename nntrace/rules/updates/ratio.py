@@ -70,13 +70,18 @@ def update_ratio_high(
 
     About 1e-3 is healthy. Judged by the median over the second half of the run, because the first
     steps of Adam and the peak of a schedule are large by design, for at least half of the weight
-    matrices (without embeddings and those that start at zero). Nothing is reported if the loss has
-    fallen by a fifth and still falls steadily, or falls so below the entropy of uneven labels (a
-    language model's loss keeps most of its size), nor if successive gradients point the same way,
-    because steps that are too long overshoot: such a loss falls as it should, or rises because the
-    steps lead uphill (LOS08). A single step of half the weights' size also counts if the loss
-    triples after it, or never gets better than it was or than chance, unless the step set weights
-    to zero. With several optimizers or a negative loss only the error level counts.
+    matrices (without embeddings and those that start at zero). A single step of half the weights'
+    size also counts if the loss triples after it, or never gets better than it was or than chance,
+    unless the step set weights to zero. With several optimizers or a negative loss only the error
+    level counts.
+
+    Nothing is reported
+
+    - if the loss has fallen by a fifth and still falls steadily, or falls so below the entropy of
+      uneven labels (a language model's loss keeps most of its size)
+    - if successive gradients point the same way, because steps that are too long overshoot: such a
+      loss falls as it should, or rises because the steps lead uphill (LOS08)
+
     Source: Karpathy, CS231n, "ratio of weights:updates"; "37 reasons", 33.
     """
     sites = weights(trace)

@@ -52,16 +52,22 @@ def scheduler_unit_mistaken(
 ) -> Iterator[Finding | Skipped]:
     """A schedule in epochs is stepped after every batch, or one in batches after every epoch.
 
-    In the first case it is over before an epoch is, or has as many steps as the run has epochs: the
-    rate has fallen to nothing, or goes up and down. In the second its length equals the number of
-    optimizer steps, and it has hardly begun when the run ends. Keras' schedules count optimizer
-    steps; those that repeat by design are left out. If a loop does not show its epochs, a decay
-    that is over within the first part of the run, or an endless one (a factor every few steps),
-    counts as one in epochs if it leaves next to no rate for the rest. A schedule as long as a run
-    of several epochs has examples was made with the size of the data set in place of its number of
-    batches. A rate that climbs step by step, falls at once and climbs again in every epoch is
-    warmed up within each: its scheduler is built in the loop over epochs, or computes the rate from
-    the batch's number.
+    A schedule in epochs that is stepped after every batch is over before an epoch is, or has as
+    many steps as the run has epochs: the rate has fallen to nothing, or goes up and down. The
+    length of one in batches that is stepped after every epoch equals the number of optimizer steps,
+    and it has hardly begun when the run ends. Keras' schedules count optimizer steps; those that
+    repeat by design are left out. If a loop does not show its epochs, a decay that is over within
+    the first part of the run, or an endless one (a factor every few steps), counts as one in epochs
+    if it leaves next to no rate for the rest.
+
+    Also reported:
+
+    - a schedule as long as a run of several epochs has examples: it was made with the size of the
+      data set in place of its number of batches
+    - a rate that climbs step by step, falls at once and climbs again in every epoch, and so is
+      warmed up within each: its scheduler is built in the loop over epochs, or computes the rate
+      from the batch's number
+
     Source: Karpathy's Recipe, step 3 (a decay meant for another number of epochs).
     """
     last = _last_counts(trace)

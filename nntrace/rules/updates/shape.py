@@ -49,13 +49,18 @@ def update_imbalance(
 
     At one learning rate the slow ones stay as they began while the fast ones learn. Medians over
     the second half of the run are compared, each divided by the rate of the parameter's group,
-    because rates that differ by layer are deliberate. The rule leaves out weights that start at
-    zero or do not change at all (UPD06), those that another optimizer has taken over, whose rate is
-    not known, and those of which some are a thousand times larger than the rest: a quarter may
-    stand for minus infinity, as the forbidden transitions of a random field do. Of a weight smaller
-    than 1/√fan-in the fast side counts relative to that. Information if the loss falls, because in
-    a very wide network the first layers rightly hardly move, unless the updates of the slow one are
-    lost to float32's rounding (2⁻²⁴ of the weights).
+    because rates that differ by layer are deliberate. Of a weight smaller than 1/√fan-in the fast
+    side counts relative to that. Information if the loss falls, because in a very wide network the
+    first layers rightly hardly move, unless the updates of the slow one are lost to float32's
+    rounding (2⁻²⁴ of the weights).
+
+    Left out are weights
+
+    - that start at zero or do not change at all (UPD06)
+    - that another optimizer has taken over, whose rate is not known
+    - of which some are a thousand times larger than the rest: a quarter may stand for minus
+      infinity, as the forbidden transitions of a random field do
+
     Source: Karpathy, CS231n, "ratio of weights:updates"; You et al. 2017 (LARS).
     """
     sites = _still_led(trace, weights(trace, Role.UPDATE))

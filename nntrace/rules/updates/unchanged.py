@@ -39,11 +39,15 @@ def unchanged_parameter(
 
     Δw is measured as after − before, so a zero is a zero: a learning rate of zero, a step that was
     skipped, or an update lost to rounding. It must hold at every sampled step once the learning
-    rate has left zero (or at all of them if it never does). The rule leaves out embeddings that are
-    sampled in part, because the rows of a batch need not be among those; a bias whose gradient is
-    only the rounding of what cancels (scores that are only compared); and parameters whose
-    gradient, not whose step, is too small: even at the largest ratio of update to gradient that
-    another parameter gets, they would change by less than their last digit.
+    rate has left zero (or at all of them if it never does).
+
+    Left out are
+
+    - embeddings that are sampled in part, because the rows of a batch need not be among those
+    - a bias whose gradient is only the rounding of what cancels (scores that are only compared)
+    - parameters whose gradient, not whose step, is too small: even at the largest ratio of update
+      to gradient that another parameter gets, they would change by less than their last digit
+
     Source: "37 reasons", 19 and 33; micrograd-style checks in Karpathy's Recipe, step 2.
     """
     sites = trace.sites_of(Role.UPDATE)
