@@ -41,17 +41,21 @@ def duplicate_examples(
     """Many examples of an epoch are exact copies of others.
 
     Copies count several times in the loss, and copies on both sides of a split make the evaluation
-    look too good. Counted among sampled batches and scaled to the whole epoch. Not judged if the
-    sampler draws with replacement, if several models learn in turn on samples so drawn (bagging),
-    nor if a sampler of the program's own makes batches that hold no copies, as private training
-    does. Only information if an example is a few whole numbers (categories, a board), which are
-    naturally equal now and then.
-    Also found, where Keras' `fit` validates a model of a single input on TensorFlow: examples of
-    the `validation_data` that are trained on in the same `fit`, as where the split is drawn anew in
-    each epoch, or were in an earlier one, as where one model goes through all folds; told by a loss
-    that goes on from where it was. Not judged if the validation is given the very arrays of the
-    training. With PyTorch the latter by the indices of a `Subset` or a `SubsetRandomSampler`, of
-    which the present training has none, if one optimizer made the steps of both.
+    look too good. Counted among sampled batches and scaled to the whole epoch. Only information if
+    an example is a few whole numbers (categories, a board), which are naturally equal now and then.
+    Not judged if the sampler draws with replacement, if several models learn in turn on samples so
+    drawn (bagging), nor if a sampler of the program's own makes batches that hold no copies, as
+    private training does.
+
+    Also found are examples of a validation that were trained on, unless it is given the very arrays
+    of the training:
+
+    - by Keras' `fit` on TensorFlow, for a model of a single input: in the same `fit`, as where the
+      split is drawn anew in each epoch, or in an earlier one, as where one model goes through all
+      folds (told by a loss that goes on from where it was)
+    - with PyTorch, in an earlier fold: by the indices of a `Subset` or a `SubsetRandomSampler`, of
+      which the present training has none, if one optimizer made the steps of both
+
     Source: Karpathy's Recipe, step 1 (look for duplicates).
     """
     site = next(iter(trace.sites_of(Role.INPUT)), None)

@@ -51,20 +51,29 @@ def eval_in_train_mode(
     """The model is evaluated without gradients while its dropout or batch norm is active.
 
     Dropout makes the results worse and random; batch norm normalises with the evaluation batch and,
-    what is worse, lets the evaluation data into its running statistics. Left out: a forward in
-    nearly every step (a generator, a target network), which belongs to the training; a model of
-    which only a part is in training mode; calls that repeat their input, to draw predictions from
-    the dropout; and a pass over the training data, without a loss, before an evaluation in the
-    right mode, which gives averaged weights their statistics. Information where several optimizers
-    take turns and passes have no loss, as samples of a GAN. Also reported: a dropout function that
-    is called without the mode (`functional.dropout(x, 0.5)` never stops), and a teacher, which runs
-    in nearly every step on the inputs of the trained model with fixed weights, whose layers are
-    active. A teacher that follows the training, as a mean teacher does, may keep its noise.
-    With PyTorch also passes with gradients on, over a loader from which training never draws, if
-    no backward pass follows the calls.
-    Information on a part of a functional model of Keras that is called with `training=False`: Keras
-    3 trains it in the mode of the whole model, so that unfrozen batch norms give up the statistics
-    they were loaded with.
+    what is worse, lets the evaluation data into its running statistics. Information where several
+    optimizers take turns and passes have no loss, as samples of a GAN.
+
+    Left out:
+
+    - a forward in nearly every step (a generator, a target network), which belongs to the training
+    - a model of which only a part is in training mode
+    - calls that repeat their input, to draw predictions from the dropout
+    - a pass over the training data, without a loss, before an evaluation in the right mode, which
+      gives averaged weights their statistics
+
+    Also reported:
+
+    - a dropout function that is called without the mode (`functional.dropout(x, 0.5)` never stops)
+    - a teacher, which runs in nearly every step on the inputs of the trained model with fixed
+      weights, whose layers are active (one that follows the training, as a mean teacher does, may
+      keep its noise)
+    - with PyTorch, passes with gradients on, over a loader from which training never draws, if no
+      backward pass follows the calls
+    - as information, a part of a functional model of Keras that is called with `training=False`:
+      Keras 3 trains it in the mode of the whole model, so that unfrozen batch norms give up the
+      statistics they were loaded with
+
     Source: "37 reasons", 21 and 26 (dropout, batch norm: train and test mode); keras-team/keras,
     issue 20285.
     """
@@ -232,12 +241,16 @@ def train_eval_inconsistent(
     overfitted either: so a single evaluation after that pass which shows nothing learned is enough,
     unless a later one shows much. The running statistics are not those of the data, or the two
     passes treat the data differently. Judged by evaluations with the loss function of the training.
-    With any model, three or more evaluations that all find the same loss, to the sixth digit, while
-    the training loss moves, are of another model than is trained, such as a copy. With PyTorch,
-    evaluations of a model whose batch norms still have the statistics they were built with, such as
-    an average of the parameters alone, are reported whatever they find; and those of a model that
-    no optimizer holds, if they stay near the first training loss while it halves: an average with a
-    decay for longer runs.
+
+    Also reported are evaluations of another model than is trained:
+
+    - with any model, three or more that all find the same loss, to the sixth digit, while the
+      training loss moves: those of a copy, say
+    - with PyTorch, those of a model whose batch norms still have the statistics they were built
+      with, such as an average of the parameters alone, whatever they find
+    - with PyTorch, those of a model that no optimizer holds, if they stay near the first training
+      loss while it halves: an average with a decay for longer runs
+
     Source: "37 reasons", 21 and 26; Wu & Johnson 2021 (2105.07576).
     """
     odd = (

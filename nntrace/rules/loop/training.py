@@ -42,9 +42,12 @@ def training_in_eval_mode(
     kept the scale of the signal, outputs and updates grow and units die. Judged only for models
     that have such layers, and only if the root is in evaluation mode: freezing the norms of a model
     in training mode is deliberate, unless they were never trained and nothing else depends on the
-    mode (an untrained base that is called like a trained one). Any model counts, with PyTorch, if
-    all steps over one loader are made in evaluation mode and, in turn with them, all those over
-    another in training mode: the loop over the evaluation data then trains, too.
+    mode (an untrained base that is called like a trained one).
+
+    With PyTorch any model counts if all steps over one loader are made in evaluation mode and, in
+    turn with them, all those over another in training mode: the loop over the evaluation data then
+    trains, too.
+
     Source: "37 reasons", 21 and 26.
     """
     modes = trace.events_of(EventKind.MODE)

@@ -55,14 +55,18 @@ def impossible_loss(
     """A loss function that cannot be negative returned negative values.
 
     A cross-entropy is negative if its targets are no probabilities, a KL divergence if one of its
-    arguments is none: the optimum is then at minus infinity. Targets of a binary cross-entropy that
-    reach from −1 to 1, or beyond 1.5, are told before it is, unless it is weighted or returned for
-    each element, as where such targets mark what is left out; PyTorch's `kl_div` on what comes out
-    of a softmax, by the operation that made it. The values of the loss function
-    itself are judged, before the program applies any sign or weight. A warning if such a function
-    with a negative weight is all that the only optimizer minimises, and with PyTorch if the
-    gradient of a loss written by hand moves probabilities away from its targets of zeros and ones,
-    as it does where the minus of a log-likelihood was forgotten, or a Dice score is minimised.
+    arguments is none: the optimum is then at minus infinity. The values of the loss function itself
+    are judged, before the program applies any sign or weight. Told before it is negative are
+
+    - a binary cross-entropy whose targets reach from −1 to 1, or beyond 1.5, unless it is weighted
+      or returned for each element, as where such targets mark what is left out
+    - PyTorch's `kl_div` on what comes out of a softmax, by the operation that made it
+
+    A warning if such a function with a negative weight is all that the only optimizer minimises,
+    and with PyTorch if the gradient of a loss written by hand moves probabilities away from its
+    targets of zeros and ones, as it does where the minus of a log-likelihood was forgotten, or a
+    Dice score is minimised.
+
     Source: "37 reasons", 15 (check your loss function).
     """
     if (climbed := _climbed_alone(trace)) is not None:

@@ -45,18 +45,25 @@ _FOR_LABELS = (
 def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
     """The loss function is made for another kind of output than that of the head.
 
-    Squared or absolute error on a softmax classifier with one-hot targets (its gradient vanishes
-    where the model is most wrong), cross-entropy between exclusive classes on independent
-    sigmoids, a binary loss on a softmax. With Keras on TensorFlow also a cross-entropy or
-    divergence whose arguments are exchanged (Keras takes the targets first). And a cross-entropy
-    between exclusive classes whose targets have several ones for an example, unless they have the
-    form of the input, as counts that are reconstructed. With PyTorch also labels of 0 and 1 where
-    a loss function wants -1 and 1 (`margin_ranking_loss`, `cosine_embedding_loss`,
-    `hinge_embedding_loss`, `soft_margin_loss`, `max(0, 1 - labels * output)` written by hand), and
-    a variational autoencoder whose code is drawn with the logarithm of the variance, or with the
-    variance, for the deviation, without a gradient, or not at all, by the graph of its loss; by
-    that graph, too, a focal loss whose weight is made of the mean loss of a batch. Soft targets, as
-    in distillation and consistency training, are left alone.
+    Reported are
+
+    - squared or absolute error on a softmax classifier with one-hot targets (its gradient vanishes
+      where the model is most wrong)
+    - cross-entropy between exclusive classes on independent sigmoids, and a binary loss on a
+      softmax
+    - cross-entropy between exclusive classes whose targets have several ones for an example, unless
+      they have the form of the input, as counts that are reconstructed
+    - with Keras on TensorFlow, a cross-entropy or divergence whose arguments are exchanged (Keras
+      takes the targets first)
+    - with PyTorch, labels of 0 and 1 where a loss function wants -1 and 1 (`margin_ranking_loss`,
+      `cosine_embedding_loss`, `hinge_embedding_loss`, `soft_margin_loss`, `max(0, 1 - labels *
+      output)` written by hand)
+    - with PyTorch, by the graph of the loss, a variational autoencoder whose code is drawn with the
+      logarithm of the variance, or with the variance, for the deviation, without a gradient, or not
+      at all; and a focal loss whose weight is made of the mean loss of a batch
+
+    Soft targets, as in distillation and consistency training, are left alone.
+
     Source: "37 reasons", 15 and 20; Goodfellow et al., Deep Learning, 6.2.2.
     """
     if signs := trace.events_of(EventKind.SIGNS):
