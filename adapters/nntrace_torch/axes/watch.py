@@ -8,6 +8,7 @@ from torch import nn
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.axes.examples import ExamplesWatch
+from nntrace_torch.axes.scales import enlarged_scores
 from nntrace_torch.axes.softmaxes import WrongAxis
 from nntrace_torch.axes.wrong_axes import wrong_axes
 from nntrace_torch.data.batches import examples_in
@@ -76,6 +77,9 @@ class AxesWatch:
                     right=found.right,
                     result=list(found.result),
                 )
+            for scores in enlarged_scores(loss):
+                source = self._built_behind(scores.node)
+                self._tell("scale", source, factor=scores.factor, width=scores.width)
         self._lines.clear()
         if is_due and not self._examples.is_done and call is not None:
             self._examples.samples = self._looks
@@ -90,7 +94,10 @@ class AxesWatch:
         """Where a softmax was called, or the layer was built whose output was laid out anew."""
         if found.what != "heads":
             return self._lines.get(found.node._sequence_nr(), UNKNOWN)
-        weight = nearest_leaf(found.node)
+        return self._built_behind(found.node)
+
+    def _built_behind(self, node: Any) -> Source:
+        weight = nearest_leaf(node)
         owner = None if weight is None else self._models.parameter(weight)
         return UNKNOWN if owner is None else self._sources.of(owner[1])
 

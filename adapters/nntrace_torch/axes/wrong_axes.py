@@ -23,12 +23,12 @@ from nntrace_torch.axes.weights import LOG_SUM, SUMS, next_to, weighs_another_ax
 from nntrace_torch.program.graphs import nodes_of, output_shape, saved, signed
 
 _DEEPEST = 12  # operations between the scores of attention and their softmax
-_SAME_PLACES = (
+SAME_PLACES = (
     *("MulBackward0", "DivBackward0", "AddBackward0", "SubBackward0", "MaskedFillBackward0"),
     *("WhereBackward0", "ToCopyBackward0", "CloneBackward0", "NativeDropoutBackward0"),
 )
-_FUSED = "ScaledDotProduct"  # so the nodes of `scaled_dot_product_attention` begin
-_MOVES = (
+FUSED = "ScaledDotProduct"  # so the nodes of `scaled_dot_product_attention` begin
+MOVES = (
     *RESHAPES,
     *("ExpandBackward0", "TransposeBackward0", "PermuteBackward0", "UnsqueezeBackward0"),
 )
@@ -46,7 +46,7 @@ def wrong_axes(loss: torch.Tensor, examples: int | None = None) -> Iterator[Wron
         name = node.name()
         if name == "BmmBackward0":
             found = _attention(node, examples) or other_norms(node) or _heads(node)
-        elif name.startswith(_FUSED):
+        elif name.startswith(FUSED):
             found = _heads(node)
         elif name == "MmBackward0":
             found = other_norms(node)
@@ -90,7 +90,7 @@ def _heads(node: Any) -> WrongAxis | None:
     """[N, T, heads·D] laid out as [N, heads, T, D], so that each head gets other positions."""
     for side, _ in node.next_functions[:3]:
         for _ in range(_DEEPEST):
-            if side is None or side.name() not in (*_MOVES, *_SAME_PLACES):
+            if side is None or side.name() not in (*MOVES, *SAME_PLACES):
                 break
             shape, result = sizes_of(side), output_shape(side)
             if side.name() in RESHAPES and shape and result and _is_cut_into_heads(shape, result):
@@ -108,9 +108,9 @@ def _put_together(node: Any) -> WrongAxis | None:
         above = node_above(node)
         if above is None:
             return None
-        if above.name() == "BmmBackward0" or above.name().startswith(_FUSED):
+        if above.name() == "BmmBackward0" or above.name().startswith(FUSED):
             return WrongAxis("heads", shape, 1, 2, result, node)
-        if above.name() not in (*RESHAPES, *_SAME_PLACES):
+        if above.name() not in (*RESHAPES, *SAME_PLACES):
             return None
         node = above
     return None
@@ -159,13 +159,13 @@ def _compares(node: Any) -> bool:
         name = node.name()
         if name == "BmmBackward0":
             return all(_is_computed(above) for above, _ in node.next_functions)
-        if name in _SAME_PLACES or name in _MOVES:
+        if name in SAME_PLACES or name in MOVES:
             waiting += [(above, depth + 1) for above, _ in node.next_functions]
     return False
 
 
 def _is_computed(node: Any) -> bool:
     """Whether this is more than a parameter that was moved."""
-    while node is not None and node.name() in _MOVES:
+    while node is not None and node.name() in MOVES:
         node = node_above(node)
     return node is not None and node.name() != "torch::autograd::AccumulateGrad"

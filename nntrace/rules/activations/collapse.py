@@ -8,11 +8,12 @@ import numpy as np
 from nntrace.rules.common.depth import since_late
 from nntrace.rules.common.layers import early_samples, named, sampled_span
 from nntrace.rules.common.loss_course import is_still_learning, remaining_loss
+from nntrace.rules.common.payloads import count, number, place, text
 from nntrace.rules.common.signals import finite, median
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
-from nntrace.schema import Role
-from nntrace.trace import Trace
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Event, Trace
 from nntrace.trace.model import FloatArray
 
 _ONE_KEY, _ALL_KEYS = "at a single key", "at all keys alike"
@@ -47,9 +48,15 @@ def attention_collapse(
     Rows that look at one key from the very start are reported even while the loss still falls. Rows
     that were even from the start are only information: they stay so because of whatever keeps the
     model from learning. The rule sees softmax over the last axis and
-    `scaled_dot_product_attention`, no other form of attention.
+    `scaled_dot_product_attention`, no other form of attention. With PyTorch also scores that are
+    multiplied by the square root of the width of queries and keys, by the graph of the loss; not
+    of normalised queries, whose products are small.
     Source: Zhai et al. 2023 (attention entropy collapse); Vaswani 2017, 3.2.1.
     """
+    enlarged = [e for e in trace.events_of(EventKind.AXES) if text(e.payload, "what") == "scale"]
+    if enlarged:
+        yield _enlarged(enlarged[0])
+        return
     sites = trace.sites_of(Role.ATTENTION)
     if not sites:
         yield Skipped("no attention was recorded (only softmax attention is)")
@@ -91,6 +98,20 @@ def attention_collapse(
             evidence={"layers": paths, "relative_entropy": level, "kind": kind},
             advice="" if kind == _ONE_KEY else _OF_EVEN_ROWS,
         )
+
+
+def _enlarged(event: Event) -> Finding:
+    factor, width = number(event.payload, "factor") or 0.0, count(event.payload, "width")
+    return Finding(
+        f"the scores of attention are multiplied by {factor:.3g}, the square root of the width of "
+        f"{width}, and not divided by it: their variance is {width**2} times what it is meant to "
+        "be, and the softmax soon looks at few keys.",
+        steps=(event.step, event.step),
+        evidence={"factor": factor, "width": width},
+        advice="Divide the scores by the root of the head's width: `scores / math.sqrt(width)`, "
+        "or `scores * width**-0.5`.",
+        location=place(event.payload),
+    )
 
 
 @rule(

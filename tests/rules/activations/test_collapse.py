@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import findings, site, skip_reasons, trace_of
+from rules.builders import event, findings, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -20,6 +20,14 @@ def trace(*sites, loss=1.0, **columns):
 
 def attention(path="attn", q25=0.5, q75=0.8):
     return site(path, "attention", module_type="Attention", q25=q25, q75=q75)
+
+
+def test_scores_times_the_root_of_the_width_are_a_warning_though_the_loss_falls():
+    told = event("axes", what="scale", factor=4.0, width=16, file="net.py", line=3)
+    [finding] = findings("ACT09", trace(attention(), loss=FALLING, events=[told]))
+    assert (finding.level, finding.location.line) == (Severity.WARNING, 3)
+    other = event("axes", what="heads", file="net.py", line=3)
+    assert findings("ACT09", trace(attention(), loss=FALLING, events=[other])) == []
 
 
 @pytest.mark.parametrize(("q75", "found"), [(0.049, 1), (0.051, 0)])
