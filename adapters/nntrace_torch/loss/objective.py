@@ -8,6 +8,7 @@ from nntrace.adapter.objective import objective_payload
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.loss import graph
+from nntrace_torch.loss.numbers import NumberWatch
 from nntrace_torch.program.containers import tensors_in
 from nntrace_torch.program.sources import caller
 from nntrace_torch.replay.call import Call
@@ -23,6 +24,7 @@ class ObjectiveReader:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._announced: set[tuple[tuple[str, ...], int]] = set()
+        self._numbers = NumberWatch(recorder)
         self._singles = 0  # calls of the step with one example each
 
     def look(
@@ -53,6 +55,8 @@ class ObjectiveReader:
             self._announce(names, found, is_clamped=bool(shares))
             if len(found) > 1 and not is_scaled:
                 self._values(loss, names, found, sample)
+            if not is_scaled:
+                self._numbers.look(loss, found, functions)
 
     def _announce(
         self, names: tuple[str, ...], found: list[graph.Term], *, is_clamped: bool

@@ -19,10 +19,11 @@ from nntrace.rules.common.layers import (
     switched_off,
 )
 from nntrace.rules.common.optimizers import backward_line
+from nntrace.rules.common.payloads import number, place, text
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
-from nntrace.schema import Role
-from nntrace.trace import Site, Trace
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Event, Site, Trace
 from nntrace.trace.model import BoolArray, FloatArray
 
 _LONG = 0.2  # of the run's steps without any gradient
@@ -57,6 +58,9 @@ def no_gradient(
     If no parameter has a gradient, the gradients of the layers' outputs show why: if there are any,
     gradients are cleared before the optimizer acts; if not, the loss does not depend on the model.
     An error, too, where all gradients end in the middle of the run while the optimizer steps on.
+    And, with PyTorch, where what a loss function returned is added to the loss as a number
+    (`.item()`, `.detach()`), so that nothing learns from it: by what is left of the loss without
+    the terms in its graph, which is one factor times these results.
 
     Left out are parameters
 
@@ -69,6 +73,10 @@ def no_gradient(
 
     Source: "37 reasons", 19 (frozen or disconnected layers).
     """
+    for event in trace.events_of(EventKind.ATTACHED):
+        if text(event.payload, "what") == "number":
+            yield _as_a_number(event)
+            return
     sites = trace.sites_of(Role.PARAM_GRAD)
     looked = columns(trace, Role.PARAM_GRAD, "n", sites)
     held = np.isfinite(columns(trace, Role.UPDATE, "n", sites)).sum(axis=0)
@@ -120,6 +128,19 @@ def no_gradient(
             severity=Severity.ERROR if is_called and not is_aside else spare,
             evidence={"parameters": paths},
         )
+
+
+def _as_a_number(event: Event) -> Finding:
+    function = text(event.payload, "function")
+    return Finding(
+        f"what `{function}` returns is added to the loss as a number, "
+        f"{number(event.payload, 'weight') or 0.0:.3g} times it: it shows in the loss, and nothing "
+        "learns from it.",
+        steps=(event.step, event.step),
+        advice=f"Add the tensor that `{function}` returned, without `.item()`, `.detach()`, "
+        "`float(...)` or `torch.tensor(...)` around it.",
+        location=place(event.payload),
+    )
 
 
 def _moved(trace: Trace, sites: Sequence[Site]) -> BoolArray:

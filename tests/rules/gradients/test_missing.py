@@ -19,6 +19,16 @@ def test_a_layer_that_is_called_and_never_gets_a_gradient_is_an_error():
     assert finding.evidence["parameters"] == ["a.weight"]
 
 
+def test_a_loss_that_is_added_as_a_number_is_an_error_at_the_line_of_the_backward():
+    place = {"file": "train.py", "line": 7}
+    told = event("attached", 3, what="number", function="mse_loss", weight=0.5, **place)
+    [finding] = findings("GRD03", trace(gradient("b.weight", 0.1), events=[told]))
+    assert (finding.level, finding.location.line) == (Severity.ERROR, 7)
+    assert "`mse_loss`" in finding.message
+    other = event("attached", 3, what="target", **place)
+    assert findings("GRD03", trace(gradient("b.weight", 0.1), events=[other])) == []
+
+
 @pytest.mark.parametrize(
     ("sizes", "decay", "found"), [((1, 2), 0, 0), ((1, 2), 0.1, 1), ((1, 1), 0, 1)]
 )
