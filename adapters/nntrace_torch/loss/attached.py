@@ -1,7 +1,9 @@
-"""Finds gradients that flow into what a loss only measures by: a bootstrapped target, an advantage.
+"""Finds gradients that flow into what a loss only measures by: a bootstrapped target, an advantage,
+and the old probability of an action, where that is computed by the policy as it is now.
 
-Both are computed from a network's own estimate of a value. Left attached, a target comes towards
-the estimate as much as the estimate towards the target, and an estimate is moved by the policy.
+The former two are computed from a network's own estimate of a value. Left attached, a target comes
+towards the estimate as much as the estimate towards the target, and an estimate is moved by the
+policy.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +14,7 @@ import torch
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.loss.graph import MOVES
-from nntrace_torch.program.graphs import nearest_leaf, nodes_of, operands, operation
+from nntrace_torch.program.graphs import nearest_leaf, nodes_of, operands, operation, saved
 from nntrace_torch.program.sources import caller
 
 _LOOKS = 64  # samples, of which landmarks are looked at
@@ -68,6 +70,8 @@ def attached(loss: torch.Tensor) -> Iterator[tuple[str, Any, Any]]:
     for node in nodes_of(loss.grad_fn, most=_MOST, beyond=_is_added_up):
         squared = _squared(node)
         name, sides = operation(node), operands(node if squared is None else squared)
+        if name == "Exp" and operation(sides[0]) == "Sub" and _is_one(saved(node, "result")):
+            sides = operands(sides[0])
         if len(sides) < 2 or None in sides[:2]:
             continue
         one, other = sides[:2]
@@ -77,6 +81,8 @@ def attached(loss: torch.Tensor) -> Iterator[tuple[str, Any, Any]]:
                 yield "target", one, other
             elif bootstrapped == [True, False]:
                 yield "target", other, one
+        elif name == "Exp":
+            yield "ratio", one, other
         elif name == "Mul" and squared is None:
             for factor, weight in ((one, other), (other, one)):
                 value = _estimate_in(weight)
@@ -88,6 +94,11 @@ def attached(loss: torch.Tensor) -> Iterator[tuple[str, Any, Any]]:
 
 def _is_added_up(node: Any) -> bool:
     return operation(node) in _ADDED_UP and _squared(node) is None
+
+
+def _is_one(ratio: Any) -> bool:
+    """Whether all ratios are 1, without any rounding."""
+    return isinstance(ratio, torch.Tensor) and ratio.numel() > 1 and bool((ratio == 1).all())
 
 
 def _squared(node: Any) -> Any:

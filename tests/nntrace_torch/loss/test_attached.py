@@ -114,3 +114,19 @@ def test_an_entropy_and_a_divergence_are_no_advantage(actor):
 
 def test_powers_of_data_are_no_errors(critic):
     assert found((torch.full((EXAMPLES, 1), 2.0) ** critic(STATES)).mean()) == []
+
+
+def test_old_probabilities_of_the_policy_as_it_is_now_make_a_ratio_of_one(actor):
+    def ratio(old):
+        return (Categorical(logits=actor(STATES)).log_prob(TAKEN) - old).exp()
+
+    now = Categorical(logits=actor(STATES)).log_prob(TAKEN)
+    clipped = torch.min(ratio(now) * REWARDS, ratio(now).clamp(0.8, 1.2) * REWARDS)
+    assert set(found(-clipped.mean())) == {"ratio"}
+    assert found(-(ratio(now.detach()) * REWARDS).mean()) == []
+
+
+def test_a_ratio_of_two_policies_is_none_of_one_and_the_same(actor):
+    other = nn.Linear(4, ACTIONS)
+    chances = [net(STATES).log_softmax(1)[:, 0] for net in (actor, other)]
+    assert found(-((chances[0] - chances[1]).exp() * REWARDS).mean()) == []

@@ -15,10 +15,17 @@ def test_a_loss_into_which_no_target_leads_is_healthy():
     assert findings("GRD11", trace_of(steps=20, events=[READ])) == []
 
 
-@pytest.mark.parametrize(("what", "word"), [("target", "no_grad"), ("weight", "detach()")])
+@pytest.mark.parametrize(
+    ("what", "word"), [("target", "no_grad"), ("weight", "detach()"), ("ratio", "no_grad")]
+)
 def test_a_gradient_into_what_the_loss_measures_by_is_a_warning(what, word):
     told = event("attached", 3, what=what, **PLACE)
     [finding] = findings("GRD11", trace_of(steps=20, events=[READ, told]))
     assert finding.level is Severity.WARNING
     assert word in finding.advice
     assert finding.location.line == 7
+
+
+def test_a_number_in_a_loss_is_that_of_another_rule():
+    told = event("attached", 3, what="number", function="mse_loss", weight=0.5, **PLACE)
+    assert findings("GRD11", trace_of(steps=20, events=[READ, told])) == []
