@@ -55,11 +55,12 @@ class KerasAdapter:
         elif self._backend == "torch":
             from nntrace_keras import on_torch
             from nntrace_keras.program.sources import Sources
+            from nntrace_keras.stand_ins import watch_optimizers
 
             sources = Sources(recorder)
             # The PyTorch adapter observes everything else.
             undos = [*sources.install(), *on_torch.watch_models(recorder, sources)]
-            undos += on_torch.watch_optimizers(recorder, sources)
+            undos += watch_optimizers(recorder, sources)
             undos += [*on_torch.watch_losses(recorder), *on_torch.watch_data(recorder)]
             undos += TrainerObserver(recorder).install(loaders=False)
         elif self._backend == "jax":

@@ -149,6 +149,7 @@ class Observers:
         self.asking = FinitenessObserver(recorder)
         self.asking.asked = self.watch.asked
         self.clipping.broke = self._norm_broke
+        self.clipping.is_sampled = is_sampled
         self.clipping.has_scaled = lambda: self.scaling.is_in_gradients
         recorder.hooks.on_error(recorder.guard(self.investigator.raised))
         recorder.hooks.on_end(recorder.guard(self.investigator.ended))

@@ -78,6 +78,39 @@ class Modules(Protocol):
         """The columns `fan_in` and `fan_out` of a parameter with this shape of a module."""
         ...
 
+    def modes(self, root: Any, *, training: bool) -> dict[str, int | bool]:
+        """The fields of a `mode` event, from the last calls of the layers in a module.
+
+        `training` is the mode of a module without layers that tell it.
+        """
+        ...
+
+    def trained_norms(self, root: Any) -> int:
+        """The number of batch norms whose running statistics are not those they were built with."""
+        ...
+
+    def statistics(self, module: Any) -> "Statistics | None":
+        """Those of a batch norm, after a call; None for any other module."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The running statistics of a batch norm, as tensors of the framework that runs it.
+
+    Attributes:
+        axis: that of the channels in the batch norm's input.
+        part: the part of a batch that is mixed into them; None for the mean of all batches.
+        is_training: whether the last call mixed its batch into them.
+    """
+
+    mean: Any
+    variance: Any
+    epsilon: float
+    part: float | None
+    axis: int
+    is_training: bool
+
 
 DRAWS_FROM: Final = "__nntrace_data__"
 

@@ -34,16 +34,19 @@ class Hooks:
     Attributes:
         are_on: whether there are hooks to take off.
         in_foreign_loss: whether a loss function is running that `loss_called` will report.
+        has_foreign_optimizer: whether there is an optimizer of a framework that is built on the
+            adapter's own, which has perhaps not been given its parameters yet.
     """
 
     def __init__(self) -> None:
-        self.are_on = self.in_foreign_loss = False
+        self.are_on = self.in_foreign_loss = self.has_foreign_optimizer = False
         self._undos: list[Callable[[], None]] = []
         self._error_listeners: list[Callable[[BaseException], object]] = []
         self._end_listeners: list[Callable[[], object]] = []
         self._postponed: list[Callable[[], object]] = []
         self._loss_listeners: list[Callable[[ForeignLoss], object]] = []
         self._origin_listeners: list[Callable[[dict[str, Any], int], object]] = []
+        self._clipping_listeners: list[Callable[[Any, Any], object]] = []
         self._scale_listeners: list[tuple[Callable[..., object], Callable[[Any], object]]] = []
 
     def add(self, undo: Callable[[], None]) -> None:
@@ -69,6 +72,7 @@ class Hooks:
             self._postponed,
             self._loss_listeners,
             self._origin_listeners,
+            self._clipping_listeners,
             self._scale_listeners,
         )
         for functions in registered:
@@ -120,6 +124,15 @@ class Hooks:
         """Report that an optimizer was not called, as scaled gradients were not finite."""
         for _, hear in self._scale_listeners:
             hear(optimizer)
+
+    def on_clipping(self, hear: Callable[[Any, Any], object]) -> None:
+        """Call `hear` with gradients before and after an optimizer of another framework clips."""
+        self._clipping_listeners.append(hear)
+
+    def clipped(self, given: Any, left: Any) -> None:
+        """Report lists of gradients before and after clipping."""
+        for hear in self._clipping_listeners:
+            hear(given, left)
 
     def on_catching_up(self, record: Callable[[], object]) -> None:
         """Call `record`, which records what an adapter has postponed, before other records."""

@@ -230,3 +230,58 @@ def test_a_loss_is_recorded_without_its_scale_and_steps_that_overflow_as_skipped
 
 def test_targets_of_arrays_may_be_the_programs_own(scaled):
     assert {batch.target_delivered for batch in scaled.batches} == {None}
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """The trace of a batch norm and a dropout, trained by an optimizer that clips and decays."""
+    return traced("modes_of_layers.py", tmp_path_factory.mktemp("told") / "run")
+
+
+def test_modes_are_those_in_which_keras_calls_its_layers(told):
+    first, *_ = payloads(told, EventKind.MODE)
+    counts = {name: first[name] for name in first if name.endswith("active")}
+    active = {"dropout_active": 1, "norm_active": 1}
+    assert first["training"] is True
+    assert counts == {"dropout_inactive": 0, "norm_inactive": 0, **active}
+
+
+def test_an_evaluation_in_fit_has_its_modes_and_its_loss(told):
+    first, *_ = payloads(told, EventKind.EVALUATION)
+    assert (first["training"], first["dropout_inactive"], first["norm_inactive"]) == (False, 1, 1)
+    assert (first["part"], first["loss_function"]) == ("", "cross_entropy")
+    metrics = next(one["metrics"] for one in payloads(told, EventKind.EPOCH) if "metrics" in one)
+    assert first["loss"] == pytest.approx(metrics["val_loss"], rel=1e-5)
+
+
+def test_norms_count_as_trained_by_their_statistics_before_the_first_training_call(told):
+    trained = [one["norm_trained"] for one in payloads(told, EventKind.MODE)]
+    assert trained == [0, 0, 0, 1]  # the last are those of the norm that was loaded
+
+
+def test_what_a_norm_would_give_in_evaluation_is_recorded(told):
+    entered = told.series(Role.ACTIVATION, "rms", told.site("hidden", Role.ACTIVATION))
+    [first, *_] = told.series(Role.RUNNING_NORM, "rms", told.site("norm", Role.RUNNING_NORM))
+    assert first == pytest.approx(entered[0], rel=0.02)  # by a mean of 0 and a variance of 1
+
+
+def test_an_optimizer_is_told_with_its_settings_and_its_line(told):
+    first, *_ = payloads(told, EventKind.OPTIMIZER)
+    expected = {"name": "SGD", "decoupled": True, "stateful": False, "groups": 1}
+    assert {name: first[name] for name in expected} == expected
+    program = PROGRAM.with_name("modes_of_layers.py")
+    assert first["file"] == str(program)
+    assert "keras.optimizers.SGD(" in program.read_text().splitlines()[first["line"] - 1]
+
+
+def test_updates_belong_to_the_optimizer_that_makes_them_with_the_decay_of_each(told):
+    sites = {path: told.site(path, Role.UPDATE) for path in ("hidden/kernel", "hidden/bias")}
+    assert {site.optimizer for site in sites.values()} == {"SGD"}
+    assert sites["hidden/kernel"].weight_decay == pytest.approx(0.01)
+    assert sites["hidden/bias"].weight_decay == 0.0
+
+
+def test_norms_before_and_after_clipping_by_the_optimizer_are_recorded(told):
+    steps = told.steps.optimizer == "SGD"
+    assert told.steps.clip_limit[steps] == pytest.approx(0.01, rel=1e-4)
+    assert (told.steps.clip_norm[steps] > 0.1).all()

@@ -20,7 +20,7 @@ _CELLS = (layers.SimpleRNNCell, layers.LSTMCell, layers.GRUCell)
 _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
 _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 _DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
-_DROPOUTS = (
+DROPOUTS = (
     layers.Dropout,
     layers.SpatialDropout1D,
     layers.SpatialDropout2D,
@@ -53,12 +53,12 @@ def unit_axis(layer: Any) -> int:
 
 def is_dropout(layer: Any) -> bool:
     """Whether a layer is a dropout layer with a rate above zero."""
-    return isinstance(layer, _DROPOUTS) and bool(getattr(layer, "rate", 0))
+    return isinstance(layer, DROPOUTS) and bool(getattr(layer, "rate", 0))
 
 
 def dropout_rate(layer: Any) -> dict[str, float]:
     """The site column with a dropout layer's rate; empty for other layers."""
-    return {"dropout_rate": float(layer.rate)} if isinstance(layer, _DROPOUTS) else {}
+    return {"dropout_rate": float(layer.rate)} if isinstance(layer, DROPOUTS) else {}
 
 
 def is_batch_norm(layer: Any) -> bool:
@@ -68,14 +68,17 @@ def is_batch_norm(layer: Any) -> bool:
 
 def is_training(layer: Any, kwargs: dict[str, Any]) -> bool:
     """Whether a layer is called in training mode, and behaves differently there."""
-    training = kwargs.get("training")
-    if training is None:
-        context = global_state.get_global_attribute("current_call_ctx")
-        if hasattr(context, "get_value"):
-            training = context.get_value("training")
-        else:  # up to Keras 3.9, or no call is running
-            training = getattr(context, "training", None)
-    return bool(training) and (layer.trainable or is_dropout(layer))
+    said = kwargs.get("training")
+    training = is_training_around() if said is None else bool(said)
+    return training and (layer.trainable or is_dropout(layer))
+
+
+def is_training_around() -> bool:
+    """Whether the innermost call of a layer that is running was made, or told, to train."""
+    context = global_state.get_global_attribute("current_call_ctx")
+    if hasattr(context, "get_value"):
+        return bool(context.get_value("training"))
+    return bool(getattr(context, "training", None))  # up to Keras 3.9, or no call is running
 
 
 def fans(shape: tuple[int, ...], owner: Any) -> dict[str, int]:

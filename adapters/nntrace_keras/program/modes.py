@@ -33,13 +33,7 @@ class Modes:
         said = root.training
         is_plain = isinstance(said, bool)
         training = bool(said) if is_plain else any(mode.active for mode in modes) or not modes
-        payload: dict[str, object] = {
-            "training": training,
-            "dropout_active": sum(m.is_dropout and m.active for m in modes),
-            "dropout_inactive": sum(m.is_dropout and not m.active for m in modes),
-            "norm_active": sum(not m.is_dropout and m.active for m in modes),
-            "norm_inactive": sum(not m.is_dropout and not m.active for m in modes),
-        }
+        payload: dict[str, object] = {"training": training, **counts(modes)}
         if self._known.get(model) != payload:
             before: dict[str, object] = {}
             if trained_norms is not None and model not in self._known:
@@ -49,3 +43,13 @@ class Modes:
                 EventKind.MODE, {"model": model, **payload, **before, **root.source.place}
             )
         return training
+
+
+def counts(modes: Sequence[Mode]) -> dict[str, int]:
+    """The numbers of dropout and batch norm layers by mode, as fields of an event."""
+    return {
+        "dropout_active": sum(m.is_dropout and m.active for m in modes),
+        "dropout_inactive": sum(m.is_dropout and not m.active for m in modes),
+        "norm_active": sum(not m.is_dropout and m.active for m in modes),
+        "norm_inactive": sum(not m.is_dropout and not m.active for m in modes),
+    }

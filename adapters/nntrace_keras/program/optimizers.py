@@ -16,7 +16,7 @@ from nntrace.adapter.sources import notebook_cell
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.program.schedules import ScheduleObserver
-from nntrace_keras.program.settings import inner_optimizer, settings
+from nntrace_keras.program.settings import accumulation_steps, inner_optimizer, settings
 from nntrace_keras.program.sources import Source, Sources
 
 
@@ -96,13 +96,6 @@ def learning_rate(optimizer: Any) -> Any:
     if isinstance(rate, keras.Variable | keras.optimizers.schedules.LearningRateSchedule):
         return tf.convert_to_tensor(optimizer.learning_rate)
     return None
-
-
-def accumulation_steps(optimizer: Any) -> int:
-    """How many calls make one step."""
-    # Not by `inner_optimizer`: every function costs at each eager step.
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    return int(inner.gradient_accumulation_steps or 1)
 
 
 def always_steps(optimizer: Any) -> bool:

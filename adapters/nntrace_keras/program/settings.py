@@ -9,6 +9,8 @@ _SETTINGS = ("weight_decay", "momentum", "epsilon", "clipnorm", "global_clipnorm
 
 def settings(optimizer: Any) -> dict[str, Any]:
     """The settings for an `optimizer` event, of the optimizer alone and not of one it wraps."""
+    # On PyTorch Keras makes it of a class of the same name.
+    is_sgd = isinstance(optimizer, keras.optimizers.SGD) and type(optimizer).__name__ == "SGD"
     return {
         **{
             name: value
@@ -16,8 +18,15 @@ def settings(optimizer: Any) -> dict[str, Any]:
             if isinstance(value := getattr(optimizer, name, None), int | float)
         },
         "decoupled": True,  # Keras always subtracts the decay from the weights themselves
-        "stateful": type(optimizer) is not keras.optimizers.SGD or bool(optimizer.momentum),
+        "stateful": not is_sgd or bool(optimizer.momentum),
     }
+
+
+def accumulation_steps(optimizer: Any) -> int:
+    """How many calls make one step."""
+    # Not by `inner_optimizer`: every function costs at each eager step.
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return int(inner.gradient_accumulation_steps or 1)
 
 
 def inner_optimizer(optimizer: Any) -> Any:

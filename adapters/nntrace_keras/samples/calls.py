@@ -20,7 +20,6 @@ from nntrace_keras.graphs.forwards import Forward, forward_in
 from nntrace_keras.graphs.returned import ReturnedLoss, await_results, may_be_returned
 from nntrace_keras.graphs.second import Second, elements
 from nntrace_keras.program.optimizers import (
-    accumulation_steps,
     always_steps,
     as_received,
     ends_accumulation,
@@ -28,6 +27,7 @@ from nntrace_keras.program.optimizers import (
     learning_rate,
     loss_scale,
 )
+from nntrace_keras.program.settings import accumulation_steps
 from nntrace_keras.samples.capture import Capture
 from nntrace_keras.samples.elements import flat_plan
 from nntrace_keras.samples.keepsakes import Keepsakes

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
 
+from nntrace.adapter import described
 from nntrace.recorder import Recorder, is_recorded, moments
 from nntrace.schema import EventKind
 from nntrace_torch.data.batches import input_plan
@@ -27,7 +28,7 @@ from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import UNKNOWN, Source, call_path, caller
 from nntrace_torch.program.tensors import sampled_part
 from nntrace_torch.replay.call import Call
-from nntrace_torch.samples.modules import Models, unwrapped
+from nntrace_torch.samples.modules import Model, Models, unwrapped
 
 _ELEMENTS = 4096
 _WEIGHTS, _OF_EACH = 8, 64  # parameters, and elements of each, that show whether any has changed
@@ -117,7 +118,7 @@ class EvaluationObserver:
         model = self._models.owner_of(module)
         if model is None:
             return
-        part = model.path_of(module) or ""
+        part = "" if module is model.root else model.path_of(module) or ""
         key = _Key(model.prefix, part, self._loaders.loader, call_path())
         found = self._current = self.open.get(key)
         if found is None:
@@ -126,7 +127,7 @@ class EvaluationObserver:
             group = list(self._passes).index(key)
             found = self._current = self.open[key] = _Pass(number, group)
             if is_recorded(number):
-                found.modes, found.source = modes_of(model, module), caller()
+                found.modes, found.source = _modes(model, module, call), caller()
                 if found.modes["dropout_active"] or found.modes["norm_active"]:
                     found.unchanged = self._unchanged(key, number, module)
                 found.norms_are_fresh = found.modes["norm_inactive"] > 0 and _are_fresh(module)
@@ -211,6 +212,14 @@ class EvaluationObserver:
             where = {"dropout_file": source.file, "dropout_line": source.line}
             payload |= {"dropout_function": function, **where}
         self._recorder.add_event(EventKind.EVALUATION, payload)
+
+
+def _modes(model: Model, module: nn.Module, call: Call) -> dict[str, int | bool]:
+    """The modes in a call that is over."""
+    description = described(module)
+    if description is None:
+        return modes_of(model, module)
+    return description.modes(module, training=bool(call.kwargs.get("training")))
 
 
 def _some_weights(module: nn.Module) -> bytes:

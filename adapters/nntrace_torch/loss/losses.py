@@ -136,11 +136,16 @@ class LossObserver:
         return observe
 
     def _told(self, call: ForeignLoss) -> None:
-        """A loss function of a framework built on PyTorch was called in training."""
+        """A loss function of a framework built on PyTorch was called."""
         loss, predictions, target = call.value, call.prediction, call.target
         if not all(isinstance(one, torch.Tensor) for one in (loss, predictions, target)):
             return
-        if not can_sample(loss) or not loss.requires_grad:
+        if not can_sample(loss):
+            return
+        if not loss.requires_grad:
+            if loss.numel() == 1 and target.dim() and not torch.is_grad_enabled():
+                reduction = call.payload["reduction"]
+                self.evaluated(call.function, reduction, loss, int(target.shape[0]))
             return
         if (shape := target.shape) and shape[0]:
             self.batch_size = shape[0]

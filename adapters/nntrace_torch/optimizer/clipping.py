@@ -22,6 +22,7 @@ from nntrace_torch.samples.buffer import Number, SentNumber
 
 _MANY = 64  # calls in a step
 _SURE = 5  # steps with the same fault
+_ROUNDING = 1e-3  # the relative difference by which norms may differ without clipping
 
 
 class GradientClipping:
@@ -33,6 +34,7 @@ class GradientClipping:
         unusual: called first, in light steps, if a norm is not finite or not known to be.
         broke: called when a norm on the host is not finite: the program may skip the step.
         has_scaled: says whether the gradients are still multiplied by the scale of the loss.
+        is_sampled: says whether the step is sampled.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -42,6 +44,7 @@ class GradientClipping:
         self.unusual: Callable[[], object] = lambda: None
         self.broke: Callable[[], object] = lambda: None
         self.has_scaled: Callable[[], bool] = lambda: False
+        self.is_sampled: Callable[[], bool] = lambda: False
         self._faults: Counter[str] = Counter()
         self._source: Source | None = None  # of the first call
 
@@ -50,6 +53,7 @@ class GradientClipping:
         self._observe = self._recorder.guard(self._clipped)
         self._tell_unusual = self._recorder.guard(lambda: self.unusual())
         self._tell = self._recorder.guard(lambda: self.broke())
+        self._recorder.hooks.on_clipping(self._told)
         return [
             wrap(owner, "clip_grad_norm_", self._watched) for owner in (torch.nn.utils, clip_grad)
         ]
@@ -118,6 +122,16 @@ class GradientClipping:
             self.calls.append((number, float(max_norm)))
             del self.calls[:-_MANY]
 
+    def _told(self, given: Any, left: Any) -> None:
+        """Another framework's optimizer clips: the limit is the norm that remains, if it differs.
+
+        In sampled steps only, as both norms have to be computed.
+        """
+        if is_captured() or not self.is_sampled():
+            return
+        before, after = map(_norm, (given, left))
+        self.calls.append((before, before if after >= (1 - _ROUNDING) * before else after))
+
     def _count(self, fault: str) -> None:
         self._faults[fault] += 1
         if self._faults[fault] == _SURE:
@@ -130,6 +144,11 @@ class GradientClipping:
             {"fault": fault, **source.place},
             severity="warning" if fault else "info",
         )
+
+
+def _norm(gradients: Any) -> float:
+    norms = [gradient.detach().norm() for gradient in gradients if gradient is not None]
+    return float(torch.stack(norms).norm()) if norms else 0.0
 
 
 def _is_finite(norm: Any) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from nntrace.adapter import DESCRIBES_ITSELF
 from nntrace.adapter.sources import notebook_cell
 from nntrace.recorder import Recorder, is_recorded
 from nntrace.schema import EventKind
@@ -119,7 +120,7 @@ class Optimizers:
         """Whether the program has built an optimizer."""
         if not self._built and not self._has_searched:
             self._search()
-        return self._built > 0
+        return self._built > 0 or self._recorder.hooks.has_foreign_optimizer
 
     def stepped(self) -> list[Known]:
         """The optimizers that have made a step of their own."""
@@ -237,6 +238,7 @@ class Optimizers:
             **numbers,
             "cell": notebook_cell(),
             **source.place,
+            **getattr(optimizer, DESCRIBES_ITSELF, {}),  # of a framework built on PyTorch
         }
         self._recorder.add_event(EventKind.OPTIMIZER, payload)
 

@@ -1,7 +1,11 @@
 """The modes (train or eval) of a model and of its mode-dependent layers in training forwards."""
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import nn
 
+from nntrace.adapter import described
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.samples.modules import Model
@@ -15,14 +19,21 @@ class ModeObserver:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._last: dict[str, dict[str, int | bool]] = {}
-        self._seen: dict[str, dict[str, int | bool]] = {}
+        self._seen: dict[str, Callable[[], dict[str, int | bool]]] = {}
         self._trained: dict[str, int] = {}
 
     def observe(self, model: Model, module: nn.Module) -> None:
         """Look at the modes at the start of a training forward."""
-        self._seen[model.prefix] = modes_of(model, module)
+        description = described(module)
+        if description is None:
+            modes = modes_of(model, module)
+            self._seen[model.prefix] = lambda: modes
+        else:  # of Keras: known when its layers have been called
+            self._seen[model.prefix] = partial(description.modes, module, training=True)
         if model.prefix not in self._trained:
-            self._trained[model.prefix] = _trained_norms(model)
+            self._trained[model.prefix] = (
+                _trained_norms(model) if description is None else description.trained_norms(module)
+            )
 
     def forget(self) -> None:
         """Drop what was observed: it belongs to an evaluation."""
@@ -30,7 +41,8 @@ class ModeObserver:
 
     def record(self) -> None:
         """Record the observed modes as those of the step that has been made."""
-        for prefix, modes in self._seen.items():
+        for prefix, found in self._seen.items():
+            modes = found()
             last = self._last.get(prefix)
             if last != modes:
                 self._last[prefix] = modes

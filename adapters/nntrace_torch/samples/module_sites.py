@@ -4,11 +4,11 @@ import weakref
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from nntrace.recorder import NO_SITE
 from nntrace_torch.program.describe import unit_axis
 from nntrace_torch.samples.plans import Plan, activation_plan
+from nntrace_torch.samples.running_norms import statistics
 
 
 class ModuleSites:
@@ -51,7 +51,7 @@ class ModuleSites:
         self.gradient = gradient
         self.token = self.gradient_token = self.hooked = self.root_call = -1
         self.calls = self.calls_before = self.turn = 0
-        self.is_norm = isinstance(module, _BatchNorm)
+        self.is_norm = statistics(module) is not None
         self.lasts: bool | None = None
         self.gradient_lasts: bool | None = None
         self.shape: torch.Size | None = None

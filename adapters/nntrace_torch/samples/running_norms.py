@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from nntrace.adapter import Statistics, described
 from nntrace.recorder import Recorder
 from nntrace.schema import Role
 from nntrace_torch.program.describe import class_name, tensor_fields
@@ -37,13 +38,16 @@ class RunningNorms:
 
     def observe(self, path: str, module: nn.Module, args: Any, sample: StepSample) -> None:
         """Sample what the norm was given; after it updated its running statistics."""
-        assert isinstance(module, _BatchNorm)
-        mean, variance = module.running_mean, module.running_var
-        if not module.training or mean is None or variance is None:
+        found = statistics(module)
+        if found is None or not found.is_training:
             return
         calls = self._calls[module] = self._calls.get(module, -1) + 1
         entered = args[0] if args else None
-        if calls % _EVERY or not can_sample(entered) or not _is_taken_as_given(module, entered):
+        if (
+            calls % _EVERY
+            or not can_sample(entered)
+            or not _is_taken_as_given(module, found, entered)
+        ):
             return
         site = self._sites.get(path)
         if site is None:
@@ -52,44 +56,57 @@ class RunningNorms:
                 path, Role.RUNNING_NORM, module_type=class_name(module), **fields
             )
         part = entered.detach()
-        if not calls:
-            mean, variance = _without(part, module, mean, variance)
-        plan = activation_plan(tuple(part.shape), part.stride(), 1, sample.limit)
+        mean, variance = (found.mean, found.variance) if calls else _without(part, module, found)
+        axis = found.axis % part.dim()
+        plan = activation_plan(tuple(part.shape), part.stride(), axis, sample.limit)
         room = sample.add(site, plan, part)
         if room is None:
             return
         with torch.no_grad():
-            step = part.shape[1] // plan.layout.units
+            step = part.shape[axis] // plan.layout.units
             chosen = slice(0, step * plan.layout.units, step)
-            scale = (variance[chosen].float() + min(module.eps, _LARGEST_EPSILON)).rsqrt_()
+            scale = (variance[chosen].float() + min(found.epsilon, _LARGEST_EPSILON)).rsqrt_()
             room.sub_(mean[chosen]).mul_(scale)
 
 
-def _is_taken_as_given(module: _BatchNorm, entered: torch.Tensor) -> bool:
-    """Whether an input has its channels on axis 1; a subclass may rearrange what it is given."""
+def statistics(module: nn.Module) -> Statistics | None:
+    """The running statistics of a batch norm; None for any other module, and if it has none."""
+    description = described(module)
+    if description is not None:
+        found: Statistics | None = description.statistics(module)
+        return found
+    if not isinstance(module, _BatchNorm):
+        return None
+    mean, variance = module.running_mean, module.running_var
+    is_training = module.training and mean is not None
+    return Statistics(mean, variance, module.eps, module.momentum, axis=1, is_training=is_training)
+
+
+def _is_taken_as_given(module: nn.Module, found: Statistics, entered: torch.Tensor) -> bool:
+    """Whether an input has its channels where it should; a subclass may rearrange its input."""
     rank = entered.dim()
     for kind, ranks in _RANKS.items():
         if isinstance(module, kind) and rank not in ranks:
             return False
-    return rank >= 2 and entered.shape[1] == module.num_features
+    return rank >= 2 and entered.shape[found.axis] == len(found.mean)
 
 
 def _without(
-    entered: torch.Tensor, module: _BatchNorm, mean: torch.Tensor, variance: torch.Tensor
+    entered: torch.Tensor, module: nn.Module, found: Statistics
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The running statistics before this batch was mixed into them.
 
     Where they cannot be computed, those of now: a momentum near 1 has overwritten them, and a
     synchronised norm has seen the batches of other ranks.
     """
-    tracked = module.num_batches_tracked
-    part = module.momentum
+    mean, variance, part = found.mean, found.variance, found.part
     if part is None:
+        tracked = getattr(module, "num_batches_tracked", None)
         part = 1.0 if tracked is None else 1.0 / max(1, int(tracked))
     if part > _LARGEST_PART or isinstance(module, nn.SyncBatchNorm):
         return mean, variance
     with torch.no_grad():
-        axes = [axis for axis in range(entered.dim()) if axis != 1]
+        axes = [axis for axis in range(entered.dim()) if axis != found.axis % entered.dim()]
         new_variance, new_mean = torch.var_mean(entered.float(), axes)
         return (
             (mean - part * new_mean) / (1.0 - part),

@@ -287,7 +287,8 @@ def train_eval_inconsistent(
     wrong = (values > ratio * start) & learns
     above = "more than"
     if not wrong[:passes].all() or wrong.mean() < 0.75:
-        first_pass = next((event.step for event in trace.events_of(EventKind.EPOCH)), -1)
+        epochs = trace.events_of(EventKind.EPOCH)
+        first_pass = next((e.step for e in epochs if e.payload.get("steps") != 0), -1)
         unlearnt = (values > learned * start) & learns
         is_new = judged[0].step <= first_pass and learns[0] and values[0] > _UNLEARNT * start
         if not is_new or not unlearnt[:passes].all() or unlearnt.mean() < 0.75:

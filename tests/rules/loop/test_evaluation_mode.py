@@ -198,7 +198,8 @@ def inconsistent(values, *, training_end=0.5, passes=()):
         evaluation(step, training=False, loss=loss) for step, loss in zip(at, values, strict=True)
     ]
     data = batches(5, loss_function="cross_entropy", loss_value=losses[:5], classes=8)
-    events += [event("epoch", step, loader=0, steps=40, batches=40) for step in passes]
+    # One in which no step was made, as to look at a batch, is no pass of the training.
+    events += [event("epoch", n, loader=0, steps=40 if n else 0, batches=40) for n in passes]
     return trace_of(loss=losses, events=events, batches=data)
 
 
@@ -206,6 +207,7 @@ def inconsistent(values, *, training_end=0.5, passes=()):
     ("values", "passes", "found"),
     [
         ([1.85, 1.3], [80], 1),
+        ([1.85, 1.3], [0, 80], 1),
         ([1.75, 1.3], [80], 0),  # the evaluation after the first pass finds something learnt
         ([1.85, 1.1], [80], 0),  # a later one does
         ([1.85, 1.3], [40, 80], 0),  # all examples have been seen before: it may be overfitting
