@@ -27,23 +27,27 @@ def states(folders: Iterable[Path], left_out: tuple[Path, ...]) -> dict[str, Sta
     printed_to = _redirections()
     waiting = list(dict.fromkeys(folders))
     while waiting and len(found) < _MOST_ENTRIES:
-        try:
-            entries = list(os.scandir(waiting.pop(0)))
-        except OSError:
-            continue
-        for entry in entries:
+        for entry in _entries(waiting.pop(0)):
             if entry.name in _PASSED_OVER or Path(entry.path) in left_out:
                 continue
-            try:
+            with suppress(OSError):
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(Path(entry.path))
-                elif entry.is_file():
+                elif entry.is_file() and _inode(entry.stat()) not in printed_to:
                     state = entry.stat()
-                    if (state.st_dev, state.st_ino) not in printed_to:
-                        found[entry.path] = state.st_ino, state.st_size, state.st_mtime_ns
-            except OSError:
-                continue
+                    found[entry.path] = state.st_ino, state.st_size, state.st_mtime_ns
     return found
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        return list(os.scandir(folder))
+    except OSError:
+        return []
+
+
+def _inode(state: os.stat_result) -> tuple[int, int]:
+    return state.st_dev, state.st_ino
 
 
 def _redirections() -> frozenset[tuple[int, int]]:
@@ -51,8 +55,7 @@ def _redirections() -> frozenset[tuple[int, int]]:
     found = set()
     for descriptor in (1, 2):
         with suppress(OSError):
-            state = os.fstat(descriptor)
-            found.add((state.st_dev, state.st_ino))
+            found.add(_inode(os.fstat(descriptor)))
     return frozenset(found)
 
 

@@ -64,40 +64,46 @@ def made_by(
     None if anything else was done to it.
     """
     while node is not None and shape is not None:
-        name = node.name()
         if is_maker(node):
             return node, shape, axis
-        if name in RESHAPES or name == "ExpandBackward0":
-            before = sizes_of(node)
-            there = None if before is None else _same_axis(shape, axis, before)
-            if before is None or there is None:
-                return None
-            axis, shape = there, before
-        elif name == "UnsqueezeBackward0":
-            added = (signed(saved(node, "dim")) or 0) % len(shape)
-            if added == axis:
-                return None
-            axis -= added < axis
-            shape = shape[:added] + shape[added + 1 :]
-        elif name == "TBackward0":
-            axis, shape = 1 - axis, shape[::-1]
-        elif name == "TransposeBackward0":
-            one, other = (signed(saved(node, key)) for key in ("dim0", "dim1"))
-            if one is None or other is None:
-                return None
-            order = list(range(len(shape)))
-            one, other = one % len(shape), other % len(shape)
-            order[one], order[other] = order[other], order[one]
-            axis, shape = order[axis], tuple(shape[place] for place in order)
-        elif name == "PermuteBackward0":
-            order = [(signed(place) or 0) % len(shape) for place in saved(node, "dims") or ()]
-            if len(order) != len(shape):
-                return None
-            axis, shape = order[axis], tuple(shape[order.index(n)] for n in range(len(order)))
-        elif not _keeps_places(node):
+        before = _before(node, shape, axis)
+        if before is None:
             return None
+        shape, axis = before
         node = node_above(node)
     return None
+
+
+def _before(node: Any, shape: tuple[int, ...], axis: int) -> tuple[tuple[int, ...], int] | None:
+    """The shape that a node was given, and where `axis` of its result was there.
+
+    None if it does more than move values, or spreads the axis over several.
+    """
+    name = node.name()
+    if name in RESHAPES or name == "ExpandBackward0":
+        before = sizes_of(node)
+        there = None if before is None else _same_axis(shape, axis, before)
+        return None if before is None or there is None else (before, there)
+    if name == "UnsqueezeBackward0":
+        added = (signed(saved(node, "dim")) or 0) % len(shape)
+        if added == axis:
+            return None
+        return shape[:added] + shape[added + 1 :], axis - (added < axis)
+    if name == "TBackward0":
+        return shape[::-1], 1 - axis
+    if name == "TransposeBackward0":
+        one, other = (signed(saved(node, key)) for key in ("dim0", "dim1"))
+        if one is None or other is None:
+            return None
+        order = list(range(len(shape)))
+        order[one], order[other] = order[other], order[one]
+        return tuple(shape[place] for place in order), order[axis]
+    if name == "PermuteBackward0":
+        order = [(signed(place) or 0) % len(shape) for place in saved(node, "dims") or ()]
+        if len(order) != len(shape):
+            return None
+        return tuple(shape[order.index(n)] for n in range(len(order))), order[axis]
+    return (shape, axis) if _keeps_places(node) else None
 
 
 def _keeps_places(node: Any) -> bool:

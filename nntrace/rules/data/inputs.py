@@ -1,6 +1,6 @@
 """Rules on the scale, type and validity of inputs, besides those in `normalisation`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -20,7 +20,7 @@ from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.numerics.origins import located_origins
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
-from nntrace.trace import Trace
+from nntrace.trace import Site, Trace
 
 _LARGE = 20.0  # more than any scaled pixel
 
@@ -129,20 +129,9 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
         yield Skipped("no input was recorded")
         return
     broken = loss_series(trace).nonfinite_from is not None or _parameters_broke(trace)
-    for event in trace.events_of(EventKind.ORIGIN):
-        if event.payload.get("where") == "data":
-            given, index = event.payload.get("given"), items(event.payload, "index")
-            kind = "infinities" if event.payload.get("kind") == "inf" else "NaN"
-            step = event.payload.get("step")
-            step = step if isinstance(step, int) else event.step
-            at = f", first at {index}" if index else ""
-            yield Finding(
-                f"{f'`{given}`' if given else 'the data'} came in with {kind} at step {step}{at}.",
-                site=next((s for s in sites if s.path == given), None),
-                steps=(step, step),
-                evidence={"given": str(given), "index": index},
-            )
-            return
+    if (replayed := _named_by_a_replay(trace, sites)) is not None:
+        yield replayed
+        return
     origin = next(iter(located_origins(trace)), None)
     first = None if origin is None else origin.step
     # An operation outside all modules, in a program with one model, prepared the data.
@@ -174,6 +163,25 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
             location=origin.location if origin is not None and is_preparation else None,
         )
         return
+
+
+def _named_by_a_replay(trace: Trace, sites: Sequence[Site]) -> Finding | None:
+    """The finding on the first step whose replay led back to the data, with the example."""
+    for event in trace.events_of(EventKind.ORIGIN):
+        if event.payload.get("where") != "data":
+            continue
+        given, index = event.payload.get("given"), items(event.payload, "index")
+        kind = "infinities" if event.payload.get("kind") == "inf" else "NaN"
+        step = event.payload.get("step")
+        step = step if isinstance(step, int) else event.step
+        at = f", first at {index}" if index else ""
+        return Finding(
+            f"{f'`{given}`' if given else 'the data'} came in with {kind} at step {step}{at}.",
+            site=next((s for s in sites if s.path == given), None),
+            steps=(step, step),
+            evidence={"given": str(given), "index": index},
+        )
+    return None
 
 
 @rule(

@@ -251,18 +251,7 @@ def unused_layer(
         yield Skipped("some layers of this model cannot be seen: its `unseen` events name them")
         return
     called = {site.path for site in trace.sites_of(Role.ACTIVATION)}
-    passes = [event.payload for event in trace.events_of(EventKind.EVALUATION)]
-    others = {found.get("part") or found.get("model") for found in passes}
-    evaluated = tuple(f"{path}." for path in others if isinstance(path, str) and path)
-    held = {site.path for site in trace.sites_of(Role.UPDATE)}
-    tails = {path.partition(".")[2] for path in held}  # without their model's name
-    sites = [
-        site
-        for site in trace.sites_of(Role.PARAM_GRAD)
-        if site.parent and site.module_type != "Parameter"  # whose module is known
-        if not site.path.startswith(evaluated)
-        if site.path in held or not (site.path in tails or site.path.partition(".")[2] in held)
-    ]
+    sites = _of_trained_layers(trace)
     looked = columns(trace, Role.PARAM_GRAD, "n", sites)
     if not len(looked) or max((len(finite(column)) for column in looked.T), default=0) < samples:
         yield too_few(f"needs {samples} sampled steps with gradients")
@@ -301,6 +290,22 @@ def unused_layer(
             evidence={"layers": list(kept), "parameters": elements},
             advice=_BALANCE if chosen else "",
         )
+
+
+def _of_trained_layers(trace: Trace) -> list[Site]:
+    """Gradients of layers that should be called: of no target network, and of no former policy."""
+    passes = [event.payload for event in trace.events_of(EventKind.EVALUATION)]
+    others = {found.get("part") or found.get("model") for found in passes}
+    evaluated = tuple(f"{path}." for path in others if isinstance(path, str) and path)
+    held = {site.path for site in trace.sites_of(Role.UPDATE)}
+    tails = {path.partition(".")[2] for path in held}  # without their model's name
+    return [
+        site
+        for site in trace.sites_of(Role.PARAM_GRAD)
+        if site.parent and site.module_type != "Parameter"  # whose module is known
+        if not site.path.startswith(evaluated)
+        if site.path in held or not (site.path in tails or site.path.partition(".")[2] in held)
+    ]
 
 
 @rule(

@@ -1,6 +1,6 @@
 """Rules on whether the values that the output layer can make are those the loss function wants."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
 
 from nntrace.rules.common.calls import REGRESSION, LossCall, loss_calls
@@ -73,43 +73,20 @@ def sigmoid_logit_mismatch(
     given, told = loss_inputs(trace), set()
     for call in calls:
         seen = [b for b in given.get(call.path, ()) if b.output_min is not None]
-        inside = [b for b in seen if _within(b, 0.0, 1.0)]
-        evidence = {
-            "output_min": min((b.output_min or 0.0 for b in seen), default=None),
-            "output_max": max((b.output_max or 0.0 for b in seen), default=None),
-        }
-        if call.function == _LOGIT_BINARY:
-            known = call.head in ("sigmoid", "softmax") and len(inside) == len(seen)
-            guessed = call.head is None and len(seen) >= batches and len(inside) == len(seen)
-            if not known and not guessed:
-                continue
-            message = (
-                f"`{call.path}` receives probabilities, not logits: its own "
-                f"sigmoid maps them to 0.5 … 0.73 (the model ends in {call.head or 'a sigmoid'})."
-            )
-        elif passed_two_sigmoids(seen):
-            known = True
-            message = (
-                f"`{call.path}` receives what passed two sigmoids: it fills 0.5 … 0.73 and never "
-                "leaves that, so that no answer can be sure."
-            )
-        else:
-            if not any(_beyond(b, 0.0, 1.0) for b in seen) or _has_other_targets(seen):
-                continue
-            known = True
-            message = (
-                f"`{call.path}` receives values from {evidence['output_min']:.3g} to "
-                f"{evidence['output_max']:.3g}: logits, not probabilities."
-            )
-        if call.path in told:
+        misfit = None if call.path in told else _misfit(call, seen, batches)
+        if misfit is None:
             continue
         told.add(call.path)
+        received, is_sure = misfit
         yield Finding(
-            message,
+            f"`{call.path}` receives {received}",
             site=trace.site(call.path, Role.OUTPUT),
             steps=span([batch.step for batch in seen]),
-            severity=None if known else Severity.WARNING,
-            evidence=evidence,
+            severity=None if is_sure else Severity.WARNING,
+            evidence={
+                "output_min": min((b.output_min or 0.0 for b in seen), default=None),
+                "output_max": max((b.output_max or 0.0 for b in seen), default=None),
+            },
             location=call.location,
         )
     if not told and _OUT_OF_RANGE in (trace.manifest.error or ""):
@@ -119,6 +96,35 @@ def sigmoid_logit_mismatch(
             steps=(last, last),
             location=loss_location(trace, "binary_cross_entropy"),
         )
+
+
+def _misfit(call: LossCall, seen: Sequence[Batch], batches: int) -> tuple[str, bool] | None:
+    """What a binary cross-entropy receives in place of what it expects, and whether it is sure.
+
+    Values alone leave a doubt; they are judged from `batches` sampled batches on.
+    """
+    if call.function == _LOGIT_BINARY:
+        ends_so = call.head in ("sigmoid", "softmax")
+        may_end_so = call.head is None and len(seen) >= batches
+        if not (ends_so or may_end_so) or not all(_within(b, 0.0, 1.0) for b in seen):
+            return None
+        head = call.head or "a sigmoid"
+        return (
+            "probabilities, not logits: its own sigmoid maps them to 0.5 … 0.73 (the model ends in "
+            f"{head}).",
+            ends_so,
+        )
+    if passed_two_sigmoids(seen):
+        return (
+            "what passed two sigmoids: it fills 0.5 … 0.73 and never leaves that, so that no "
+            "answer can be sure.",
+            True,
+        )
+    if _has_other_targets(seen) or not any(_beyond(b, 0.0, 1.0) for b in seen):
+        return None
+    lowest = min(b.output_min or 0.0 for b in seen)
+    highest = max(b.output_max or 0.0 for b in seen)
+    return f"values from {lowest:.3g} to {highest:.3g}: logits, not probabilities.", True
 
 
 def _has_other_targets(batches: Iterable[Batch]) -> bool:

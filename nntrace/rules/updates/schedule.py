@@ -93,24 +93,16 @@ def scheduler_unit_mistaken(
         if kind in _REPEATING:
             continue
         finding = None
-        after_each = calls >= 0.8 * total
-        # One without an end is judged by what it does to the rate within an epoch of some length.
-        can_judge = an_epoch >= steps or (an_epoch and horizon)
-        if can_judge and after_each and total >= an_epoch:
-            finding = _too_often(trace, kind, calls, horizon, lengths, decay)
-        elif not an_epoch and 0 < horizon < part * total and after_each:
-            finding = _over_soon(trace, kind, horizon, decay)
-        is_shorter = horizon < (an_epoch or part * total)  # also true if the horizon is unknown (0)
-        if finding is None and after_each:
-            finding = _counts_examples(trace, kind, horizon)
-        if finding is None and after_each and is_shorter:
-            finding = _decays_away(trace, kind, gone, rest)
-        elif (
-            finding is None
-            and horizon
-            and calls <= 0.2 * total
-            and trace.status is not RunStatus.RUNNING
-        ):
+        if calls >= 0.8 * total:  # it is stepped after every batch
+            # Without an end it is judged by what it does to the rate in an epoch of some length.
+            if an_epoch and (an_epoch >= steps or horizon) and total >= an_epoch:
+                finding = _too_often(trace, kind, calls, horizon, lengths, decay)
+            elif not an_epoch and 0 < horizon < part * total:
+                finding = _over_soon(trace, kind, horizon, decay)
+            finding = finding or _counts_examples(trace, kind, horizon)
+            if horizon < (an_epoch or part * total):  # also if the horizon is not known (0)
+                finding = finding or _decays_away(trace, kind, gone, rest)
+        elif horizon and calls <= 0.2 * total and trace.status is not RunStatus.RUNNING:
             finding = _too_seldom(kind, calls, horizon, total)
         if finding is not None:
             yield replace(
