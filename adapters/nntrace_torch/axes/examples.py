@@ -12,7 +12,7 @@ from torch import nn
 
 from nntrace_torch.probes.dependencies import FOUND, Answer, Forward, examine
 from nntrace_torch.probes.mixing import mixing, sequence_first
-from nntrace_torch.program.containers import parameters_of
+from nntrace_torch.program.module_tree import parameters_of
 from nntrace_torch.program.tensors import can_sample
 from nntrace_torch.replay.call import Call
 from nntrace_torch.replay.engine import Replayer

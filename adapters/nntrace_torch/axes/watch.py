@@ -15,6 +15,7 @@ from nntrace_torch.data.batches import examples_in
 from nntrace_torch.probes.dependencies import Answer
 from nntrace_torch.probes.mixing import sequence_first
 from nntrace_torch.program.graphs import nearest_leaf
+from nntrace_torch.program.module_tree import modules_of
 from nntrace_torch.program.sources import UNKNOWN, Source, Sources, caller
 from nntrace_torch.replay.call import Call
 from nntrace_torch.replay.engine import Replayer
@@ -107,7 +108,7 @@ class AxesWatch:
         if layer is None:
             around, name = [module], ""
         else:
-            around = [one for one in module.modules() if _holds(one, layer)]
+            around = [one for one in modules_of(module) if _holds(one, layer)]
             above = around[-2] if len(around) > 1 else layer
             name = type(above if isinstance(above, _LAYERS) else layer).__name__
         # Copies, as an encoder makes them of its layer, were built nowhere.
@@ -131,4 +132,4 @@ def _examples_of(call: Call | None) -> int | None:
 
 
 def _holds(module: nn.Module, layer: nn.Module) -> bool:
-    return any(part is layer for part in module.modules())
+    return any(part is layer for part in modules_of(module))

@@ -20,6 +20,11 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.capsules.packing import Packing
 from nntrace_torch.program.frames import users_frames
+from nntrace_torch.program.module_tree import (
+    named_buffers_of,
+    named_modules_of,
+    named_parameters_of,
+)
 from nntrace_torch.replay.call import Call
 from nntrace_torch.replay.engine import original_of
 from nntrace_torch.samples.modules import Models
@@ -116,14 +121,14 @@ class Capsules:
         """A module's parameters and buffers; only the culprit's if all are too large."""
         state = {
             name: tensor
-            for name, tensor in (*root.named_parameters(), *root.named_buffers())
+            for name, tensor in (*named_parameters_of(root), *named_buffers_of(root))
             if tensor.layout is torch.strided and tensor.device.type != "meta"
         }
         size = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
         whole = packing.bytes + size <= CAPSULE_BYTES
         if not whole:
             packing.left_out.append(f"{type(root).__name__}: {size / 2**20:.0f} MiB of weights")
-            path = next((name for name, m in root.named_modules() if m is culprit), None)
+            path = next((name for name, m in named_modules_of(root) if m is culprit), None)
             inside = () if not path else (f"{path}.",)
             state = {name: t for name, t in state.items() if inside and name.startswith(inside)}
         model = self._models.owner_of(root)
@@ -132,12 +137,12 @@ class Capsules:
             "defined_in": type(root).__module__,
             "path": "" if model is None else model.path_of(root) or "",
             "training": root.training,
-            "other_mode": [n for n, m in root.named_modules() if m.training != root.training],
-            "shapes": {name: list(tensor.shape) for name, tensor in root.named_parameters()},
+            "other_mode": [n for n, m in named_modules_of(root) if m.training != root.training],
+            "shapes": {name: list(tensor.shape) for name, tensor in named_parameters_of(root)},
             "whole": whole,
             "attributes": {
                 name: own
-                for name, module in root.named_modules()
+                for name, module in named_modules_of(root)
                 if not type(module).__module__.startswith("torch.")
                 and (own := {k: v for k, v in vars(module).items() if _is_setting(k, v)})
             },

@@ -29,6 +29,11 @@ from nntrace_torch.nonfinite.origin import Investigator
 from nntrace_torch.optimizer.optimizers import is_given_closure
 from nntrace_torch.patching import Undo, before, wrap
 from nntrace_torch.program.frames import users_frames
+from nntrace_torch.program.module_tree import (
+    named_buffers_of,
+    named_modules_of,
+    named_parameters_of,
+)
 from nntrace_torch.replay.call import Call
 from nntrace_torch.replay.calls import RootCalls
 from nntrace_torch.replay.engine import device_states, original_of, set_random_states
@@ -109,7 +114,7 @@ class CapsulePlayer:
         if number in self._loaded:
             return number if self._loaded[number] is module else None
         kept = self._modules[number]
-        shapes = {name: list(p.shape) for name, p in module.named_parameters()}
+        shapes = {name: list(p.shape) for name, p in named_parameters_of(module)}
         same = shapes == kept.get("shapes")
         if not shapes:
             same = same and type(module).__qualname__ == kept.get("class")
@@ -155,7 +160,7 @@ class CapsulePlayer:
 
     def _load(self, module: nn.Module, kept: Mapping[str, Any]) -> None:
         """Weights, buffers, modes and plain attributes."""
-        own = dict(module.named_parameters()) | dict(module.named_buffers())
+        own = dict(named_parameters_of(module)) | dict(named_buffers_of(module))
         with torch.no_grad():
             for name, tree in _mapping(kept.get("tensors")).items():
                 saved = self._tensors.get(str(_mapping(tree).get("tensor")))
@@ -167,7 +172,7 @@ class CapsulePlayer:
             self._notes.append("the model was too large to be kept whole: other weights are new")
         attributes = _mapping(kept.get("attributes"))
         training, others = bool(kept.get("training", True)), kept.get("other_mode") or ()
-        for name, part in module.named_modules():
+        for name, part in named_modules_of(module):
             part.training = training != (name in others)
             for key, value in _mapping(attributes.get(name)).items():
                 if type(value) in _PLAIN and type(vars(part).get(key)) in _PLAIN:

@@ -22,8 +22,9 @@ from nntrace_torch.data.batches import input_plan
 from nntrace_torch.data.lasting_dropout import LastingDropout
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.patching import Undo
-from nntrace_torch.program.containers import parameters_of, tensors_in
+from nntrace_torch.program.containers import tensors_in
 from nntrace_torch.program.modes import modes_of
+from nntrace_torch.program.module_tree import modules_of, parameters_of
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import UNKNOWN, Source, call_path, caller
 from nntrace_torch.program.tensors import sampled_part
@@ -233,7 +234,7 @@ def _some_weights(module: nn.Module) -> bytes:
 
 def _are_fresh(module: nn.Module) -> bool:
     """Whether all norms that go by running statistics have those they were built with."""
-    norms = [layer for layer in module.modules() if isinstance(layer, _NormBase)]
+    norms = [layer for layer in modules_of(module) if isinstance(layer, _NormBase)]
     statistics = [
         (norm.running_mean, norm.running_var)
         for norm in norms

@@ -19,6 +19,7 @@ from nntrace_torch.nonfinite.repeats import Repeats
 from nntrace_torch.nonfinite.statements import differentiated, recomputation
 from nntrace_torch.nonfinite.step_before import Past
 from nntrace_torch.program.containers import named_tensors
+from nntrace_torch.program.module_tree import named_buffers_of
 from nntrace_torch.replay.call import Call, autocasting
 from nntrace_torch.replay.calls import RootCalls
 from nntrace_torch.replay.engine import Replayer
@@ -54,7 +55,7 @@ class Reruns:
         with autocasting(call):
             name_arguments(call, finder)
             for model in self._models.known:
-                for name, buffer in model.root.named_buffers() if model.root is not None else ():
+                for name, buffer in named_buffers_of(model.root) if model.root is not None else ():
                     finder.name(buffer, BUFFER + model.join(name))
             output = self.run(call.compute, call.args, call.kwargs, finder, call=call)
         for generator in self._replayer.drew:

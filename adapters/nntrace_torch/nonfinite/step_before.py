@@ -18,7 +18,8 @@ from torch.nn.parameter import is_lazy
 
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.patching import outside_modes
-from nntrace_torch.program.containers import named_parts, parameters_of, tensors_within
+from nntrace_torch.program.containers import named_parts, tensors_within
+from nntrace_torch.program.module_tree import buffers_of, parameters_of
 from nntrace_torch.replay.call import Call
 from nntrace_torch.replay.calls import RootCalls
 from nntrace_torch.replay.engine import original_of
@@ -134,7 +135,7 @@ class StepBefore:
         seen = set[int]()
         for model in self._models.known:
             root = model.root
-            for own in () if root is None else (*parameters_of(root), *root.buffers()):
+            for own in () if root is None else (*parameters_of(root), *buffers_of(root)):
                 if id(own) in seen or is_lazy(own):
                     continue
                 if own.layout is torch.strided and not own.is_inference():

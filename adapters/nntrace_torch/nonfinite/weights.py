@@ -24,6 +24,7 @@ from nntrace_torch.nonfinite.updates import broken_update
 from nntrace_torch.patching import read_number
 from nntrace_torch.program.containers import tensors_within
 from nntrace_torch.program.frames import lines
+from nntrace_torch.program.module_tree import named_parameters_of
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.replay.call import Call
 from nntrace_torch.samples.modules import Models
@@ -135,7 +136,7 @@ def broken_weight(models: Models, *, trained_only: bool = False) -> tuple[str, t
     An infinity in a parameter that is not trained is taken to be meant, as in a mask.
     """
     for model in models.known:
-        for name, parameter in model.root.named_parameters() if model.root is not None else ():
+        for name, parameter in named_parameters_of(model.root) if model.root is not None else ():
             has_values = not is_lazy(parameter) and not parameter.is_meta
             is_looked_at = has_values and (parameter.requires_grad or not trained_only)
             if not is_looked_at or _has_finite_sum(parameter):

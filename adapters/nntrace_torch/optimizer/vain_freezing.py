@@ -14,6 +14,7 @@ from nntrace.adapter.statements import assignments
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.optimizer.lasting import Lasting
+from nntrace_torch.program.module_tree import named_parameters_of
 from nntrace_torch.program.sources import Source, Sources, caller
 from nntrace_torch.samples.modules import Models
 
@@ -60,7 +61,7 @@ class VainFreezing:
                 if vars(module).get(_MEANT) is False:
                     inside: dict[str, torch.Tensor] = {
                         f"{path}.{name}".lstrip("."): parameter
-                        for name, parameter in module.named_parameters()
+                        for name, parameter in named_parameters_of(module)
                     }
                     found[path] = _Switch(_MEANT, inside, self._sources.of(module))
             for parameter in model.parameters():

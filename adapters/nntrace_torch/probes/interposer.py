@@ -28,7 +28,7 @@ from nntrace_torch.probes.meetings import Meetings
 from nntrace_torch.probes.rates import Rates
 from nntrace_torch.probes.regularisation import Dropout
 from nntrace_torch.probes.structure import Structure
-from nntrace_torch.program.containers import parameters_of
+from nntrace_torch.program.module_tree import parameters_of
 from nntrace_torch.replay.engine import Replayer
 
 _LEFT_ALONE = frozenset(

@@ -18,6 +18,12 @@ from torch.utils import _pytree as pytree
 from nntrace.adapter.derivatives import Comparison
 from nntrace_torch.probes.dependencies import CLEAN, NOTED, Answer, Forward, floating
 from nntrace_torch.probes.differences import compare
+from nntrace_torch.program.module_tree import (
+    modules_of,
+    named_buffers_of,
+    named_modules_of,
+    named_parameters_of,
+)
 from nntrace_torch.program.sources import is_users
 from nntrace_torch.replay.guard import ReplayRefusedError, WriteGuard
 
@@ -40,9 +46,9 @@ def own_layers(forward: Forward) -> list[tuple[str, Answer]]:
     A module that contains one with a noted answer is left out: its gradient differs, too.
     """
     answers: list[tuple[str, Answer]] = []
-    noted: set[nn.Module] = set()
-    for call in sorted(_calls(forward), key=lambda call: len(list(call.module.modules()))):
-        if noted.intersection(call.module.modules()):
+    noted: set[int] = set()  # ids
+    for call in sorted(_calls(forward), key=lambda call: len(list(modules_of(call.module)))):
+        if any(id(part) in noted for part in modules_of(call.module)):
             continue
         try:
             answer = _check(call, forward)
@@ -51,14 +57,14 @@ def own_layers(forward: Forward) -> list[tuple[str, Answer]]:
         if answer is not None:
             answers.append((type(call.module).__qualname__, answer))
             if answer.state == NOTED:
-                noted.add(call.module)
+                noted.add(id(call.module))
     return answers
 
 
 def _calls(forward: Forward) -> list[_Call]:
     """One call of one module of each class, recorded during a replay of the outermost module."""
     chosen: dict[type, tuple[str, nn.Module]] = {}
-    for path, module in forward.module.named_modules():
+    for path, module in named_modules_of(forward.module):
         kind = type(module)
         if len(chosen) < _MANY and kind not in chosen and _is_own(kind):
             chosen[kind] = path, module
@@ -87,8 +93,8 @@ def _calls(forward: Forward) -> list[_Call]:
         forward.replay(read, gradients=True)
     except (Exception, ReplayRefusedError):
         return []
-    first = {call.module: call for call in reversed(found)}  # a shared module is called repeatedly
-    return list(first.values())
+    # A shared module is called repeatedly.
+    return list({id(call.module): call for call in reversed(found)}.values())
 
 
 def _kept(leaf: Any) -> Any:
@@ -99,14 +105,14 @@ def _kept(leaf: Any) -> Any:
 
 def _check(call: _Call, forward: Forward) -> Answer | None:
     module = call.module
-    parameters = {n: p for n, p in module.named_parameters() if p.requires_grad}
+    parameters = {n: p for n, p in named_parameters_of(module) if p.requires_grad}
     inputs = [n for n, leaf in enumerate(call.leaves) if _carries(leaf)]
     sizes = [*parameters.values(), *(call.leaves[place] for place in inputs)]
     if not sizes or sum(tensor.numel() for tensor in sizes) > _LARGEST:
         return None
     fixed = {
         name: _double(tensor)
-        for name, tensor in (*module.named_parameters(), *module.named_buffers())
+        for name, tensor in (*named_parameters_of(module), *named_buffers_of(module))
     }
     base = [_joined([call.leaves[place] for place in inputs]), _joined(list(parameters.values()))]
 

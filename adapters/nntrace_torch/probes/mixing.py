@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 from nntrace_torch.probes.dependencies import CLEAN, FOUND, NOTED, UNKNOWN, Answer, Forward, changed
 from nntrace_torch.probes.order import placed
 from nntrace_torch.probes.sensitivity import depends_on, sensitivity
+from nntrace_torch.program.module_tree import modules_of
 from nntrace_torch.replay.guard import ReplayRefusedError
 
 _FEWEST = 3  # examples
@@ -231,7 +232,7 @@ def _by_example(output: torch.Tensor, axis: int, examples: int) -> torch.Tensor 
 
 def sequence_first(module: nn.Module) -> nn.Module | None:
     """The first layer of PyTorch's that takes examples along the second axis, if all of them do."""
-    layers = [part for part in module.modules() if isinstance(part, _SEQUENCE_FIRST)]
+    layers = [part for part in modules_of(module) if isinstance(part, _SEQUENCE_FIRST)]
     told = [layer for layer in layers if hasattr(layer, "batch_first")]
     return told[0] if told and not any(layer.batch_first for layer in told) else None
 
@@ -269,7 +270,7 @@ def _largest(tensors: list[torch.Tensor]) -> torch.Tensor:
 
 def _norms_over_examples(module: nn.Module) -> list[nn.Module]:
     kind = nn.modules.batchnorm._BatchNorm
-    return [part for part in module.modules() if isinstance(part, kind)]
+    return [part for part in modules_of(module) if isinstance(part, kind)]
 
 
 def _has_no_statistics(norm: nn.Module) -> bool:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from nntrace_torch.probes.dependencies import FOUND, Answer, Forward, changed
+from nntrace_torch.program.module_tree import modules_of
 
 
 def placed(
@@ -93,7 +94,7 @@ def _held(module: nn.Module) -> list[torch.Tensor]:
     """The tensors that parts of a model hold besides their parameters."""
     held = [
         [part._buffers, {k: v for k, v in vars(part).items() if k not in _OF_MODULES}]
-        for part in module.modules()
+        for part in modules_of(module)
     ]
     return [leaf for leaf in pytree.tree_leaves(held) if isinstance(leaf, torch.Tensor)]
 

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
+from nntrace_torch.program.module_tree import buffers_of, parameters_of
+
 _MAX_PARTS = 64
 _DEPTH = 3
 
@@ -63,19 +65,11 @@ def tensors_within(value: Any) -> list[torch.Tensor]:
     return [tensor for _, tensor in named_tensors("", value)]
 
 
-def parameters_of(module: nn.Module) -> Iterator[nn.Parameter]:
-    """A module's parameters, also where its class has a `parameters` of its own.
-
-    That may return a list, those of one part, or ask for an argument.
-    """
-    return nn.Module.parameters(module)
-
-
 def tensors_held(value: Any) -> list[torch.Tensor]:
     """The tensors inside a value; for a module without parameters, as a loss, its buffers."""
     if isinstance(value, nn.Module):
         try:
-            return [] if any(True for _ in parameters_of(value)) else list(value.buffers())
+            return [] if any(True for _ in parameters_of(value)) else list(buffers_of(value))
         except Exception:  # half built, or with attributes that the program computes
             return []
     return tensors_within(value)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nntrace.adapter import described
-from nntrace_torch.program.containers import parameters_of
+from nntrace_torch.program.module_tree import parameters_of
 from nntrace_torch.program.sources import Source
 
 _RANGES: dict[type[nn.Module], tuple[float, float]] = {

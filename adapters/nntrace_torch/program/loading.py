@@ -11,6 +11,7 @@ from torch import nn
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.patching import Undo, after, before
+from nntrace_torch.program.module_tree import parameter_at
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import caller
 from nntrace_torch.program.tensors import memory_of
@@ -82,8 +83,8 @@ class LoadObserver:
 
 def _is_its_own(module: nn.Module, state: Mapping[str, Any]) -> bool:
     """Whether the tensors to load are those of the module itself, which copying leaves as is."""
-    own = dict(module.named_parameters(remove_duplicate=False))
-    pairs = [(value, own[name]) for name, value in state.items() if name in own]
+    own = [(value, parameter_at(module, str(name))) for name, value in state.items()]
+    pairs = [(value, one) for value, one in own if one is not None]
     return bool(pairs) and all(
         isinstance(value, torch.Tensor) and (at := _place(value)) is not None and at == _place(one)
         for value, one in pairs

@@ -20,6 +20,7 @@ from torch.utils.hooks import unserializable_hook
 from nntrace.recorder import Recorder
 from nntrace_torch.patching import Undo, wrap
 from nntrace_torch.program.containers import tensors_in
+from nntrace_torch.program.module_tree import modules_of
 from nntrace_torch.replay.call import Call, autocast_now
 from nntrace_torch.replay.engine import Replayer, device_states
 from nntrace_torch.replay.mersenne import cpu_state
@@ -245,7 +246,7 @@ class RootCalls:
     def _is_part(self, compute: Callable[..., Any]) -> bool:
         """Whether `compute` is part of the module whose call was under way (`_unwatched`)."""
         whole = self._unwatched
-        return whole is not None and any(compute is part for part in whole.modules())
+        return whole is not None and any(compute is part for part in modules_of(whole))
 
     def _patched(self, kind: type[nn.Module]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         inherited = "__call__" not in vars(kind)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
+from nntrace_torch.program.module_tree import modules_of
 from nntrace_torch.program.ranks import is_sharded
 from nntrace_torch.replay.guard import ReplayRefusedError, WriteGuard
 
@@ -53,7 +54,7 @@ class KeptModules:
         """
         if id(root) in self._kept or isinstance(root, torch.jit.ScriptModule):
             return
-        for module in root.modules():
+        for module in modules_of(root):
             if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
                 raise ReplayRefusedError("a lazy module has no parameters yet")
             if is_sharded(module):
@@ -61,7 +62,7 @@ class KeptModules:
                     "the model's parameters are spread over the ranks, which would have to "
                     "gather them together"
                 )
-        for module in root.modules():
+        for module in modules_of(root):
             if id(module) not in self._kept and not isinstance(module, torch.jit.ScriptModule):
                 self._keep(module)
 

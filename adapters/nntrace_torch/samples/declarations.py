@@ -13,7 +13,6 @@ from torch.nn.utils.parametrize import ParametrizationList
 
 from nntrace.recorder import NO_SITE, Recorder
 from nntrace.schema import EventKind, Role
-from nntrace_torch.program.containers import parameters_of
 from nntrace_torch.program.describe import (
     class_name,
     dropout_rate,
@@ -24,6 +23,7 @@ from nntrace_torch.program.describe import (
     tensor_fields,
     value_range,
 )
+from nntrace_torch.program.module_tree import parameters_of
 from nntrace_torch.program.sources import Sources
 from nntrace_torch.samples.module_sites import ModuleSites
 from nntrace_torch.samples.modules import Model, Models

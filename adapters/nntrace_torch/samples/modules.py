@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from nntrace.adapter import Modules, described
-from nntrace_torch.program.containers import parameters_of
 from nntrace_torch.program.living import living
+from nntrace_torch.program.module_tree import named_modules_of, parameters_of
 
 _Entry = tuple[weakref.ref[torch.Tensor], str, weakref.ref[nn.Module]]
 # They hold the model as `module` and are no part of it: paths are those of the model alone.
@@ -81,7 +81,7 @@ class Model:
         if description is not None:
             self._read(description, root)
             return
-        for path, module in root.named_modules():
+        for path, module in named_modules_of(root):
             full = self.join(_as_written(path))
             self._paths[id(module)] = (weakref.ref(module), full)
             if isinstance(module, nn.modules.dropout._DropoutNd):
@@ -92,7 +92,7 @@ class Model:
             for name, parameter in module._parameters.items():
                 if parameter is not None and id(parameter) not in self._parameters:
                     own = f"{full}.{name}".lstrip(".")
-                    entry = (weakref.ref(parameter), own, weakref.ref(module))
+                    entry: _Entry = (weakref.ref(parameter), own, weakref.ref(module))
                     key, held = self._given.get(own, (id(parameter), entry))
                     self._parameters[key] = held
 

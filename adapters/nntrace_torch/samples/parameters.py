@@ -17,6 +17,7 @@ from nntrace.recorder import Recorder
 from nntrace.schema import Role
 from nntrace_torch.optimizer.replaced import Leaves, renamed
 from nntrace_torch.program.describe import class_name, enclosing, fans, tensor_fields
+from nntrace_torch.program.module_tree import modules_of
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import UNKNOWN, Sources
 from nntrace_torch.samples.keepsakes import KeptFilters, shows_filters
@@ -79,7 +80,7 @@ class ParameterSampler:
         """Declare the sites of a module's own parameters, in execution order."""
         owners = [module]
         if is_parametrized(module) and isinstance(module.parametrizations, nn.Module):
-            owners += module.parametrizations.modules()
+            owners += modules_of(module.parametrizations)
         for owner in owners:
             for parameter in owner._parameters.values():
                 # FSDP lends a module its gathered parameters: they are not what is trained.

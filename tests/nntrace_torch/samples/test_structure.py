@@ -348,3 +348,52 @@ def test_models_whose_parameters_method_is_one_of_their_own_are_sampled(trace_he
     assert trace.site("2", "activation")
     assert trace.site("OwnParameters2.2", "activation")  # the other is a copy
     assert len(trace.sites_of("update")) == 8
+
+
+class Layers(nn.Sequential):
+    """Three layers, of which subclasses tell what they like."""
+
+    def __init__(self):
+        super().__init__(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+
+
+class FewNames(Layers):
+    def named_parameters(self):
+        return {"first": self[0].weight}
+
+
+class ListOfModules(Layers):
+    def __init__(self):
+        super().__init__()
+        self.__dict__["modules"] = list(self.children())
+
+
+class TreeByName(Layers):
+    @property
+    def named_modules(self):
+        return {"first": self[0]}
+
+
+class NoBuffers(Layers):
+    def named_buffers(self):
+        raise TypeError("there are none")
+
+
+@pytest.mark.parametrize("kind", [FewNames, ListOfModules, TreeByName, NoBuffers])
+def test_a_model_that_tells_of_its_parts_in_its_own_way_is_sampled_as_a_whole(trace_here, kind):
+    def program():
+        model = kind()
+        weights = [weight for layer in model.children() for weight in layer.parameters()]
+        optimizer = torch.optim.SGD(weights, lr=0.1)
+        for _ in range(2):
+            model(torch.randn(6, 4)).square().mean().backward()
+            optimizer.step()
+        model.load_state_dict(model.state_dict())
+        model.eval()
+        with torch.no_grad():
+            model(torch.randn(6, 4))
+
+    trace = trace_here(program)
+    assert len(trace.sites_of("update")) == 6
+    assert {site.path for site in trace.sites_of("activation")} == {"0", "1", "2"}
+    assert len(trace.events_of("loaded")) == 1
