@@ -1,9 +1,10 @@
 """Steps of programs that change their parameters themselves: `p.data -= rate * p.grad`.
 
-Only while no optimizer was built. A step begins when a backward pass is over, or the gradients of
-`torch.autograd.grad` or `torch.func.grad` are there. It ends when the program goes on to the next
-forward, loss or backward pass and its parameters are no longer what they were: changed, or, as the
-graph of the next loss shows, replaced by others. Where they are, the passes before are accumulated.
+Only while no optimizer has been built. A step begins when a backward pass is over, or the gradients
+of `torch.autograd.grad` or `torch.func.grad` are there. It ends when the program goes on to the
+next forward, loss or backward pass and its parameters are no longer what they were: changed, or
+replaced by others, as the graph of the next loss shows. If they are what they were, gradients are
+being accumulated.
 """
 
 import inspect
@@ -34,9 +35,9 @@ class StepsByHand:
 
     Args:
         parts: the observers, some of which are then told first that training goes on.
-        begin: a step begins: given what stands for the optimizer.
-        end: it is over.
-        abandon: it was none.
+        begin: called with what stands for the optimizer when a step begins.
+        end: called with the same when the step is over.
+        abandon: called when it turns out that there was no step.
     """
 
     def __init__(
@@ -142,8 +143,8 @@ class StepsByHand:
         return weights
 
     def _given_in_place(self, weights: list[torch.Tensor]) -> None:
-        """A functional gradient is being computed by these; by none that it is known of, if
-        another model has begun.
+        """A functional gradient is about to be computed by these; `weights` is empty if it is that
+        of another module.
         """
         if self._change.is_awaited:
             self._settle((), weights)

@@ -1,9 +1,9 @@
-"""Steps that were not sampled are recorded some at a time.
+"""Records steps that were not sampled, several at a time.
 
-Right after a step's computation the processor's caches hold nothing of ours: what a recorder does
-with one step takes ten times as long as for each of several in a row. So a step's facts are put
-down as they are, and recorded when there are some of them, when time has passed, when the recorder
-wants to be asked whether to sample, or before anything else is recorded.
+Right after a step's computation the processor's caches hold nothing of ours: recording one step
+then takes ten times as long as each of several in a row. So a step's facts are only noted, and
+recorded when several have come together, when time has passed, when the recorder is to decide
+whether to sample, and before anything else is recorded.
 """
 
 import threading
@@ -14,7 +14,7 @@ from nntrace.recorder import Instant, PlainStep, Recorder
 
 _MOST: Final = 32
 _MOST_LIGHT: Final = 64
-LONGEST_NS: Final = 100_000_000  # of the second within which what has happened is on disk
+LONGEST_NS: Final = 100_000_000  # a tenth of the second within which all is to be on disk
 
 # What is known of every step that has ended, in the order of `PlainStep`. A plain tuple, made at
 # every step.
@@ -25,21 +25,22 @@ class LateSteps:
     """The steps of one process that are yet to be recorded.
 
     Attributes:
-        waiting: they, the oldest first.
+        waiting: these steps, the oldest first.
         room: how many may wait.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._thread = 0  # that trains
+        self._thread = 0  # the one that trains
         self.waiting: list[Step] = []
         self.room = 0
         recorder.hooks.on_catching_up(recorder.guard(self._catch_up))
         recorder.hooks.on_end(recorder.guard(lambda: self._record(followed=True)))
 
     def add(self, step: Step) -> bool:
-        """Record a step about which there is nothing else to say, now or later; whether to sample
-        the next one.
+        """Note a step that has only plain facts, to be recorded now or later.
+
+        Returns whether to sample the next step.
         """
         waiting = self.waiting
         waiting.append(step)
@@ -48,8 +49,9 @@ class LateSteps:
         return self.record()
 
     def record(self, *, light: bool = False) -> bool:
-        """Record those that wait; whether to sample the next step. Of `light` ones not everything
-        was noted.
+        """Record the waiting steps; return whether to sample the next one.
+
+        Of `light` steps only the indispensable facts were noted.
         """
         self._thread = threading.get_ident()
         wants_next = self._record(followed=False, light=light)
@@ -57,7 +59,7 @@ class LateSteps:
         return wants_next
 
     def add_now(self, step: Step, **facts: Any) -> bool:
-        """Record a step of which there is more to say; whether to sample the next one."""
+        """Record a step with more than plain facts; return whether to sample the next one."""
         if self.waiting:
             self._record(followed=True)
         self.room = 0

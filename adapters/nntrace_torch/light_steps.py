@@ -154,7 +154,7 @@ class LightSteps:
         return bool(self._look_closer(loss))
 
     def _differentiated(self, loss: Any) -> bool:
-        """The same for all but a usual loss; ends light steps if they cannot deal with it."""
+        """As `_differentiates`, for a loss that is not usual; ends light steps if need be."""
         if _graph_task() != -1:
             return False  # called by a checkpoint within a backward pass that was noted
         if self._is_due:
@@ -167,7 +167,7 @@ class LightSteps:
         return False
 
     def _catch_up(self) -> None:
-        """Look at what is not looked at in every step."""
+        """Look at what light steps look at only now and then."""
         self._is_due = False
         parts = self._parts
         if parts.evaluations.open:
@@ -249,7 +249,7 @@ class LightSteps:
         self._recorder.account.hooks_ns += spent_ns
 
     def look_again(self) -> None:
-        """Have the next `backward` look at what is not looked at in every step."""
+        """Have the next `backward` look at what light steps look at only now and then."""
         self._is_due = True
 
     def _give_up(self) -> None:

@@ -1,6 +1,6 @@
-"""The step that is being sampled, if one is: begun, filled before and after the optimizer, closed.
+"""Takes the sample of a step: begins it, fills it before and after the optimizer, and closes it.
 
-Between samples there is none, and no hook of a module.
+Between samples no module has a hook.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from nntrace_torch.samples.parameters import SampledGradients
 from nntrace_torch.samples.step import StepSample
 
 _MAX_TURNS = 4
-_PAIR_EVERY = 4  # samples: of that many one goes on for a second step, to compare the two
+_PAIR_EVERY = 4  # one sample in so many takes two steps, so that these can be compared
 _SILENT_SAMPLES = 3
 _NO_CALLS = (
     "no module is called in the forward pass, so that no outputs are seen: "
@@ -31,8 +31,8 @@ class SampledSteps:
     """The samples of one process, one at a time.
 
     Attributes:
-        current: the open one; None on steps that are not sampled.
-        copies: what is on its way to the host.
+        current: the open sample; None on steps that are not sampled.
+        copies: samples on their way to the host.
     """
 
     def __init__(self, recorder: Recorder, parts: Observers) -> None:
@@ -57,7 +57,7 @@ class SampledSteps:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        """A model is called, by `module` that is not wrapped: in training, or to evaluate it."""
+        """A model is called, in training or to be evaluated; `module` is without its wrappers."""
         if not sample.seen_models:
             sample.is_evaluation = not module.training
         elif sample.is_evaluation and module.training and model.prefix in sample.seen_models:
@@ -128,7 +128,7 @@ class SampledSteps:
         parts.objective.look(loss, sample, kept, is_scaled=is_scaled)
 
     def _begin_anew(self, evaluation: StepSample) -> StepSample:
-        """Give up what an evaluation that did not switch gradients off left in the sample."""
+        """Drop what an evaluation with gradients on has left in the sample: training begins."""
         evaluation.close()
         self._parts.modes.forget()
         sample = self._made_current(evaluation.step)
@@ -178,7 +178,7 @@ class SampledSteps:
         sample.finish(self.copies, self._recorder.add_sample)
 
     def _look_for_modules(self, sample: StepSample) -> None:
-        """Say once that no module is called, of a program whose parameters modules hold."""
+        """Say once that no module is called, if modules hold the program's parameters."""
         if sample.seen_models or self._parts.compiled.has_unseen:  # the latter has been said
             self._without_modules = None
         elif self._without_modules is not None and self._parts.models.known:
@@ -188,7 +188,7 @@ class SampledSteps:
                 self._recorder.add_event(EventKind.UNSEEN, payload)
 
     def discard(self) -> None:
-        """Give a sample up whose gradients overflowed: they say nothing about the training."""
+        """Give up a sample whose gradients overflowed: they say nothing about the training."""
         if self.current is not None:
             self._parts.forward.stop()
             self._parts.forward.gradients.forget()
@@ -196,7 +196,7 @@ class SampledSteps:
             self.leave()
 
     def begin_again(self) -> None:
-        """Give a sample up for the same step's next forward."""
+        """Drop the sample and begin it again with the same step's next forward."""
         if self.current is not None:
             self.discard()
             self.begin()
@@ -208,8 +208,8 @@ class SampledSteps:
     def begin_round(self) -> None:
         """Ask for as many steps in a row as the sample that now begins takes.
 
-        Of optimizers that take turns each gets its own: an even interval would for ever see the
-        same one of a GAN's two. Where the interval is ours, each gets two of them now and then.
+        If optimizers take turns, each gets a step: an even interval would always meet the same one
+        of a GAN's two. Now and then each gets two, to be compared, unless the interval is set.
         """
         cadence = self._recorder.cadence
         turns = min(self._parts.optimizers.taking_turns, _MAX_TURNS)

@@ -1,4 +1,4 @@
-"""What is known of every step, taken at its end from where it was noted: the next begins anew."""
+"""Gathers the facts of a step when it ends, and resets the places where they were noted."""
 
 import math
 import time
@@ -24,7 +24,7 @@ class StepFacts:
         model_of: finds the model whose parameters an optimizer steps, as a weak reference.
 
     Attributes:
-        phase_before: the phase at the beginning of a step by hand, whose end is only seen later.
+        phase_before: the phase at the beginning of a step by hand, whose end is seen only later.
         ended_ns: when the last step ended.
         backward_began_ns: when the first backward pass of the step began; 0 before.
     """

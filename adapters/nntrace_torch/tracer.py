@@ -290,8 +290,8 @@ class Tracer:
         raise ReplayEndedError("the forward is over")
 
     def _compiles(self) -> None:
-        """The program compiles code: a compiled step breaks its graph at our hooks from now on, as
-        it does for PyTorch's own purposes.
+        """The program compiles code: from now on a compiled step breaks its graph at our optimizer
+        hooks, as it does for PyTorch's own purposes.
         """
         if not self._compiles_graphs:
             self._compiles_graphs = self.parts.evaluations.compiles = True

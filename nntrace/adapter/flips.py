@@ -1,9 +1,9 @@
-"""How well masks are predicted that are mirrored: their symmetric part, and the rest.
+"""Measures how well the mirror-symmetric part of masks is predicted, and how well the rest.
 
-Any mask is the sum of an even part, which a mirror leaves as it is, and an odd part, of which it
-changes the sign. Where images are flipped without their masks, or masks without their images, a
-model can still learn the even part, but of the odd part nothing: what it saw says as often the one
-as the other. Otherwise both are learned alike, for a place left of the middle is as hard as any.
+Any mask is the sum of an even part, which a mirror leaves as it is, and an odd part, whose sign it
+changes. Where images are flipped without their masks, or masks without their images, a model can
+still learn the even part, but not the odd one, which comes with either sign equally often.
+Otherwise both are learned alike, because a place left of the middle is as hard as any.
 """
 
 import math

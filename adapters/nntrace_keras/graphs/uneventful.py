@@ -1,6 +1,6 @@
-"""Steps that have nothing but their plain facts: recorded together.
+"""Records steps that have nothing but their plain facts, many at a time.
 
-Recording one by itself takes twenty Python functions, and nearly all steps are such.
+Nearly all steps are such, and recording one by itself takes twenty Python functions.
 """
 
 from collections.abc import Sequence

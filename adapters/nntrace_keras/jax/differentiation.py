@@ -1,6 +1,7 @@
-"""`jax.value_and_grad` and `jax.grad`: whoever watches is asked to compute what they do.
+"""Replaces `jax.value_and_grad` and `jax.grad`: an observer may compute the derivative itself.
 
-The functions that they make ask at each call, since programs make them long before they train.
+The functions that they make ask for one at each call, since programs make them long before they
+train.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""The functions that a program itself gives to `jax.jit`: told when one is traced, and called.
+"""Observes the functions that a program gives to `jax.jit`: when one is traced, and when called.
 
 They are compiled as without nntrace: what JAX is given calls the program's function alone.
 """

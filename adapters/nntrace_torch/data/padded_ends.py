@@ -1,4 +1,4 @@
-"""Notices that what a recurrent layer says after the padding is taken for what it says of a text.
+"""Notices that a recurrent layer's output after the padding is taken for its answer on a text.
 
 Sequences that were filled up behind have a last position that belongs to none of them. Which
 position a program reads is seen in the graph of its loss, by the numbers of the layer's nodes.

@@ -1,16 +1,16 @@
-"""What is the same at each of a few sampled steps: it was not changed, or not left, in between."""
+"""Keeps what is found at each of a few sampled steps: a state that lasts, not one in passing."""
 
 from collections.abc import Callable, Mapping
 
 from nntrace.recorder import is_landmark
 
-_LOOKS = 6  # sampled steps at which it is looked
+_LOOKS = 6  # in as many sampled steps
 
 
 class Lasting:
-    """Keeps what was found alike at all of the last sampled steps at which it was looked.
+    """Keeps what was the same at all of the last looks.
 
-    While there is nothing it is looked rarely, as in nearly every program there never is.
+    While nothing is found looks are rare: in nearly every program there is never anything.
     """
 
     def __init__(self) -> None:
@@ -18,11 +18,11 @@ class Lasting:
         self._marks: Mapping[str, object] = {}
 
     def look(self, marks_now: Callable[[], Mapping[str, object]]) -> set[str]:
-        """The paths that had the same mark at all looks; empty but at the last one.
+        """The paths that had the same mark at all looks; empty before the last look.
 
         Args:
-            marks_now: called at the steps at which it is looked, gives what there is by its path,
-                and what tells it from another.
+            marks_now: called at each look, returns what is there: its path, and a mark that tells
+                it from anything else.
         """
         self._steps += 1
         # The step after each, too: those of two optimizers in turn are even and odd.

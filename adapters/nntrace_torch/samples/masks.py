@@ -1,7 +1,7 @@
-"""Finds masks of attention that do not hide what they are to hide.
+"""Finds masks of attention that do not hide what they should.
 
-Those of floating-point ones and zeros are added and so hide nothing; inverted ones hide sequences
-of different lengths and show the padding behind them.
+A mask of floating-point ones and zeros is added to the scores, and so hides nothing; an inverted
+one hides sequences of different lengths and shows the padding behind them.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """How the parameters of one optimizer are sampled: found out once, then replayed.
 
-A plan is for the very parameters it was made for, laid out and trained as they were; of others
-another is made. Between samples it keeps no tensor alive.
+A plan holds for the very parameters it was made for, laid out and trained as they were; for others
+a new one is made. Between samples it keeps no tensor alive.
 """
 
 import weakref

@@ -1,9 +1,10 @@
-"""What hooks have seen in a sampled step and what is copied a little later, many at once.
+"""Holds the tensors that hooks have seen in a sampled step, to copy many of them at once.
 
 After a layer's computation the processor's caches hold that layer: an operation of ours then takes
-ten times as long as right after another of ours. So a hook only notes a tensor, and those noted
-are copied together. A tensor's version tells whether it was written to meanwhile: then it is not
-recorded, and its module's outputs are copied at once from then on. Few are held, and not for long.
+ten times as long as right after another of ours. So a hook only notes a tensor, and the noted ones
+are copied together a little later. A tensor's version tells whether it was written to meanwhile:
+then it is not recorded, and its module's outputs are copied at once from then on. Few tensors are
+held, and not for long.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,4 @@
-"""Of masks, which say of each place of an example whether it is foreground: whether it is so rare
-that the model takes none for it.
-"""
+"""A part of DAT10: masks whose foreground is so rare that the model predicts none."""
 
 from collections.abc import Sequence
 from math import log

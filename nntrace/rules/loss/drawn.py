@@ -1,7 +1,7 @@
-"""Whether what a model draws fits what its loss takes for the logarithm of a variance.
+"""Whether a model draws its code with the deviation whose log-variance its loss is given.
 
-So in a variational autoencoder, by its graph: the divergence of N(mean, variance) from N(0, 1) adds
-up -log variance, variance and mean², and the decoder is given mean + noise · deviation.
+Read off the graph of a variational autoencoder: the divergence of N(mean, variance) from N(0, 1)
+adds up -log variance, variance and mean², and the decoder is given mean + noise · deviation.
 """
 
 from collections.abc import Iterator

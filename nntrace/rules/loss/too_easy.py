@@ -1,4 +1,4 @@
-"""LOS20: a loss that is too good, as the model gets its targets, or these are few."""
+"""LOS20: a loss that is too good: the model is given its targets, or the examples are few."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
