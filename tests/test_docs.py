@@ -16,6 +16,7 @@ from terminals import in_a_terminal
 from nntrace.cli import main
 from nntrace.config import load_config
 from nntrace.rules import get_rule
+from nntrace.schema import EventKind
 from nntrace.sql import connect
 from nntrace.trace import Trace
 
@@ -245,6 +246,13 @@ def test_the_index_and_the_navigation_of_the_site_name_the_same_pages() -> None:
     )
     linked = {page for page, _ in LINK.findall(index) if not page.startswith("..")}
     assert linked == set(navigation) - {"index.md"}
+
+
+def test_the_table_of_events_names_every_kind_once() -> None:
+    text = (ROOT / "docs" / "trace-format.md").read_text(encoding="utf-8")
+    events = text.partition("## Events\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| .* \| (`.*) \|$", events, re.MULTILINE)
+    assert sorted(re.findall(r"\w+", " ".join(rows))) == sorted(kind.value for kind in EventKind)
 
 
 def test_the_documentation_shows_no_environment_of_its_writer() -> None:
