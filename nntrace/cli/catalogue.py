@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,9 +21,10 @@ _INTRODUCTION = """\
 
 <!-- Made by `python -m nntrace rules --format markdown > docs/rules.md`. Do not edit. -->
 
-What `nntrace diagnose` looks for. With `-v` it also lists the rules that could not judge the run,
-with the reasons. `nntrace rules CODE` shows one of these entries; `--select` and `--ignore` take
-codes and beginnings of codes. Every threshold can be set in `pyproject.toml`:
+What `nntrace diagnose` looks for. `nntrace rules CODE` shows one of these entries. `--select` and
+`--ignore` take codes and their beginnings: `ACT` stands for all rules on activations. With `-v` a
+diagnosis also lists the rules that could not judge the run, with the reasons. Every threshold can
+be set in `pyproject.toml`:
 
 ```toml
 [tool.nntrace.rules.ACT04]
@@ -118,7 +120,10 @@ def _declaration(rule: Rule) -> dict[str, Any]:
 def _page(rules: Sequence[Rule]) -> Iterator[str]:
     codes = [rule.code for rule in rules]
     yield _INTRODUCTION
-    yield "| code | name | severity | finds |"
+    yield "| codes | what the rules are about |"
+    yield "|---|---|"
+    yield from sorted(_families(rules))
+    yield "\n| code | name | severity | finds |"
     yield "|---|---|---|---|"
     for rule in rules:
         summary = rule.summary.replace("|", "\\|")
@@ -126,6 +131,14 @@ def _page(rules: Sequence[Rule]) -> Iterator[str]:
     for rule in rules:
         yield f"\n## {rule.code} {rule.name}\n"
         yield from _entry(rule, [code for code in rule.explains if code in codes])
+
+
+def _families(rules: Sequence[Rule]) -> Iterator[str]:
+    """A line for each family, from the docstring of its package: `ACT: the signal …`."""
+    for package in dict.fromkeys(rule.module.rpartition(".")[0] for rule in rules):
+        family, _, subject = (sys.modules[package].__doc__ or "").partition("\n")[0].partition(": ")
+        if subject:
+            yield f"| {family} | {subject.rstrip('.')} |"
 
 
 def _entry(rule: Rule, symptoms: Sequence[str]) -> Iterator[str]:

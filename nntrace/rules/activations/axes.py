@@ -173,7 +173,7 @@ def _examples(trace: Trace, event: Event) -> Finding:
     layer = text(event.payload, "layer")
     if event.payload.get("by_place"):
         return Finding(
-            f"outputs go by the place of an example in the batch: {text(event.payload, 'text')}.",
+            f"outputs depend on an example's place in the batch: {text(event.payload, 'text')}.",
             steps=(event.step, event.step),
             advice="Look for what is added or indexed along the first axis: positions of shape "
             "[length, 1, width] belong to a batch [length, N, width]; for [N, length, width] they "

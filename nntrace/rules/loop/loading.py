@@ -36,7 +36,7 @@ _WORDS: Final = {
     advice="Look at what `load_state_dict` returns, and compare a weight before and after.",
 )
 def nothing_loaded(trace: Trace) -> Iterator[Finding | Skipped]:
-    """Weights are loaded into a module, and none of its weights is another one afterwards.
+    """Weights are loaded into a module, and all of its weights are the same afterwards.
 
     Either no name in the checkpoint is one of the module (a prefix such as `module.`), which
     `strict=False` passes over; or what is loaded are the module's own tensors, because
