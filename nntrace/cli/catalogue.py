@@ -136,8 +136,9 @@ def _page(rules: Sequence[Rule]) -> Iterator[str]:
 def _families(rules: Sequence[Rule]) -> Iterator[str]:
     """A line for each family, from the docstring of its package: `ACT: the signal …`."""
     for package in dict.fromkeys(rule.module.rpartition(".")[0] for rule in rules):
-        family, _, subject = (sys.modules[package].__doc__ or "").partition("\n")[0].partition(": ")
-        if subject:
+        doc = getattr(sys.modules.get(package), "__doc__", None) or ""
+        family, _, subject = doc.partition("\n")[0].partition(": ")
+        if subject:  # else a rule of another package's
             yield f"| {family} | {subject.rstrip('.')} |"
 
 

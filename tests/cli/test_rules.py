@@ -1,12 +1,15 @@
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cli.commands import Command
 
-from nntrace.cli.catalogue import rule_page
-from nntrace.rules import all_rules
+from nntrace import rules
+from nntrace.cli.catalogue import markdown, rule_page
+from nntrace.rules import Finding, Severity, all_rules
+from nntrace.trace import Trace
 
 PAGE = Path(__file__).parents[2] / "docs" / "rules.md"
 
@@ -83,3 +86,16 @@ def test_the_page_of_a_rule_leads_to_those_of_its_symptoms_and_causes() -> None:
         for symptom in rules[code].explains:
             assert symptom not in rules or {symptom} <= linked
             assert symptom not in rules or f"({code}.md)" in pages[symptom]
+
+
+def test_a_rule_of_a_module_without_a_package_is_on_the_page() -> None:
+    def own(trace: Trace) -> Iterator[Finding]:
+        """A rule of somebody else's.
+
+        Source: none.
+        """
+        yield from ()
+
+    own.__module__ = "their_rules"
+    page = markdown([rules.rule("XYZ01", "their-own", Severity.INFO, advice="")(own)])
+    assert "## XYZ01 their-own" in page
