@@ -86,27 +86,30 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
     told: set[str] = set()
     for call in calls:
         width = call.head_width or (call.shape[-1] if call.shape else 0)
-        is_softmax = call.head == "softmax" and width > 1
-        classes = call.shape[1] if call.shape and len(call.shape) > 1 else width
-        exclusive = call.function in CROSS_ENTROPY and call.head == "sigmoid" and classes > 1
-        if call.function in REGRESSION and is_softmax and _is_one_hot(trace, call, width):
-            problem = f"`{call.path}` compares a softmax with one-hot classes"
-        elif call.function in BINARY and is_softmax:
-            problem = f"`{call.path}`, for independent labels, receives a softmax"
-        elif exclusive:
-            problem = f"`{call.path}`, for exclusive classes, receives independent sigmoids"
-        else:
-            continue
-        if call.path in told:
+        problem = _misfit(trace, call, width)
+        if not problem or call.path in told:
             continue
         told.add(call.path)
         yield Finding(
-            f"{problem} over {width} outputs.",
+            f"`{call.path}`{problem} over {width} outputs.",
             site=trace.site(call.path, Role.OUTPUT),
             steps=batch_span(trace),
             evidence={"loss_function": call.function, "head": call.head, "outputs": width},
             location=call.location,
         )
+
+
+def _misfit(trace: Trace, call: LossCall, width: int) -> str:
+    """What a loss function does with a head that it is not made for; empty if it is."""
+    is_softmax = call.head == "softmax" and width > 1
+    classes = call.shape[1] if call.shape and len(call.shape) > 1 else width
+    if call.function in REGRESSION and is_softmax and _is_one_hot(trace, call, width):
+        return " compares a softmax with one-hot classes"
+    if call.function in BINARY and is_softmax:
+        return ", for independent labels, receives a softmax"
+    if call.function in CROSS_ENTROPY and call.head == "sigmoid" and classes > 1:
+        return ", for exclusive classes, receives independent sigmoids"
+    return ""
 
 
 def _of_several_classes(trace: Trace) -> Finding | None:

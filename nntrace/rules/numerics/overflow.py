@@ -11,6 +11,7 @@ from nntrace.rules.finding import Finding, Severity
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Trace
+from nntrace.trace.model import FloatArray, IntArray
 
 # Rules whose patterns large steps cause in other runs; here it is weights that nothing bounds.
 _OF_UNBOUNDED = ("ACT03", "GRD02", "GRD05", "PAR02", "UPD01", "UPD07", "LOS08")
@@ -72,15 +73,8 @@ def overflow_ahead(
             if limit is None or seen.sum() < samples:
                 continue
             step, exponent = trace.sampled_steps[seen], np.log10(size[seen])
-            room = float(np.log10(limit)) - float(exponent[-1])
-            rise = float(exponent[-1] - exponent[0])
-            half = len(exponent) // 2
-            ahead = float(exponent[-1] - exponent[half]) * (step[-1] - step[0])
-            ahead /= max(1, int(step[-1] - step[half]))
-            # Half of float16's range is less than four decades: so the trend must be longer, too.
-            is_long = seen.sum() >= 2 * samples and rise > np.log10(limit) / 2
-            near = room <= decades or ((rise > 4 * decades or is_long) and ahead >= room)
-            if near and rise >= np.log10(growth) and trend_z(exponent) > 3.0:
+            if _approaches(step, exponent, float(np.log10(limit)), decades, growth, samples):
+                half = len(exponent) // 2
                 yield Finding(
                     f"`{site.path}` {role.value.replace('_', ' ')} has grown from "
                     f"{10 ** exponent[0]:.3g} to {10 ** exponent[-1]:.3g}; {site.dtype} ends at "
@@ -93,3 +87,25 @@ def overflow_ahead(
                     explains=_OF_UNBOUNDED if without_end else (),
                 )
                 break  # one site of a role: what follows it grows with it
+
+
+def _approaches(
+    step: IntArray,
+    exponent: FloatArray,
+    limit: float,
+    decades: float,
+    growth: float,
+    samples: int,
+) -> bool:
+    """Whether sizes, as powers of ten, have risen steadily and will soon reach the limit."""
+    room, rise = limit - float(exponent[-1]), float(exponent[-1] - exponent[0])
+    if rise < np.log10(growth) or trend_z(exponent) <= 3.0:
+        return False
+    if room <= decades:
+        return True
+    half = len(exponent) // 2
+    ahead = float(exponent[-1] - exponent[half]) * (step[-1] - step[0])
+    ahead /= max(1, int(step[-1] - step[half]))
+    # Half of float16's range is less than four decades: so the trend must be longer, too.
+    is_long = len(exponent) >= 2 * samples and rise > limit / 2
+    return (rise > 4 * decades or is_long) and bool(ahead >= room)
