@@ -50,7 +50,7 @@ def test_an_axis_of_one_element_may_be_anywhere(trace_here):
     assert told(trace_here(lambda: classify(model, torch.randn(8, 1, 6)))) == []
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")  # what is looked at
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace")  # what is looked at
 def test_a_graph_that_is_being_captured_holds_nothing_of_it(trace_here):
     class Halves(nn.Module):
         def __init__(self):
