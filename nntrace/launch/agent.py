@@ -54,7 +54,10 @@ def activate() -> None:
     """Watch for frameworks in this process, if `nntrace run` has set the environment."""
     if "NNTRACE_RUN" not in os.environ:
         return  # the program cleared its environment, except PYTHONPATH
-    agent = Agent(speaks=_is_launched_process())
+    launched = os.environ.get("NNTRACE_PID", "")
+    is_command = launched == str(os.getpid())
+    # A direct child is the user's command, too, where that is a shell script.
+    agent = Agent(speaks=is_command or launched == str(os.getppid()), is_command=is_command)
     # The processes that this one starts (workers, spawned ranks) need not explain their silence.
     os.environ.pop("NNTRACE_PID", None)
     if os.environ.get("NNTRACE_EXPERIMENT"):
@@ -77,16 +80,20 @@ class Agent:
     Args:
         settings: the settings of the run, by default from the environment of `nntrace run`.
         speaks: whether to say why, when nothing was recorded.
+        is_command: whether this process is the user's command itself.
 
     Attributes:
         refused: names that were logged with values that are not numbers; each is reported once.
     """
 
-    def __init__(self, settings: Settings | None = None, *, speaks: bool) -> None:
+    def __init__(
+        self, settings: Settings | None = None, *, speaks: bool, is_command: bool = False
+    ) -> None:
         self._pid = os.getpid()
         self._settings = settings
         self._session: Session | None = None
         self._speaks = speaks
+        self._is_command = is_command
         self.refused: set[str] = set()
         self._finder = _FrameworkFinder(self)
 
@@ -118,7 +125,11 @@ class Agent:
                 from nntrace.launch.session import Session
 
                 if self._session is None:
-                    self._session = Session(self._settings, explains_silence=self._speaks)
+                    self._session = Session(
+                        self._settings,
+                        explains_silence=self._speaks,
+                        is_command=self._is_command,
+                    )
                     self._session.recorder.end_process = self.end_process
                 self._session.install(framework)
         except Exception as error:  # never the user's problem
@@ -206,9 +217,3 @@ def _end_as_interrupted() -> None:
         exec("raise KeyboardInterrupt")
     except KeyboardInterrupt:
         return
-
-
-def _is_launched_process() -> bool:
-    """Whether this process is the user's command, or a direct child of it (of a shell script)."""
-    launched = os.environ.get("NNTRACE_PID", "")
-    return launched in (str(os.getpid()), str(os.getppid()))

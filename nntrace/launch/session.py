@@ -4,9 +4,7 @@ A session is created once a framework has been imported.
 """
 
 import os
-import re
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +16,7 @@ from nntrace.adapter.versions import needs_newer
 from nntrace.errors import FrameworkTooOldError, NntraceError
 from nntrace.launch.command import Settings
 from nntrace.launch.exits import Exit, before_hard_exit, failure_of
+from nntrace.launch.others import others_failed, others_finished
 from nntrace.manifest import Manifest
 from nntrace.notices import say
 from nntrace.ranks import rank, world_size
@@ -29,9 +28,6 @@ from nntrace.text import plural, printable
 # With more bytes of statistics than this, findings are not counted at exit: it would take seconds.
 _COUNT_FINDINGS_BYTES = 32 * 1024 * 1024
 _BUSY = 0.2  # the share of the time in which other work had the processor
-_LONGEST_ERROR = 2000
-# The exceptions by which torchrun and torch.multiprocessing report a failed process.
-_CHILD_FAILED = ("ChildFailedError", "ProcessRaisedException", "ProcessExitedException")
 
 
 class Session:
@@ -40,12 +36,20 @@ class Session:
     Args:
         settings: the settings of the run, by default from the environment of `nntrace run`.
         explains_silence: whether to say why, when nothing was recorded.
+        is_command: whether this process is the user's command itself, whose end is the run's.
     """
 
-    def __init__(self, settings: Settings | None = None, *, explains_silence: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        explains_silence: bool,
+        is_command: bool,
+    ) -> None:
         settings = settings or Settings.from_environment()
         self._settings = settings
         self._explains_silence = explains_silence
+        self._is_command = is_command
         self._adapters: dict[str, Adapter] = {}
         self._said_origins: set[tuple[Any, ...]] = set()
         self._forks = 0
@@ -106,13 +110,23 @@ class Session:
             is_training = self._settings.experiment is None and not self._settings.replays
             if is_training:
                 self._say_summary(with_findings=True)
-        elif error is not None and (Path(self._settings.run) / MANIFEST).exists():
-            self._end_of_others(error)
+        elif (Path(self._settings.run) / MANIFEST).exists():
+            self._end_of_others(error, ending)
         elif self._explains_silence and not Path(self._settings.run).exists():
             reasons = [adapter.nothing_recorded() for adapter in self._adapters.values()]
             if reasons and self.recorder.failure is None:  # a failure was reported at once
                 say(f"nothing was recorded: {'; '.join(reasons)}.{self._of_forks()}")
         self._adapters.clear()  # a notebook may keep this session alive through its `Tracing`
+
+    def _end_of_others(self, error: str | None, ending: str | None) -> None:
+        """Complete the manifest of a run that other processes recorded, if they did not."""
+        run = Path(self._settings.run)
+        if error is None and self._is_command:
+            error = ending
+        if error is not None:
+            others_failed(run, error)
+        elif self._is_command and others_finished(run):
+            say(printable(f"{run.name}{self._findings()}. Next: nntrace diagnose {_word(run)}"))
 
     def _leave(self, exit_code: int) -> None:
         """The program calls `os._exit`."""
@@ -134,22 +148,6 @@ class Session:
             f" {self._forks} {processes} forked from this one, and what they train is not recorded:"
             f" start them with multiprocessing's method `spawn`, or import {framework} only there."
         )
-
-    def _end_of_others(self, error: str) -> None:
-        """Complete a manifest that no recording process completed, from a launcher's error.
-
-        `torchrun` and `multiprocessing.spawn` stop the other ranks when one fails, and their error
-        says why.
-        """
-        run = Path(self._settings.run)
-        manifest = Manifest.read(run)
-        of_child = type(getattr(sys, "last_value", None)).__name__ in _CHILD_FAILED
-        says_less = manifest.error is None or manifest.error.startswith("SystemExit")
-        if manifest.status == RunStatus.RUNNING or (of_child and says_less):
-            text = " ".join(re.sub(r"[=-]{4,}", " ", error).split())[:_LONGEST_ERROR]
-            replace(manifest, status=RunStatus.FAILED, error=text, ended_ns=time.time_ns()).write(
-                run
-            )
 
     def _say_origin(self, payload: dict[str, Any], step: int) -> None:
         """Print the origin of a non-finite value in one line, while the program goes on.
