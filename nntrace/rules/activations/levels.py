@@ -9,7 +9,14 @@ import numpy as np
 from nntrace.dataflow import Vertex
 from nntrace.rules.activations.units import has_died_out
 from nntrace.rules.common.chance import training_batches
-from nntrace.rules.common.depth import SAMPLES, before_head, lasting_columns, of_links, signal_of
+from nntrace.rules.common.depth import (
+    SAMPLES,
+    before_head,
+    lasting_columns,
+    of_links,
+    signal_of,
+    since_late,
+)
 from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.frequencies import is_no_better_than_chance
 from nntrace.rules.common.layers import (
@@ -144,11 +151,11 @@ def activation_mean_shift(
     """A hidden layer's outputs lie far to one side of zero, beyond their own spread.
 
     The activation function after it then works on one branch only: dead, linear or saturated.
-    Judged over the last half of the run, for the outputs of layers with weights before their
-    activation function. A warning only if the loss does not fall, or falls only to that of a
-    constant prediction. Not judged: heads, layers that a norm centres again, logarithms of a scale,
-    and layers whose outputs are never negative, which may apply an activation function of their
-    own.
+    Judged over the last half of the run, of which three quarters must show it, for the outputs of
+    layers with weights before their activation function. A warning only if the loss does not fall,
+    or falls only to that of a constant prediction. Not judged: heads, layers that a norm centres
+    again, logarithms of a scale, and layers whose outputs are never negative, which may apply an
+    activation function of their own.
     Source: LeCun 1998 (Efficient BackProp, 4.3); "37 reasons", 25.
     """
     flow = Flow(trace)
@@ -170,7 +177,12 @@ def activation_mean_shift(
     mean = of_links(trace.series(Role.ACTIVATION, "mean"), links)
     std = of_links(trace.series(Role.ACTIVATION, "std"), links)
     shifted = (np.abs(mean) > ratio * std) & (std > _ROUNDING * np.abs(mean))
-    found = lasting_columns(shifted, np.isfinite(mean), trace.sampled_steps)
+    found = [
+        (index, since)
+        for index, known in enumerate(np.isfinite(mean).T)
+        if known.sum() >= SAMPLES
+        and (since := since_late(shifted[:, index], known, SAMPLES)) is not None
+    ]
     if not found:
         return
     index, since = found[0]

@@ -122,6 +122,17 @@ def test_outputs_three_deviations_from_zero_are_a_warning(mean, found):
     assert all(f.level is Severity.WARNING and f.site.path == "a" for f in results)
 
 
+@pytest.mark.parametrize(("near", "found"), [((11, 14), 1), ((11, 14, 17), 0), ((18, 19), 0)])
+def test_outputs_off_zero_may_come_near_it_in_a_quarter_of_the_late_samples(near, found):
+    means = [2.9 if place in near else 3.1 for place in range(20)]
+    assert len(findings("ACT06", trace(layer("a", mean=means), layer("head")))) == found
+
+
+def test_fewer_than_five_samples_off_zero_are_a_moment():
+    means = [3.1] * 4 + [None] * 16
+    assert findings("ACT06", trace(layer("a", mean=means), layer("head"))) == []
+
+
 def test_outputs_off_zero_are_information_where_the_loss_says_nothing():
     taking_turns = {"optimizer": ["Adam", "Adam.2"] * (STEPS // 2)}
     [finding] = findings("ACT06", trace(layer("a", mean=9.0), layer("head"), **taking_turns))
