@@ -10,7 +10,11 @@ from nntrace.rules.activations.drawn_codes import drowned_code
 from nntrace.rules.activations.units import has_died_out
 from nntrace.rules.common.depth import since_late
 from nntrace.rules.common.flow import Flow
-from nntrace.rules.common.frequencies import has_seen_few_of_each, is_on_its_way
+from nntrace.rules.common.frequencies import (
+    has_seen_few_of_each,
+    is_on_its_way,
+    is_well_below_frequencies,
+)
 from nntrace.rules.common.layers import Link, chain, first_finite, sampled_span
 from nntrace.rules.common.loss_course import is_still_learning, remaining_loss
 from nntrace.rules.common.signals import finite, lasting, median
@@ -58,7 +62,8 @@ def collapsed_representation(
     Measured by the participation ratio of the outputs' covariance. It falls in any good classifier,
     so it counts only below two directions or a twentieth of what the sample can show, from one
     layer to the last before the head, and only for a model without targets (self-supervised
-    training) or one whose loss does not fall.
+    training) or one whose loss does not fall, and is not a fifth below the label frequencies: what
+    is left may be all that the data's own entropy leaves, as in a language.
 
     Not reported where little is needed: by a loss that has only just reached the label frequencies,
     with one number or two classes to predict, with a few outputs without targets (quantiles), or
@@ -97,6 +102,7 @@ def collapsed_representation(
         return
     learns = remaining_loss(trace) <= learnt or is_still_learning(trace)
     learns = learns or is_on_its_way(trace) or has_seen_few_of_each(trace)
+    learns = learns or is_well_below_frequencies(trace)
     if _needs_few_directions(trace, links[head].site.units, learns):
         return
     if found := _collapsed(trace, judged, loss_of_rank, width):

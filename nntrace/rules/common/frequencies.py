@@ -16,6 +16,7 @@ from nntrace.trace import Trace
 
 _LEAST_LOSSES = 20
 _AT_CHANCE = 0.03  # relative distance, as in LOS11
+_WELL_BELOW = 0.8  # times chance: as much as a loss falls before it counts as learning
 _WINDOWS = 20  # into which a course is divided
 _ABOUT = 1.1  # times a level: as near as a noisy loss comes to it
 _TIMES = 5  # at a level for this many times as long as it took to get there: it had its time
@@ -49,6 +50,14 @@ def is_no_better_than_chance(trace: Trace) -> bool:
     if loss.lowest is None or len(loss.series) < _LEAST_LOSSES:
         return False
     return median(loss.series.second_half.value) >= (1.0 - _AT_CHANCE) * loss.lowest
+
+
+def is_well_below_frequencies(trace: Trace) -> bool:
+    """Whether the loss of the second half is a fifth below that of a constant prediction."""
+    loss = BesideChance(trace, training_batches(trace))
+    if loss.lowest is None or len(loss.series) < _LEAST_LOSSES:
+        return False
+    return median(loss.series.second_half.value) <= _WELL_BELOW * loss.lowest
 
 
 def is_on_its_way(trace: Trace) -> bool:

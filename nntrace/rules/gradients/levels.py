@@ -50,6 +50,7 @@ _IN_TIME = (
     "Give the layer its steps on the time axis, (examples, time steps, features): a window of n "
     "values of one series is (examples, n, 1), not (examples, 1, n)."
 )
+_LATER = ("UPD01", "UPD12", "PAR03", "ACT01", "ACT09")  # do harm in the course of steps
 _SETTLED = 5  # samples before there is a usual value
 
 
@@ -123,6 +124,7 @@ def zero_gradient(
     )
     paths = [site.path for site, _ in found]
     since = min(row for _, row in found)
+    at_once = not any(row for _, row in found)
     never_used = all(_is_recurrent(site) and not row for site, row in found)
     yield Finding(
         f"{len(found)} of {len(sites)} parameters receive gradients that are exactly zero: "
@@ -130,6 +132,8 @@ def zero_gradient(
         site=found[0][0],
         steps=sampled_span(trace, since),
         severity=Severity.INFO if is_scale else None,
+        not_explained_by=_LATER if at_once else (),
+        explains=("UPD12",) if at_once else (),
         evidence={"parameters": paths, "since": [int(trace.sampled_steps[r]) for _, r in found]},
         advice=_IN_TIME if never_used else "",
     )

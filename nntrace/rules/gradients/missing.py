@@ -1,6 +1,6 @@
 """GRD03: parameters that no gradient reaches, and where it gets lost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -27,6 +27,7 @@ from nntrace.trace import Event, Site, Trace
 from nntrace.trace.model import BoolArray, FloatArray
 
 _LONG = 0.2  # of the run's steps without any gradient
+_MINOR = 0.01  # of the elements of all parameters: an option of a model that is not in use
 
 
 @rule(
@@ -52,8 +53,10 @@ def no_gradient(
 
     They keep their random initial values while the rest learns around them. An error if their
     module takes part in the forward pass (the graph is cut after it), a warning if it is never
-    called. Information if it is never called and an installed library built it, or if it is a minor
-    part of what a library built, such as BERT's pooler under a mean of the tokens.
+    called, or if they are a hundredth of all that is trained, in modules of which the rest learns
+    (an option that is not in use). Information if it is never called and an installed library built
+    it, or if it is a minor part of what a library built, such as BERT's pooler under a mean of the
+    tokens.
 
     If no parameter has a gradient, the gradients of the layers' outputs show why: if there are any,
     gradients are cleared before the optimizer acts; if not, the loss does not depend on the model.
@@ -96,6 +99,8 @@ def no_gradient(
     missing &= ~_moved(trace, sites) & [site.parent not in masked for site in sites]
     called = _called_prefixes(trace)
     is_alternative = chosen_at_times(trace)
+    trained = sum(site.numel for site in sites)
+    learning = _around(s.parent for s, never in zip(sites, missing, strict=True) if not never)
     silent = {site.parent for site, never in zip(sites, missing, strict=True) if never}
     called |= {path for path in silent if is_used_by_its_owner(path, called, silent)}
     for is_called in (True, False):
@@ -119,13 +124,15 @@ def no_gradient(
         is_aside = is_part or (
             is_librarys and 2 * sum(site.numel for site in blamed) < of_libraries
         )
+        is_option = sum(site.numel for site in blamed) < _MINOR * trained
+        is_option = is_option and learning.issuperset(site.parent for site in blamed)
         spare = Severity.INFO if is_librarys else Severity.WARNING
         yield Finding(
             f"{len(blamed)} of {len(sites)} parameters never received a gradient, {why}: "
             f"{named(paths)}.",
             site=blamed[0],
             steps=sampled_span(trace),
-            severity=Severity.ERROR if is_called and not is_aside else spare,
+            severity=Severity.ERROR if is_called and not (is_aside or is_option) else spare,
             evidence={"parameters": paths},
         )
 
@@ -215,10 +222,14 @@ def _stopped(
 
 def _called_prefixes(trace: Trace) -> set[str]:
     """Paths of the modules that returned an activation, and of all modules around them."""
-    called: set[str] = set()
-    for site in trace.sites_of(Role.ACTIVATION):
-        path = site.path
-        while path not in called:
-            called.add(path)
+    return _around(site.path for site in trace.sites_of(Role.ACTIVATION))
+
+
+def _around(paths: Iterable[str]) -> set[str]:
+    """The paths, and those of all modules around them."""
+    found: set[str] = set()
+    for path in paths:
+        while path not in found:
+            found.add(path)
             path = enclosing(path)
-    return called
+    return found

@@ -102,6 +102,24 @@ def test_frequencies_of_labels_that_were_just_learnt_take_one_direction(way, fou
     assert len(findings("ACT13", trace(*rows, loss=falling, batches=labels))) == found
 
 
+@pytest.mark.parametrize(("left", "found"), [(0.81, 1), (0.79, 0)])
+def test_a_loss_a_fifth_below_the_frequencies_of_labels_is_learnt_with_few_directions(left, found):
+    rows = [row for one in (layer("a", falling_to(1.1)), layer("head", 5.0)) for row in one]
+    rows.append(site("cross_entropy", "target", std=1.0))
+    entropy = np.log(4)
+    course = np.concatenate([np.linspace(1.5, left * entropy, 12), [left * entropy] * (STEPS - 12)])
+    labels = batches(
+        STEPS,
+        loss_function="cross_entropy",
+        classes=4,
+        batch_size=40,
+        loss_value=course,
+        label_values=(0, 1, 2, 3),
+        label_counts=(10, 10, 10, 10),
+    )
+    assert len(findings("ACT13", trace(*rows, loss=course, batches=labels))) == found
+
+
 @pytest.mark.parametrize(("targets", "found"), [(25, 1), (24, 0)])
 def test_a_vocabulary_of_which_few_words_were_seen_takes_one_direction(targets, found):
     rows = [row for one in (layer("a", falling_to(1.1)), layer("head", 5.0)) for row in one]

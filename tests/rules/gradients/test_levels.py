@@ -33,6 +33,14 @@ def test_a_gradient_of_zero_for_ten_samples_to_the_end_is_an_error(zeros, found)
     assert all(f.level is Severity.ERROR and f.steps == (10, 19) for f in results)
 
 
+@pytest.mark.parametrize(("before", "explains"), [(0, ("UPD12",)), (1, ())])
+def test_a_gradient_of_zero_from_the_first_step_has_no_cause_that_takes_steps(before, explains):
+    rows = parameter("a.weight", [0.1] * before + [0.0] * (STEPS - before))
+    [finding] = findings("GRD04", trace(rows, parameter("b.weight", 0.1)))
+    assert finding.explains == explains
+    assert ("UPD12" in finding.not_explained_by) is bool(explains)
+
+
 def test_a_gradient_that_comes_back_is_healthy():
     back = [0.0] * 19 + [0.1]
     assert not findings("GRD04", trace(parameter("a.weight", back)))

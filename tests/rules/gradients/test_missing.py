@@ -58,6 +58,22 @@ def test_an_expert_that_was_not_chosen_is_left_to_the_rule_on_unused_layers():
     assert findings("GRD03", trace(*rows, called("b"))) == []
 
 
+@pytest.mark.parametrize(
+    ("path", "numel", "level"),
+    [
+        ("eps", 10, Severity.WARNING),  # of the model itself, an option that is not in use
+        ("eps", 12, Severity.ERROR),
+        ("b.temperature", 10, Severity.WARNING),
+        ("a.weight", 10, Severity.ERROR),  # a small head of its own
+    ],
+)
+def test_a_hundredth_of_what_is_trained_beside_what_learns_is_a_warning(path, numel, level):
+    unused = gradient(path, None, n=0, shape=(numel,))
+    rows = [unused, called("a"), called("b"), called(""), gradient("b.weight", 0.1, shape=(1089,))]
+    [finding] = findings("GRD03", trace(*rows))
+    assert finding.level is level
+
+
 @pytest.mark.parametrize(("own_n", "level"), [(0, Severity.ERROR), (16, Severity.WARNING)])
 def test_the_weights_that_attention_uses_without_a_call_are_cut_off_with_it(own_n, level):
     own = gradient("attn.in_proj_weight", 0.1 if own_n else None, n=own_n)
