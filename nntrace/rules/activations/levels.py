@@ -225,8 +225,9 @@ def constant_activation(
     predecessor (or input) does differ between examples, by at least a thousandth; ACT02 reports a
     signal that fades from layer to layer. Dead units are named as the cause only if all units of an
     earlier layer are dead. A norm, whose outputs have unit scale, already counts as constant if
-    less than a ten-thousandth of its output varies: it got single values to normalise. Information
-    if the loss falls and later layers do differ, because then it is only a branch.
+    less than a ten-thousandth of its output varies: it got single values to normalise. If the loss
+    falls and later layers do differ, it is only a branch: information, but a warning for a norm of
+    single values, before which nothing can learn.
 
     Not reported:
 
@@ -262,14 +263,16 @@ def constant_activation(
                 continue
             is_branch = bool(vary[[later.column for later in links[index + 1 :]]].any())
             learns = remaining_loss(trace) <= learnt
+            of_one_value = link.is_norm and 1 in link.site.shape[1:]
+            mild = Severity.WARNING if of_one_value else Severity.INFO
             yield Finding(
                 f"the output of {link.site.shown} ({link.site.module_type}) is the "
                 f"same for every example, in {int(same[:, index].sum())} of {int(seen.sum())} "
                 "sampled steps.",
                 site=link.site,
                 steps=sampled_span(trace, int(np.flatnonzero(same[:, index])[0])),
-                severity=Severity.INFO if is_branch and learns else None,
-                advice=_OF_ONE_VALUE if link.is_norm and 1 in link.site.shape[1:] else "",
+                severity=mild if is_branch and learns else None,
+                advice=_OF_ONE_VALUE if of_one_value else "",
                 evidence={"samples": int(seen.sum()), "constant": int(same[:, index].sum())},
                 not_explained_by=() if died else ("ACT04",),
                 explains=() if died else ("ACT04",),

@@ -236,6 +236,14 @@ def test_a_norm_over_a_single_value_is_told_of(width, said):
     assert ("single value" in finding.advice) is said
 
 
+@pytest.mark.parametrize(("width", "level"), [(1, Severity.WARNING), (WIDTH, Severity.INFO)])
+def test_a_norm_over_a_single_value_is_a_warning_though_the_rest_learns(width, level):
+    norm = [site("b", "activation", module_type="LayerNorm", shape=[8, 20, width], example_std=0.0)]
+    layers = [norm, layer("c"), layer("head")]
+    [finding] = findings("ACT07", trace(INPUT, layer("a"), *layers, loss=FALLING))
+    assert finding.level is level
+
+
 @pytest.mark.parametrize(("varies", "found"), [(0.9e-6, 1), (1.1e-6, 0)])
 def test_variation_below_rounding_is_none(varies, found):
     rows = trace(INPUT, layer("a"), layer("b", example_std=varies), layer("head"))
