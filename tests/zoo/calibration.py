@@ -23,19 +23,27 @@ from nntrace.trace import Trace
 DIRECTIONS = ((0.8, 0.5, 0.25), (1.25, 2.0, 4.0))  # from the default outwards
 HEAD = """# Calibration
 
-How the thresholds of the rules stand to the programs of the zoo. Generated from kept runs:
+How near the programs of the zoo (`tests/zoo/`) come to each threshold: how far a threshold could be
+moved before a healthy program got a warning, or a fault went unseen.
+
+| | meaning |
+|---|---|
+| found in, alarms | programs with the rule's fault, and healthy programs, judged at the defaults |
+| nearest healthy | the first value at which a healthy program would get a warning; its name |
+| nearest faulty | the first value at which a fault of this rule would go unseen; the program |
+| — | there is none within a factor of four |
+
+Where both are far away, the rule does not hang on its exact threshold. A rule without programs of
+its own is calibrated by the healthy ones alone. Thresholds are tried at four fifths, a half and a
+quarter of their defaults, and at five quarters, twice and four times them.
+
+Generated from kept runs:
 
     python tests/zoo/zoo.py --keep RUNS
     python tests/zoo/zoo.py --kept RUNS --calibration docs/calibration.md
 
-Each threshold is moved to four fifths, a half and a quarter of its default, to five quarters,
-twice and four times it, and all runs are judged again. *Nearest healthy* is the first value at
-which a program that has no fault would raise a warning, *nearest faulty* the first at which a
-program with this rule's fault would no longer be found, with the program's name; `—` stands where
-none is within a factor of four. A rule for which both are far away does not hang on its exact
-threshold. Found and alarms count programs at the defaults; a rule without programs of its own is
-calibrated by the healthy ones alone. With `--rules NUM,LOS10` only the sections of these rules are
-written anew, so that each section says of how many programs it speaks.
+With `--rules NUM,LOS10` only the sections of these rules are written anew, so that each section
+says of how many programs it speaks.
 """
 
 
