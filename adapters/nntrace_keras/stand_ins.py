@@ -5,6 +5,7 @@ in its step.
 """
 
 import weakref
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,6 +38,29 @@ class StandIn(torch.optim.Optimizer):
         """Call the Keras optimizer."""
         assert self.call is not None
         return self.call()
+
+
+class _State(defaultdict[torch.Tensor, Any]):
+    """The state of an optimizer of Keras for each parameter, looked up when it is asked for."""
+
+    def __init__(self, of: Callable[[], Any]) -> None:
+        super().__init__(dict)
+        self._of = of
+
+    def get(self, parameter: Any, default: Any = None) -> Any:
+        """The tensors for a parameter, by the names of the lists in which Keras keeps them."""
+        optimizer = self._of()
+        variables = getattr(optimizer, "_trainable_variables", ())
+        place = next((n for n, v in enumerate(variables) if v.value is parameter), None)
+        if place is None:
+            return default
+        lists = {k: held for k, held in vars(optimizer).items() if isinstance(held, list)}
+        return {
+            name: held[place].value
+            for name, held in lists.items()
+            if len(held) == len(variables) and held[place] is not variables[place]
+            if isinstance(held[place], keras.Variable)
+        }
 
 
 class _StandIns:
@@ -109,6 +133,7 @@ class _StandIns:
         kind = type(type(optimizer).__name__, (StandIn,), {})
         made: StandIn = kind(list(groups.values()), facts)
         made.parameters = [_parameter(variable) for variable in variables]
+        made.state = _State(weakref.ref(optimizer))
         self._known[optimizer] = made
         return made
 

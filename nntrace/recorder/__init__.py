@@ -1,7 +1,7 @@
 """The writing side: from an adapter's samples to the run folder, in the training process."""
 
 from nntrace.recorder.account import Instant
-from nntrace.recorder.batches import moments
+from nntrace.recorder.batches import classes_of_rows, moments
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.hooks import ForeignLoss
 from nntrace.recorder.keepsakes import MAX_EXAMPLES, batch_extent, next_turn
@@ -38,6 +38,7 @@ __all__ = [
     "Sample",
     "SiteSample",
     "batch_extent",
+    "classes_of_rows",
     "fixed_runs",
     "is_landmark",
     "is_recorded",

@@ -146,3 +146,16 @@ def moments(name: str, values: npt.NDArray[np.floating]) -> dict[str, float]:
         f"{name}_min": float(finite.min()),
         f"{name}_max": float(finite.max()),
     }
+
+
+def classes_of_rows(
+    targets: npt.NDArray[np.floating] | None, classes: int | None
+) -> npt.NDArray[np.int64] | None:
+    """The classes of one-hot rows; None if any row is not one-hot."""
+    if targets is None or not classes or classes < 2 or targets.size % classes:
+        return None
+    rows = targets.reshape(-1, classes)
+    if not (np.isin(rows, (0.0, 1.0)).all() and (rows.sum(axis=1) == 1.0).all()):
+        return None
+    labels: npt.NDArray[np.int64] = rows.argmax(axis=1).astype(np.int64)
+    return labels

@@ -285,3 +285,18 @@ def test_norms_before_and_after_clipping_by_the_optimizer_are_recorded(told):
     steps = told.steps.optimizer == "SGD"
     assert told.steps.clip_limit[steps] == pytest.approx(0.01, rel=1e-4)
     assert (told.steps.clip_norm[steps] > 0.1).all()
+
+
+def test_a_zero_divided_by_zero_in_an_update_is_found_in_the_state_of_keras_optimizer(tmp_path):
+    [origin, *_] = payloads(traced("adam_without_epsilon.py", tmp_path / "run"), EventKind.ORIGIN)
+    assert (origin["where"], origin["op"]) == ("update", "Adam")
+    assert origin["parameter"] == "sequential/first/kernel"
+    assert origin["what"] == (
+        "3 of 12 elements are not finite: 0 / 0, for eps is 0 and `_velocities` is 0 there"
+    )
+
+
+def test_the_classes_of_one_hot_targets_are_counted(told):
+    batch = told.batches[-1]
+    assert batch.label_values == (0, 1, 2)
+    assert sum(batch.label_counts) == 64

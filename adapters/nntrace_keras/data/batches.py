@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from nntrace.recorder import BatchSample, SiteSample
+from nntrace.recorder import BatchSample, SiteSample, classes_of_rows
 from nntrace_keras.samples.layouts import Found, Values
 from nntrace_keras.samples.sites import SiteKey
 
@@ -89,7 +89,7 @@ def _with_loss(
         targets=targets,
         labels=loss.labels,
         ignored=loss.ignored,
-        class_labels=_of_rows(targets, loss.classes) if loss.by_class else None,
+        class_labels=classes_of_rows(targets, loss.classes) if loss.by_class else None,
         delivered=_delivered(targets, loss.is_delivered, epoch),
         predictions=predictions,
         classes=loss.classes,
@@ -124,17 +124,6 @@ def _example_hashes(found: Found) -> npt.NDArray[np.int64] | None:
         elif len(hashes) == len(total):
             total = (total + hashes * (2 * number + 1)) & _HASH_BITS
     return None
-
-
-def _of_rows(targets: Values | None, classes: int | None) -> npt.NDArray[np.int64] | None:
-    """The classes of one-hot rows; None if any row is not one-hot."""
-    if targets is None or not classes or classes < 2 or targets.size % classes:
-        return None
-    rows = targets.reshape(-1, classes)
-    if not (np.isin(rows, (0.0, 1.0)).all() and (rows.sum(axis=1) == 1.0).all()):
-        return None
-    labels: npt.NDArray[np.int64] = rows.argmax(axis=1).astype(np.int64)
-    return labels
 
 
 def _delivered(

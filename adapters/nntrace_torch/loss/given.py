@@ -130,6 +130,9 @@ class LossSampler:
         plan = activation_plan(tuple(flat.shape), flat.stride(), 1, sample.limit)
         sample.add(self._site(call, Role.TARGET, target), plan, flat)
         batch.add("targets", plan.view(flat, sample.turn).contiguous())
+        is_row = call.class_axis in (-1, target.dim() - 1) and target.is_floating_point()
+        if is_row and target.shape[-1] == call.classes and plan.layout.units == flat.shape[1]:
+            batch.describe(classes_by_row=call.classes)
         if not self._has_kept:
             self._has_kept = True
             places = _places(target, sample.batch.examples)

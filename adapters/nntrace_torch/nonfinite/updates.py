@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 from nntrace_torch.program.ranks import local_part
 
-_SECOND_MOMENTS = ("exp_avg_sq", "square_avg", "sum", "exp_inf")
+_SECOND_MOMENTS = ("exp_avg_sq", "square_avg", "sum", "exp_inf", "_velocities", "_accumulators")
 
 
 class Verdict(NamedTuple):

@@ -142,7 +142,8 @@ def broken_weight(models: Models, *, trained_only: bool = False) -> tuple[str, t
             if not is_looked_at or _has_finite_sum(parameter):
                 continue
             if is_broken(parameter) and (parameter.requires_grad or _has_nan(parameter)):
-                return model.join(name), parameter
+                known = model.parameter(parameter)  # of Keras, which has names of its own
+                return model.join(name) if known is None else known[0], parameter
     return None
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nntrace.recorder import BatchSample
+from nntrace.recorder import BatchSample, classes_of_rows
 from nntrace_torch.samples.buffer import Buffers
 
 _HASH_BITS = 24  # whole numbers below 2^24 survive the float32 buffer
@@ -88,14 +88,17 @@ class BatchValues:
             hashes = high | found["hash_low"].astype(np.int64)
         predictions = found.get("predictions")
         loss, clamped = found.get("loss_value"), found.get("clamped")
+        targets, facts = found.get("targets"), dict(self._facts)
+        by_row = facts.pop("classes_by_row", None)
         return BatchSample(
             step=step,
             example_hashes=hashes,
             inputs=found.get("inputs"),
-            targets=found.get("targets"),
+            targets=targets,
+            class_labels=classes_of_rows(targets, by_row),
             predictions=None if predictions is None else predictions.reshape(-1, self._columns),
             loss_value=None if loss is None else float(loss[0]),
             terms=found.get("terms"),
             clamped=None if clamped is None else float(clamped[0]),
-            **{"phase": "train", **self._facts},
+            **{"phase": "train", **facts},
         )

@@ -25,8 +25,8 @@ model.fit(points, classes, batch_size=16, epochs=2, validation_split=0.25, verbo
 
 def follow(trunk):
     follower = keras.Sequential([trunk, layers.Dense(3)])
-    follower.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    follower.fit(points, classes, batch_size=64, verbose=0)
+    follower.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+    follower.fit(points, keras.utils.to_categorical(classes), batch_size=64, verbose=0)
 
 
 calibrated = keras.Sequential([keras.Input((4,)), layers.Dense(5), layers.BatchNormalization()])
