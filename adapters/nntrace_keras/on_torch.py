@@ -107,6 +107,8 @@ def watch_data(recorder: Recorder) -> list[Undo]:
             facts: dict[str, Any] = {"class_weights": weights.get(iterator, {})}
             if hasattr(data, "_num_samples"):  # the length of Keras' data set is that of its inputs
                 facts["dataset_size"] = data._num_samples
+            if hasattr(data, "py_dataset"):  # which is a stream to PyTorch
+                facts |= {"batches": data.num_batches, "sampler": type(data).__name__}
             setattr(loader, DRAWS_FROM, DataSource(*identity_of(data), facts))
 
     return [

@@ -299,4 +299,10 @@ def test_a_zero_divided_by_zero_in_an_update_is_found_in_the_state_of_keras_opti
 def test_the_classes_of_one_hot_targets_are_counted(told):
     batch = told.batches[-1]
     assert batch.label_values == (0, 1, 2)
-    assert sum(batch.label_counts) == 64
+    assert sum(batch.label_counts) == 32
+
+
+def test_how_many_batches_a_data_set_by_numbers_has_is_known(told):
+    *_, loader = payloads(told, EventKind.LOADER)
+    expected = {"sampler": "PyDatasetAdapter", "batches": 2}
+    assert {name: loader[name] for name in expected} == expected
