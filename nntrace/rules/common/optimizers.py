@@ -1,6 +1,8 @@
 """The optimizers of a run: the lines that build them, and the steps that each made."""
 
+import re
 from collections.abc import Collection, Iterator
+from typing import Final
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from nntrace.schema import EventKind
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import BoolArray, IntArray
 
+_OF_NO_MODEL: Final = r"\.group\d+\.\d+"  # how the adapter names it
 ADAM_WANTS_LESS = "Adam wants rates some tens of times smaller than SGD."
 _SCALE_FREE = ("adam", "rmsprop", "adagrad", "adadelta", "adafactor", "lion", "lamb")
 CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")  # settings of Keras' optimizers
@@ -32,6 +35,16 @@ def optimizer_line(
         if not settings or any(key in settings for key in event.payload)
     }
     return places.pop() if len(places) == 1 else None
+
+
+def is_of_no_model(site: Site) -> bool:
+    """Whether an optimizer holds what no model has: a parameter that another one has replaced.
+
+    Or all of them in one flat buffer, as DeepSpeed's ZeRO.
+    """
+    return bool(
+        site.optimizer and re.fullmatch(re.escape(site.optimizer) + _OF_NO_MODEL, site.path)
+    )
 
 
 def are_scale_free(trace: Trace) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from nntrace.rules.common.layers import columns, is_embedding, is_norm, named, sampled_span, weights
 from nntrace.rules.common.loss_course import remaining_loss
-from nntrace.rules.common.optimizers import optimizer_line
+from nntrace.rules.common.optimizers import is_of_no_model, optimizer_line
 from nntrace.rules.common.payloads import number, place, text
 from nntrace.rules.common.signals import median, rounded, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
@@ -148,7 +148,7 @@ def decay_on_norm_or_bias(
         yield Skipped("the weight decay of single parameters is not known")
         return
     spared = [s for s in sites if is_norm(s) or is_embedding(s) or len(s.shape) == 1]
-    decayed = [s for s in spared if (s.weight_decay or 0.0) >= least]
+    decayed = [s for s in spared if (s.weight_decay or 0.0) >= least and not is_of_no_model(s)]
     if decayed:
         many = f"{len(decayed)} biases, normalisations or embeddings"
         kinds = many if len(decayed) > 1 else "a bias, normalisation or embedding"

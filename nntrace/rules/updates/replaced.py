@@ -1,17 +1,12 @@
 """Parameters that took the place of those that an optimizer was given."""
 
-import re
-from typing import Final
-
 import numpy as np
 
 from nntrace.rules.common.layers import columns, named, sampled_span
-from nntrace.rules.common.optimizers import optimizer_line
+from nntrace.rules.common.optimizers import is_of_no_model, optimizer_line
 from nntrace.rules.finding import Finding
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
-
-_NAMELESS: Final = r"\.group\d+\.\d+"  # how what an optimizer holds is named if no model has it
 
 
 def replaced_after_the_optimizer(trace: Trace, blamed: list[Site]) -> Finding | None:
@@ -28,8 +23,7 @@ def replaced_after_the_optimizer(trace: Trace, blamed: list[Site]) -> Finding | 
     strange = [
         site
         for site in trace.sites_of(Role.UPDATE)
-        if site.optimizer and re.fullmatch(re.escape(site.optimizer) + _NAMELESS, site.path)
-        if site.path not in reached
+        if is_of_no_model(site) and site.path not in reached
     ]
     if not strange or sorted(len(s.shape) for s in strange) != sorted(len(s.shape) for s in blamed):
         return None

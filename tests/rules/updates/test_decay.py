@@ -65,6 +65,13 @@ def test_decay_of_biases_is_noted(decay, found, shape):
     assert [finding.level for finding in results] == [Severity.INFO] * (found * (len(shape) == 1))
 
 
+def test_a_flat_buffer_of_all_parameters_is_no_bias():
+    """ZeRO's, which no model has."""
+    values = {"shape": [385], "numel": 385, "weight_decay": 0.01, "optimizer": "AdamW"}
+    row = site("AdamW.group0.0", "update", rms=0.1, **values)
+    assert findings("UPD14", trace_of(steps=2, sites=[row])) == []
+
+
 @pytest.mark.parametrize(
     ("values", "found"),
     [
