@@ -131,11 +131,19 @@ def columns(trace: Trace, role: Role, stat: str, sites: Sequence[Site]) -> Float
 
 
 def update_ratios(trace: Trace, sites: Sequence[Site]) -> FloatArray:
-    """rms(Δw) / rms(w) [sampled_steps, sites]; NaN where one is missing or the weight is zero."""
+    """rms(Δw) / rms(w) [sampled_steps, sites]; NaN where one is missing or the weight is zero.
+
+    Of weights that are pruned, which an optimizer steps on until the program sets them to zero
+    again, those that are left count: zeros say nothing of the size of what a step changes.
+    """
     size = columns(trace, Role.PARAM, "rms", sites)
     update = columns(trace, Role.UPDATE, "rms", sites)
+    left, moved = (
+        1 - np.nan_to_num(columns(trace, role, "zero_fraction", sites))
+        for role in (Role.PARAM, Role.UPDATE)
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(size > 0, update / size, np.nan)
+        return np.where(size > 0, update / size * np.sqrt(np.fmin(left / moved, 1)), np.nan)
 
 
 def chain(trace: Trace) -> tuple[Link, ...]:

@@ -22,6 +22,16 @@ def test_large_lasting_updates_with_a_high_loss_are_blamed(ratio, level):
     assert [finding.level for finding in results] == ([level] if level else [])
 
 
+@pytest.mark.parametrize(
+    ("weights", "updates", "found"), [(0.0, 0, 1), (0.96, 0, 0), (0.96, 0.96, 1)]
+)
+def test_a_step_on_pruned_weights_is_compared_with_those_that_are_left(weights, updates, found):
+    rows = parameter("a.weight", update=0.02)
+    for row, share in zip(rows, (weights, 0.0, updates), strict=True):
+        row["stats"]["zero_fraction"] = share
+    assert len(findings("UPD01", trace(rows))) == found
+
+
 @pytest.mark.parametrize(("end", "found"), [(1.2, 1), (1.1, 0)])
 def test_large_updates_under_which_the_loss_halves_are_healthy(end, found):
     loss = [*[2.3] * 10, *[end] * 30]
