@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Iterator
-from typing import Final
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from nntrace.schema import EventKind
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import BoolArray, IntArray
 
-_OF_NO_MODEL: Final = r"\.group\d+\.\d+"  # how the adapter names it
 ADAM_WANTS_LESS = "Adam wants rates some tens of times smaller than SGD."
 _SCALE_FREE = ("adam", "rmsprop", "adagrad", "adadelta", "adafactor", "lion", "lamb")
 CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")  # settings of Keras' optimizers
@@ -42,9 +40,8 @@ def is_of_no_model(site: Site) -> bool:
 
     Or all of them in one flat buffer, as DeepSpeed's ZeRO.
     """
-    return bool(
-        site.optimizer and re.fullmatch(re.escape(site.optimizer) + _OF_NO_MODEL, site.path)
-    )
+    is_loose = site.module_type == "Parameter"
+    return is_loose and re.fullmatch(r".+\.group\d+\.\d+", site.path) is not None
 
 
 def are_scale_free(trace: Trace) -> bool:

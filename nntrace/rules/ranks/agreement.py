@@ -20,6 +20,7 @@ from nntrace.rules.ranks.replicas import (
     Agreement,
     compare,
     described,
+    replicated,
     shares_data,
     spread_of,
 )
@@ -239,7 +240,7 @@ def _unlike(ranks: tuple[Trace, ...]) -> str:
     parameters = compare(ranks, Role.PARAM)
     if not len(parameters.steps):
         return "no step was sampled on all ranks"
-    if len(parameters.sites) < max(len(trace.sites_of(Role.PARAM)) for trace in ranks):
+    if len(parameters.sites) < max(len(replicated(trace, Role.PARAM)) for trace in ranks):
         return "the ranks hold different parameters"
     if not parameters.differs(1e-6)[0].any() or shares_data(ranks):
         return ""

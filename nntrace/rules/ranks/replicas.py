@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nntrace.rules.common.loaders import loader_passes
+from nntrace.rules.common.optimizers import is_of_no_model
 from nntrace.rules.common.payloads import count, items, text, whole
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
@@ -115,14 +116,22 @@ def _ends_of_passes(rank: Trace) -> list[int]:
     return [one.step for one in loader_passes(rank) if one.steps]
 
 
+def replicated(rank: Trace, role: Role) -> list[Site]:
+    """The sites of a role that every rank may have alike: those of the models, if there are any.
+
+    What an optimizer holds beside them is each rank's own part of all (DeepSpeed's ZeRO).
+    """
+    sites = rank.sites_of(role)
+    return [site for site in sites if not is_of_no_model(site)] or list(sites)
+
+
 def compare(ranks: tuple[Trace, ...], role: Role) -> Agreement:
     """Compare the sites of one role between the ranks."""
     ranks = tuple(sorted(ranks, key=lambda trace: trace.rank))
     steps = shared_steps(ranks)
     known = [{(s.path, s.shape): i for i, s in enumerate(t.sites_of(role))} for t in ranks]
-    sites = tuple(
-        site for site in ranks[0].sites_of(role) if all((site.path, site.shape) in k for k in known)
-    )
+    own = replicated(ranks[0], role)
+    sites = tuple(site for site in own if all((site.path, site.shape) in k for k in known))
     rows = [np.searchsorted(trace.sampled_steps, steps) for trace in ranks]
     columns = [[k[site.path, site.shape] for site in sites] for k in known]
 

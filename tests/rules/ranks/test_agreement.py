@@ -7,15 +7,21 @@ DDP = event("distributed", wrapper="DistributedDataParallel", group_size=2, worl
 STATS = ("mean", "rms", "min", "max", "q25", "q50", "q75")
 
 
+def parameter(path, value, grad=None, kind="Linear"):
+    """A parameter and its gradient: each statistic of them is that value."""
+    given = {"param": value, "param_grad": value if grad is None else grad}
+    return [
+        site(path, role, n=9, module_type=kind, **dict.fromkeys(STATS, one))
+        for role, one in given.items()
+    ]
+
+
 def rank(number, *, param=1.0, grad=1.0, prints=None, events=(DDP,), steps=6, path="fc"):
     """A rank with one parameter: each statistic of it and of its gradient is that value."""
     return trace_of(
         steps=steps,
         rank=number,
-        sites=[
-            site(f"{path}.weight", "param", n=9, **dict.fromkeys(STATS, param)),
-            site(f"{path}.weight", "param_grad", n=9, **dict.fromkeys(STATS, grad)),
-        ],
+        sites=parameter(f"{path}.weight", param, grad),
         batches=batches(steps, fingerprint=prints) if prints else (),
         events=events,
     )
@@ -44,6 +50,18 @@ def test_ranks_that_work_in_groups_are_not_judged(code):
 
 
 # DST01
+
+
+@pytest.mark.parametrize("code", ["DST01", "DST03"])
+def test_each_rank_may_hold_its_own_part_of_all_parameters_beside_the_model(code):
+    """ZeRO's flat buffer, which bears the same name and shape on all ranks."""
+
+    def one(number, drift):
+        flat = parameter("AdamW.group0.0", [1.0, *[drift] * 5], drift, kind="Parameter")
+        sites = [*parameter("fc.weight", 1.0), *flat]
+        return trace_of(steps=6, rank=number, sites=sites, events=(DDP,))
+
+    assert findings(code, ranks(one(0, 1.0), one(1, 1.5))) == []
 
 
 @pytest.mark.parametrize(("other", "found"), [(1.0005, 0), (1.002, 1), (float("nan"), 1)])

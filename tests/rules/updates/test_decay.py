@@ -67,7 +67,7 @@ def test_decay_of_biases_is_noted(decay, found, shape):
 
 def test_a_flat_buffer_of_all_parameters_is_no_bias():
     """ZeRO's, which no model has."""
-    values = {"shape": [385], "numel": 385, "weight_decay": 0.01, "optimizer": "AdamW"}
+    values = {"shape": [385], "numel": 385, "weight_decay": 0.01, "module_type": "Parameter"}
     row = site("AdamW.group0.0", "update", rms=0.1, **values)
     assert findings("UPD14", trace_of(steps=2, sites=[row])) == []
 

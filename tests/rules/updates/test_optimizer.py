@@ -127,7 +127,10 @@ def test_an_optimizer_whose_steps_were_not_sampled_is_none_of_those():
     ids=["in its place", "of another kind", "that gets gradients"],
 )
 def test_what_took_the_place_of_what_the_optimizer_holds_is_told_as_that(shape, rms, found):
-    old = [row | {"optimizer": "SGD"} for row in gradient("SGD.group0.4", rms, shape=shape)]
+    old = [
+        row | {"optimizer": "SGD", "module_type": "Parameter"}
+        for row in gradient("SGD.group0.4", rms, shape=shape)
+    ]
     if np.isnan(rms):
         old[0]["stats"] = {}
     rows = [parameter("a.weight"), parameter("head.weight", update=None), old]
