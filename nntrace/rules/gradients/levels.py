@@ -36,6 +36,7 @@ from nntrace.rules.common.signals import (
 )
 from nntrace.rules.common.trials import trial_and_error
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
+from nntrace.rules.gradients.recurrent import never_read_on
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
@@ -45,11 +46,6 @@ _WINDOW = 25  # samples around a spike
 _OFTEN = 3  # spikes from which on they are no accident
 _ROUNDING = 2.0**-24  # of the weights
 _LONGER = 1.5  # times the usual step
-_ONE_STEP = ", with which a recurrent layer reads its last output: its sequences have one time step"
-_IN_TIME = (
-    "Give the layer its steps on the time axis, (examples, time steps, features): a window of n "
-    "values of one series is (examples, n, 1), not (examples, 1, n)."
-)
 _LATER = ("UPD01", "UPD12", "PAR03", "ACT01", "ACT09")  # do harm in the course of steps
 _SETTLED = 5  # samples before there is a usual value
 
@@ -125,23 +121,18 @@ def zero_gradient(
     paths = [site.path for site, _ in found]
     since = min(row for _, row in found)
     at_once = not any(row for _, row in found)
-    never_used = all(_is_recurrent(site) and not row for site, row in found)
+    why, advice = never_read_on([site for site, _ in found]) if at_once else ("", "")
     yield Finding(
         f"{len(found)} of {len(sites)} parameters receive gradients that are exactly zero: "
-        f"{named(paths)}{_ONE_STEP if never_used else ''}.",
+        f"{named(paths)}{why}.",
         site=found[0][0],
         steps=sampled_span(trace, since),
         severity=Severity.INFO if is_scale else None,
         not_explained_by=_LATER if at_once else (),
         explains=("UPD12",) if at_once else (),
         evidence={"parameters": paths, "since": [int(trace.sampled_steps[r]) for _, r in found]},
-        advice=_IN_TIME if never_used else "",
+        advice=advice,
     )
-
-
-def _is_recurrent(site: Site) -> bool:
-    """Whether it is the weight with which a recurrent layer reads its own last output."""
-    return site.path.rpartition("/")[2] == "recurrent_kernel" or "weight_hh" in site.path
 
 
 def _place(site: Site) -> str:

@@ -132,6 +132,18 @@ def test_recurrent_weights_that_are_never_used_mean_sequences_of_one_step(path, 
     assert ("time axis" in (finding.advice or "")) is found
 
 
+@pytest.mark.parametrize(
+    "path", ["r.weight_hh_l0_reverse", "bidirectional/backward_gru/gru_cell/recurrent_kernel"]
+)
+def test_of_two_directions_the_backward_one_may_have_read_one_step(path):
+    [finding] = findings("GRD04", trace(parameter(path, 0.0), parameter("r.weight_hh_l0", 0.1)))
+    assert "one time step" not in finding.message
+    assert "last state of each direction" in finding.advice
+    both = [parameter(path, 0.0), parameter("r.weight_hh_l0", 0.0), parameter("b.weight", 0.1)]
+    [finding] = findings("GRD04", trace(*both))
+    assert "one time step" in finding.message
+
+
 # GRD05
 
 LONG = 60
