@@ -156,6 +156,7 @@ class LossSampler:
             "label_smoothing": given.get("label_smoothing", 0.0),
             "shape": list(call.predictions.shape),
             "target_shape": list(call.target.shape),
+            "learned_target": call.target.requires_grad,
             "head": made_by.name,
             "head_width": made_by.width,
             "over_classes": None if axis is None else is_over(call.predictions, axis),

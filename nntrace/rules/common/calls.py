@@ -34,6 +34,7 @@ class LossCall:
         is_contradicted: whether it does so although it is told that the predictions are logits.
         is_doubled: whether those logits are the output of a softmax or sigmoid themselves.
         is_exchanged: whether targets are the model's output, and predictions come with the data.
+        has_learned_target: whether a gradient flows into the target, as into what a network made.
         positions: how many positions of an example are compared with its one target; else 0.
     """
 
@@ -51,6 +52,7 @@ class LossCall:
     is_contradicted: bool
     is_doubled: bool
     is_exchanged: bool
+    has_learned_target: bool
     positions: int
     location: Location | None
 
@@ -79,6 +81,7 @@ def loss_calls(trace: Trace) -> tuple[LossCall, ...]:
                 values.get("hidden_logits") is True and values.get("from_logits") is True,
                 values.get("doubled") is True,
                 values.get("exchanged") is True,
+                values.get("learned_target") is True,
                 count(values, "positions"),
                 place(values),
             )

@@ -155,7 +155,7 @@ def head_cannot_reach_targets(
     Reported are
 
     - a sigmoid or tanh before wider targets, and a ReLU before negative ones (by the 1 % and 99 %
-      quantiles of the targets)
+      quantiles of the targets, into which no gradient flows)
     - a single unit for a softmax or a cross-entropy between classes, to which it is always right
     - a ReLU before a binary cross-entropy on logits, whose probabilities then never fall below 0.5
     - with PyTorch's `ctc_loss`, labels that no path through the frames can spell: the blank among
@@ -188,7 +188,8 @@ def head_cannot_reach_targets(
     for call in calls:
         problem = _one_class(call) or _half_line(call)
         evidence: dict[str, float | str] = {"head": call.head or "linear"}
-        if not problem and call.function in REGRESSION and call.head in _RANGES:
+        is_judged = call.function in REGRESSION and not call.has_learned_target
+        if not problem and is_judged and call.head in _RANGES:
             reached = _targets(trace, call.path)
             if reached is None:
                 yield Skipped(f"the targets of `{call.path}` were not recorded")

@@ -295,3 +295,16 @@ def test_whether_a_softmax_is_over_the_classes_is_known_in_a_square_of_predictio
 
     [event] = trace_here(program).events_of("loss_call")
     assert event.payload["over_classes"] is over_classes
+
+
+@pytest.mark.parametrize("is_detached", [False, True])
+def test_a_target_that_another_network_learns_to_make_is_told_from_data(trace_here, is_detached):
+    teacher = mlp()
+
+    def compare(predicted, _):
+        made = teacher(torch.ones(6, 4))
+        return functional.mse_loss(predicted, made.detach() if is_detached else made)
+
+    trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), loss_function=compare))
+    (event,) = trace.events_of("loss_call")
+    assert event.payload["learned_target"] is not is_detached

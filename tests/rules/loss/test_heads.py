@@ -128,6 +128,13 @@ def test_targets_beyond_the_heads_range_are_an_error(head, low, high, found):
     assert len(findings("LOS05", regression(head, low, high))) == found
 
 
+def test_what_another_network_learns_to_make_is_no_target_to_reach():
+    target = site("mse_loss", "target", q01=-1.0, q99=1.0)
+    learned = {"learned_target": True}
+    trace = called("mse_loss", head="relu", sites=[target], call=learned)
+    assert findings("LOS05", trace) == []
+
+
 @pytest.mark.parametrize(("width", "found"), [(1, 1), (2, 0)])
 def test_a_softmax_over_one_unit_is_an_error(width, found):
     assert len(findings("LOS05", called("kl_div", head="softmax", width=width))) == found
