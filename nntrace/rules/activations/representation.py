@@ -62,8 +62,8 @@ def collapsed_representation(
     Measured by the participation ratio of the outputs' covariance. It falls in any good classifier,
     so it counts only below two directions or a twentieth of what the sample can show, from one
     layer to the last before the head, and only for a model without targets (self-supervised
-    training) or one whose loss does not fall, and is not a fifth below the label frequencies: what
-    is left may be all that the data's own entropy leaves, as in a language.
+    training) or one whose loss does not fall. A loss a fifth below the label frequencies is left
+    alone: the rest may be the data's own entropy, as in a language.
 
     Not reported where little is needed: by a loss that has only just reached the label frequencies,
     with one number or two classes to predict, with a few outputs without targets (quantiles), or

@@ -52,7 +52,7 @@ def no_gradient(
     """Trainable parameters that an optimizer holds never received a gradient.
 
     They keep their random initial values while the rest learns around them. An error if their
-    module takes part in the forward pass (the graph is cut after it), a warning if it is never
+    module takes part in the forward pass (the graph is cut after it). A warning if it is never
     called, or if they are a hundredth of all that is trained, in modules of which the rest learns
     (an option that is not in use). Information if it is never called and an installed library built
     it, or if it is a minor part of what a library built, such as BERT's pooler under a mean of the
@@ -60,10 +60,11 @@ def no_gradient(
 
     If no parameter has a gradient, the gradients of the layers' outputs show why: if there are any,
     gradients are cleared before the optimizer acts; if not, the loss does not depend on the model.
-    An error, too, where all gradients end in the middle of the run while the optimizer steps on.
-    And, with PyTorch, where what a loss function returned is added to the loss as a number
-    (`.item()`, `.detach()`), so that nothing learns from it: by what is left of the loss without
-    the terms in its graph, which is one factor times these results.
+
+    An error, too, where all gradients end in the middle of the run while the optimizer steps on;
+    and, with PyTorch, where what a loss function returned is added to the loss as a number
+    (`.item()`, `.detach()`), so that nothing learns from it. That is told by what is left of the
+    loss without the terms in its graph: one factor times these results.
 
     Left out are parameters
 
