@@ -15,7 +15,7 @@ from nntrace.recorder import ForeignLoss, Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_torch.axes.softmaxes import is_over
 from nntrace_torch.loss.flipped_masks import FlipWatch
-from nntrace_torch.loss.graph import LossCall, head
+from nntrace_torch.loss.graph import LossCall, head, is_doubled
 from nntrace_torch.patching import read_number
 from nntrace_torch.program.describe import tensor_fields
 from nntrace_torch.program.graphs import operands, operation
@@ -83,6 +83,7 @@ class LossSampler:
             made_by = head(predictions)
             width = made_by.width or call.payload["head_width"]
             made = {"path": path, "head": made_by.name, "head_width": width}
+            made["doubled"] = call.payload["doubled"] or is_doubled(predictions)
             self._recorder.add_event(EventKind.LOSS_CALL, {**call.payload, **made})
         axis = -1 if call.by_class else None
         taken = _Call(call.function, path, call.value, predictions, call.target, axis)

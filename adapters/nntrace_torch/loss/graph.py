@@ -122,6 +122,15 @@ def head(predictions: torch.Tensor) -> Head:
     return Head(None, None)
 
 
+def is_doubled(predictions: torch.Tensor) -> bool:
+    """Whether a softmax or sigmoid made the predictions from the output of the same function."""
+    made_by = predictions.grad_fn
+    if made_by is None or operation(made_by) not in ("Softmax", "Sigmoid"):
+        return False
+    below = operands(made_by)[0]
+    return below is not None and operation(below) == operation(made_by)
+
+
 def terms(loss: torch.Tensor, calls: Sequence[LossCall]) -> list[Term]:
     """The summands of a scalar; empty when there are too many to follow."""
     known = {id(call.node): call for call in calls}

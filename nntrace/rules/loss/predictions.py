@@ -42,8 +42,8 @@ def softmax_before_cross_entropy(
     is faint. Recognised by rows that are non-negative and all sum to 1, which logits do not do by
     accident.
 
-    A loss of Keras on TensorFlow uses the logits before a softmax whatever it is told. There it is
-    recognised by a second softmax after the first, and it is a warning if the loss is told
+    With Keras also a second softmax after the first. A loss of Keras on TensorFlow uses the logits
+    before a softmax whatever it is told: there it is a warning if the loss is told
     `from_logits=True` of a softmax: the run is right, the program is not.
 
     Source: "37 reasons", 15 and 20 (loss input); PyTorch's documentation of `cross_entropy`.
