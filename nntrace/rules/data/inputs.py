@@ -15,7 +15,7 @@ from nntrace.rules.common.input_values import (
 from nntrace.rules.common.layers import first_value, first_with_weight, is_embedding
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.payloads import items
-from nntrace.rules.common.signals import median, span
+from nntrace.rules.common.signals import finite, median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.numerics.origins import located_origins
 from nntrace.rules.rule import rule
@@ -56,7 +56,8 @@ def feature_scale_disparity(
     One learning rate cannot fit both: the wide feature decides the output and the narrow one is
     never used. The spread of a feature is the distance between its deciles, so that flags and rare
     values do not count; neither do features that are constant up to float32's rounding. Not judged
-    for a model that starts with a normalisation, nor where the widest feature may be the ids of a
+    for a model that starts with a normalisation, of a state that begins with zeros and is carried
+    from batch to batch, nor where the widest feature may be the ids of a
     lookup table: the model has one, no input holds integers, and the spread is within its rows.
     Source: "37 reasons", 14 (standardise the features); LeCun et al. 1998, Efficient BackProp, 4.3.
     """
@@ -69,7 +70,7 @@ def feature_scale_disparity(
         yield too_few(f"needs {batches} batches of a floating-point table, has {len(known)}")
         return
     site = first_float_input(trace)
-    if normalises_first(trace, site):
+    if normalises_first(trace, site) or (site is not None and _is_carried_on(trace, site)):
         return
     ratios = [(b.feature_spread_high or 0.0) / (b.feature_spread_low or 1.0) for b in known]
     found = median(ratios)
@@ -92,6 +93,12 @@ def feature_scale_disparity(
         },
         advice="" if idle is None else NEVER_ADAPTED.format(idle.path),
     )
+
+
+def _is_carried_on(trace: Trace, site: Site) -> bool:
+    """Whether an input is zero at first and not later, as the state of a recurrence."""
+    highest, lowest = (finite(trace.series(Role.INPUT, name, site)) for name in ("max", "min"))
+    return bool(len(highest) and not highest[0] and not lowest[0] and highest.any())
 
 
 def _may_be_an_id(trace: Trace, spread: float) -> bool:

@@ -31,6 +31,15 @@ def test_features_whose_spread_differs_by_a_hundred_are_a_warning(ratio, found):
     assert all(finding.evidence["widest_feature"] == 0 for finding in results)
 
 
+@pytest.mark.parametrize(("first", "found"), [(0.0, 0), (0.5, 1)])
+def test_a_state_that_begins_with_zeros_and_is_carried_on_is_no_table(first, found):
+    state = table(max=[first, *[1.0] * 4], min=[-first, *[-1.0] * 4])
+    rows = batches(
+        5, feature_spread_low=1.0, feature_spread_high=1e4, feature_low=2, feature_high=0
+    )
+    assert len(findings("DAT05", trace_of(steps=5, sites=[state], batches=rows))) == found
+
+
 @pytest.mark.parametrize(("count", "judged"), [(2, False), (3, True)])
 def test_three_batches_are_needed_to_know_the_spread(count, judged):
     assert bool(skip_reasons("DAT05", features(1e4, count))) is not judged
