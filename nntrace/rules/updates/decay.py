@@ -148,7 +148,7 @@ def decay_on_norm_or_bias(
         yield Skipped("the weight decay of single parameters is not known")
         return
     spared = [s for s in sites if is_norm(s) or is_embedding(s) or len(s.shape) == 1]
-    decayed = [s for s in spared if (s.weight_decay or 0.0) >= least and not is_of_no_model(s)]
+    decayed = [s for s in spared if (s.weight_decay or 0.0) >= least and not _is_flat(s)]
     if decayed:
         many = f"{len(decayed)} biases, normalisations or embeddings"
         kinds = many if len(decayed) > 1 else "a bias, normalisation or embedding"
@@ -159,6 +159,11 @@ def decay_on_norm_or_bias(
             steps=span(trace.steps.step),
             evidence={"parameters": [site.path for site in decayed]},
         )
+
+
+def _is_flat(site: Site) -> bool:
+    """Whether it is all parameters of several layers in one vector: PyTorch's FSDP, or ZeRO's."""
+    return is_of_no_model(site) or site.module_type == "FullyShardedDataParallel"
 
 
 @rule(

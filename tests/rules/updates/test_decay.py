@@ -65,10 +65,14 @@ def test_decay_of_biases_is_noted(decay, found, shape):
     assert [finding.level for finding in results] == [Severity.INFO] * (found * (len(shape) == 1))
 
 
-def test_a_flat_buffer_of_all_parameters_is_no_bias():
-    """ZeRO's, which no model has."""
-    values = {"shape": [385], "numel": 385, "weight_decay": 0.01, "module_type": "Parameter"}
-    row = site("AdamW.group0.0", "update", rms=0.1, **values)
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("AdamW.group0.0", "Parameter"), ("_flat_param", "FullyShardedDataParallel")],
+)
+def test_one_vector_of_all_parameters_is_no_bias(path, kind):
+    """ZeRO's, which no model has, and that of PyTorch's first FSDP."""
+    values = {"shape": [385], "numel": 385, "weight_decay": 0.01, "module_type": kind}
+    row = site(path, "update", rms=0.1, **values)
     assert findings("UPD14", trace_of(steps=2, sites=[row])) == []
 
 
