@@ -20,6 +20,7 @@ from nntrace.trace.model import FloatArray
 _ALONE = 1000.0  # decay over gradient from which decay alone changes the weights
 _ADAPTIVE = ("Adam", "NAdam", "RAdam", "Adamax", "Adadelta", "Adagrad", "RMSprop")
 _LEAST_SAMPLES = 6
+_FLAT = "_flat_param"  # what `torch.distributed.fsdp` calls it
 
 
 @rule(
@@ -163,7 +164,7 @@ def decay_on_norm_or_bias(
 
 def _is_flat(site: Site) -> bool:
     """Whether it is all parameters of several layers in one vector: PyTorch's FSDP, or ZeRO's."""
-    return is_of_no_model(site) or site.module_type == "FullyShardedDataParallel"
+    return is_of_no_model(site) or site.path.rpartition(".")[2] == _FLAT
 
 
 @rule(

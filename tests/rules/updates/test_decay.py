@@ -67,7 +67,7 @@ def test_decay_of_biases_is_noted(decay, found, shape):
 
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [("AdamW.group0.0", "Parameter"), ("_flat_param", "FullyShardedDataParallel")],
+    [("AdamW.group0.0", "Parameter"), ("_flat_param", "Sequential"), ("a._flat_param", "Linear")],
 )
 def test_one_vector_of_all_parameters_is_no_bias(path, kind):
     """ZeRO's, which no model has, and that of PyTorch's first FSDP."""
