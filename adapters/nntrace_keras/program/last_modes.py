@@ -8,6 +8,7 @@ import weakref
 from typing import Any
 
 import keras
+import torch
 
 from nntrace.adapter import Statistics
 from nntrace.recorder import Recorder
@@ -38,19 +39,15 @@ class LastModes:
 
         def watched(original: Any) -> Any:
             def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-                note(layer, kwargs)
+                if not torch.compiler.is_compiling():
+                    note(layer, kwargs)
                 return original(layer, *args, **kwargs)
 
             return call
 
         kinds = (*DROPOUTS, keras.layers.BatchNormalization)
         owners = {next(k for k in kind.__mro__ if "call" in vars(k)) for kind in kinds}
-        undos = []
-        for owner in owners:
-            original = owner.call
-            undos.append(wrap(owner, "call", watched))
-            owner.call._torchdynamo_inline = original  # what compilers see instead
-        return undos
+        return [wrap(owner, "call", watched) for owner in owners]
 
     def _called(self, layer: Any, kwargs: dict[str, Any]) -> None:
         mode = Mode(is_dropout(layer), is_training(layer, kwargs))
