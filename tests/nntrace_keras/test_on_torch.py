@@ -51,6 +51,11 @@ def test_losses_and_weights_are_those_of_an_untraced_run(run):
     assert run[0].strip() == "True"
 
 
+def test_a_compiled_model_with_norms_and_dropouts_trains_as_untraced(tmp_path):
+    assert printed_by("compiled_on_torch.py", tmp_path / "run").strip() == "True"
+    assert len(Trace.open(tmp_path / "run").steps) == 4
+
+
 def test_every_step_is_recorded_once_under_the_name_of_keras_optimizer(trace):
     assert trace.steps.step.tolist() == list(range(8))
     assert len(set(trace.steps.optimizer)) == 1
