@@ -36,22 +36,29 @@ class Part(NamedTuple):
 
 def part_of(loader: Any) -> Part | None:
     """The part that a loader draws from; None if that is the whole, or it does not say."""
+    try:
+        dataset, indices = _drawn_from(loader)
+        if indices is None or not 0 < len(indices) <= _MOST:
+            return None
+        chosen = np.unique(np.asarray(indices))
+        if chosen.dtype.kind in "iu" and chosen.ndim == 1:
+            return Part(weakref.ref(dataset), chosen.astype(np.int64))
+    # Indices of the program's own kind, or on a GPU; a list, for one, allows no references.
+    except (TypeError, ValueError, IndexError):
+        pass
+    return None
+
+
+def _drawn_from(loader: Any) -> tuple[Any, Any]:
+    """The whole data set of a loader, and the indices of it that it draws from, if known."""
     dataset, sampler = getattr(loader, "dataset", None), getattr(loader, "sampler", None)
     chosen: Any = sampler.indices if type(sampler) is SubsetRandomSampler else None
     while type(dataset) is Subset:
         if len(dataset.indices) > _MOST:
-            return None
+            return dataset, None
         chosen = dataset.indices if chosen is None else np.asarray(dataset.indices)[chosen]
         dataset = dataset.dataset
-    if chosen is None or not 0 < len(chosen) <= _MOST:
-        return None
-    indices = np.unique(np.asarray(chosen))
-    if indices.dtype.kind not in "iu":
-        return None
-    try:
-        return Part(weakref.ref(dataset), indices.astype(np.int64))
-    except TypeError:  # a list, for one, allows no references
-        return None
+    return dataset, chosen
 
 
 class FoldWatch:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from nntrace_torch.data.folds import part_of
 from torch.nn import functional
 from torch.utils.data import DataLoader, Subset, SubsetRandomSampler, TensorDataset
 from torch_programs import mlp
@@ -76,3 +77,10 @@ def test_a_part_of_a_list_is_passed_over(trace_here):
     data = [(torch.ones(4),)] * 48
     passes = [(data, FIRST, True), (data, SECOND, True), (data, range(12), False)]
     assert told(trace_here, *passes) == []
+
+
+@pytest.mark.parametrize("indices", [[[0], [1, 2]], ["a", "b"], [0.5, 1.5], [None]])
+def test_indices_that_are_no_numbers_are_passed_over(indices):
+    loader = DataLoader(Subset(DATA, indices), batch_size=8)
+    assert part_of(loader) is None
+    assert part_of(DataLoader(Subset(Subset(DATA, indices), [1, 0]), batch_size=8)) is None
