@@ -345,6 +345,22 @@ def test_gradients_cleared_within_a_step_are_told_at_the_backward(trace_here):
     assert event.payload["file"] == __file__
 
 
+def test_the_rest_of_an_epochs_micro_batches_may_be_dropped(trace_here):
+    model = mlp()
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(10):
+            for number in range(1, 6):
+                loss_of(model, torch.randn(6, 4)).backward()
+                if number % 2 == 0:
+                    optimizer.step()
+                    optimizer.zero_grad()
+            optimizer.zero_grad()
+
+    assert not trace_here(program).events_of("idle")
+
+
 def test_gradients_that_the_program_reads_before_it_clears_them_are_not_lost(trace_here):
     model = mlp()
 

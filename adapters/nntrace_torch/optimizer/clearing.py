@@ -9,6 +9,8 @@ added to them: a program that writes gradients itself may overwrite them. Within
 that are gone when the backward of the next micro-batch begins were computed for nothing, unless the
 parameters were changed meanwhile (SAM), the gradients are zero at the end of the step as well
 (units that never fire), or the program reads gradients itself (GEM keeps those of earlier tasks).
+That has to be so in all of a few steps: at the end of an epoch a rest of micro-batches may be
+dropped.
 """
 
 import sys
@@ -26,7 +28,7 @@ from nntrace.schema import EventKind
 from nntrace_torch.program.frames import users_frames
 from nntrace_torch.program.sources import Source, caller
 
-_LOST = 5  # steps in which a backward had no effect, after which that is reported
+_LOST = 5  # steps in a row in which backwards had no effect, after which that is reported
 _WATCHED = 8  # parameters; one that was not cleared is enough
 _TURNS = 8  # optimizers that step one after the other
 
@@ -108,6 +110,7 @@ class GradientClearing:
         self._is_given = False
         self._lost = 0
         self._gone_at: Source | None = None  # the backward before which this step's were gone
+        self._is_added_to = False  # whether a backward of this step found those of another
         self._watched: list[_Held] = []
         self._turns: dict[int, _Turn] = {}
         self._alone = 0  # id of the optimizer, where there is only one
@@ -122,7 +125,7 @@ class GradientClearing:
             goes_on: whether this step was sampled, too.
         """
         self._watched, self._stepped, self._gone_at = [], [], None
-        self._before, self._is_given = [], False
+        self._before, self._is_given, self._is_added_to = [], False, False
         if not goes_on:
             self._turns.clear()
         if not alone:
@@ -174,6 +177,7 @@ class GradientClearing:
             if parameter is None or parameter._version != version:
                 return
             if parameter.grad is not None and bool(parameter.grad.any()):
+                self._is_added_to = True
                 return
         if self._lost == _LOST - 1 and _reads_gradients(sys._getframe(1)):
             self._lost = _LOST
@@ -191,9 +195,11 @@ class GradientClearing:
             if turn.is_left and not turn.is_added_to:
                 return None
             return not turn.is_left
-        if self._gone_at is not None:
+        if self._is_added_to:
+            self._lost = 0
+        elif self._gone_at is not None:
             self._count_lost(self._gone_at)
-            self._gone_at = None
+        self._gone_at = None
         cleared, self.cleared = self.cleared, None
         return cleared if self._alone == id(optimizer) else None
 
