@@ -105,7 +105,7 @@ def break_ours(folder):
                     nntrace.start(out=folder / run, every=1),
                 ):
                     traced = STYLES[style]()
-                said, broke = told.getvalue().count("tracing stopped"), len(reached) > number
+                said, broke = told.getvalue().count("tracing stopped in"), len(reached) > number
                 print("ours", run, broke, is_same(bare, traced), len(CALLS) - count, said)
 
 
@@ -140,7 +140,7 @@ def break_its_own(folder):
         bare, told = raising(after, wrap), io.StringIO()
         with contextlib.redirect_stderr(told), nntrace.start(out=folder / f"own.{name}", every=1):
             traced = raising(after, wrap)
-        said, more = told.getvalue().count("tracing stopped"), traced[1] - bare[1]
+        said, more = told.getvalue().count("tracing stopped in"), traced[1] - bare[1]
         print("own", name, bool(bare[0]), bare[0] == traced[0], more, said)
 
 
