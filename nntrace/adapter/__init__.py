@@ -36,6 +36,8 @@ class Adapter(Protocol):
         ...
 
 
+# The attribute by which classes of modules, and optimizers, of a framework that is built on another
+# are described to the adapter of that one: by `Modules`, and by the keys of an `optimizer` event.
 DESCRIBES_ITSELF: Final = "__nntrace__"
 
 

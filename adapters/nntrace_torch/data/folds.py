@@ -16,22 +16,20 @@ from nntrace.schema import EventKind
 from nntrace_torch.program.sources import caller
 
 _MOST = 1 << 17  # indices of a part: more are not read
+_MOST_BEFORE = 1 << 20  # of all parts that were trained on: 8 MiB
 _FEWEST = 8  # examples of a validation
 
 
 class Part(NamedTuple):
-    """The examples of a data set that a loader draws from, in increasing order."""
+    """The examples of a data set that a loader draws from, in increasing order, and their hash."""
 
     dataset: weakref.ref[Any]
     indices: npt.NDArray[np.int64]
+    mark: int
 
     def is_of(self, other: "Part") -> bool:
         """Whether both are of one data set."""
         return self.dataset() is other.dataset()
-
-    def holds(self, other: "Part") -> float:
-        """The share of another part's examples that are in this one."""
-        return float(np.isin(other.indices, self.indices, assume_unique=True).mean())
 
 
 def part_of(loader: Any) -> Part | None:
@@ -42,7 +40,8 @@ def part_of(loader: Any) -> Part | None:
             return None
         chosen = np.unique(np.asarray(indices))
         if chosen.dtype.kind in "iu" and chosen.ndim == 1:
-            return Part(weakref.ref(dataset), chosen.astype(np.int64))
+            numbers = chosen.astype(np.int64)
+            return Part(weakref.ref(dataset), numbers, hash(numbers.tobytes()))
     # Indices of the program's own kind, or on a GPU; a list, for one, allows no references.
     except (TypeError, ValueError, IndexError):
         pass
@@ -67,35 +66,47 @@ class FoldWatch:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._now: Part | None = None
-        self._before: Part | None = None  # all that earlier parts held
+        self._before: npt.NDArray[np.int64] | None = None  # all that earlier parts held
         self._since = 0
-        self._trained: set[bytes] = set()  # the indices of each part
+        self._trained: set[int] = set()  # the hash of each part
         self._is_done = False
 
     def trained(self, part: Part, since: int) -> None:
         """A pass over a part made steps, from this one on."""
         now, before = self._now, self._before
-        self._trained.add(part.indices.tobytes())
-        if self._is_done or (now is not None and np.array_equal(now.indices, part.indices)):
+        if self._is_done or (now is not None and now.mark == part.mark):
             return
+        self._trained.add(part.mark)
         if now is None or not now.is_of(part):
             self._before = None
         elif before is None:
-            self._before = now
+            self._before = now.indices
         else:
-            self._before = Part(now.dataset, np.union1d(before.indices, now.indices))
+            self._before = np.union1d(before, now.indices)
         self._now, self._since = part, since
+        if self._before is not None and len(self._before) > _MOST_BEFORE:
+            self._end()
 
     def evaluated(self, part: Part) -> None:
         """A pass over a part made no steps."""
         now, before, examples = self._now, self._before, len(part.indices)
-        if self._is_done or now is None or before is None or examples < _FEWEST:
+        if now is None or before is None or examples < _FEWEST:
             return
         # What was a part to train on is measured again on purpose, as for what is forgotten.
-        if not now.is_of(part) or now.holds(part) or part.indices.tobytes() in self._trained:
+        if not now.is_of(part) or part.mark in self._trained or _known(part, now.indices):
             return
-        known = round(before.holds(part) * examples)
+        known = _known(part, before)
         if known:
-            self._is_done = True
             counts = {"examples": examples, "seen": 0, "before": known, "since": self._since}
             self._recorder.add_event(EventKind.TRAINED_ON, {"group": 0, **counts, **caller().place})
+            self._end()
+
+    def _end(self) -> None:
+        self._is_done = True
+        self._now = self._before = None
+        self._trained.clear()
+
+
+def _known(part: Part, indices: npt.NDArray[np.int64]) -> int:
+    """How many of a part's examples are among these."""
+    return int(np.isin(part.indices, indices, assume_unique=True).sum())

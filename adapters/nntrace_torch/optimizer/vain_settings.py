@@ -12,7 +12,8 @@ from nntrace.adapter.vain_settings import VainSettings
 from nntrace.recorder import Recorder
 from nntrace_torch.program.sources import Sources, caller
 
-_MEANT = {name: name for name in ("lr", "weight_decay", "momentum")} | {"learning_rate": "lr"}
+_SETTINGS = ("lr", "weight_decay", "momentum")
+_ATTRIBUTES = {**{name: name for name in _SETTINGS}, "learning_rate": "lr"}
 
 
 class OptimizerAttributes:
@@ -27,24 +28,26 @@ class OptimizerAttributes:
         """Before a sampled step of the optimizer of this name."""
         if not type(optimizer).__module__.startswith("torch.optim"):
             return
-        defaults = optimizer.defaults
-        first = self._defaults.setdefault(name, dict(defaults))
-        written = {key: vars(optimizer)[key] for key in _MEANT if key in vars(optimizer)}
-        meant = {key: _MEANT[key] for key in written if _MEANT[key] in defaults}
-        for key in _MEANT:
+        defaults, own = optimizer.defaults, vars(optimizer)
+        first = self._defaults.get(name)
+        if first is None:
+            first = self._defaults[name] = dict(defaults)
+        meant = {key: of for key, of in _ATTRIBUTES.items() if key in own and of in first}
+        written = {key: own[key] for key in meant}
+        for key in _SETTINGS:
             if key in first and defaults.get(key) is not first[key]:
-                written[f"defaults['{key}']"] = defaults[key]
-                meant[f"defaults['{key}']"] = key
-        if meant:
-            in_force = {
-                setting: [
-                    value
-                    for source in (*optimizer.param_groups, first)
-                    for value in (source.get(key), source.get(f"initial_{key}"))
-                    if isinstance(value, (int, float))
-                ]
-                for setting, key in meant.items()
-            }
-            written = {setting: written[setting] for setting in meant}
-            near = (caller(), self._sources.of(optimizer))
-            self._vain.look(name, written, in_force, near)
+                meant[setting := f"defaults['{key}']"] = key
+                written[setting] = defaults.get(key)
+        if written:
+            in_force = {setting: _in_force(optimizer, first, key) for setting, key in meant.items()}
+            self._vain.look(name, written, in_force, (caller(), self._sources.of(optimizer)))
+
+
+def _in_force(optimizer: Optimizer, first: dict[str, Any], key: str) -> list[float]:
+    """The values of a setting that an optimizer goes by or began with."""
+    values = [
+        source.get(name)
+        for source in (*optimizer.param_groups, first)
+        for name in (key, f"initial_{key}")
+    ]
+    return [value for value in values if isinstance(value, (int, float))]

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from nntrace_torch.data import folds
 from nntrace_torch.data.folds import part_of
 from torch.nn import functional
 from torch.utils.data import DataLoader, Subset, SubsetRandomSampler, TensorDataset
@@ -48,6 +49,12 @@ def test_a_fold_that_was_trained_on_before_is_told_at_its_validation(trace_here,
     passes = [(DATA, FIRST, True), (DATA, SECOND, True), (DATA, range(12), False)]
     [payload] = told(trace_here, *passes, loader=loader)
     assert (payload["examples"], payload["before"], payload["since"]) == (12, 12, 3)
+
+
+def test_no_more_indices_are_kept_than_may_be(trace_here, monkeypatch):
+    passes = [(DATA, FIRST, True), (DATA, SECOND, True), (DATA, range(12), False)]
+    monkeypatch.setattr(folds, "_MOST_BEFORE", 23)
+    assert told(trace_here, *passes) == []
 
 
 def test_what_is_both_trained_on_now_and_evaluated_measures_the_training(trace_here):
