@@ -3,6 +3,7 @@
 import socket
 import sys
 
+import numpy as np
 import pytest
 from processes import bare, traced, write
 
@@ -79,6 +80,35 @@ if __name__ == "__main__":
 """
 
 
+# Deterministic algorithms fill memory that is allocated and not written with NaN.
+PIPELINE = """
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.pipelining import PipelineStage, ScheduleGPipe
+
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+torch.manual_seed(rank)
+torch.use_deterministic_algorithms(True)
+part = [nn.Sequential(nn.Linear(8, 16), nn.ReLU()), nn.Linear(16, 1)][rank]
+stage = PipelineStage(part, rank, 2, torch.device("cpu"))
+schedule = ScheduleGPipe(stage, n_microbatches=2, loss_fn=nn.functional.mse_loss)
+optimizer = torch.optim.SGD(part.parameters(), lr=0.05)
+losses = []
+for step in range(6):
+    x = torch.randn(8, 8, generator=torch.Generator().manual_seed(step))
+    optimizer.zero_grad()
+    if rank:
+        schedule.step(target=x[:, :1], losses=losses)
+    else:
+        schedule.step(x)
+    optimizer.step()
+with open(f"result-{rank}", "w") as file:
+    file.write(repr((losses, [p.tolist() for p in part.parameters()])))
+dist.destroy_process_group()
+"""
+
 # Cheaper than torchrun, which tests/test_launch_training.py starts.
 LAUNCHER = """
 import os, subprocess, sys
@@ -134,6 +164,16 @@ def test_healthy_data_parallel_training_is_bit_for_bit_the_same_and_left_alone(r
     assert (trace.steps.before_backward_ns[1:] <= trace.steps.duration_ns[1:]).all()
     # Whether two processes on a busy machine are equally fast is not for a test to say.
     assert diagnosed(trace)[0] - {"DST04"} == set()
+
+
+def test_what_a_pipeline_computes_to_learn_its_shapes_is_no_part_of_its_training(ranks):
+    write(ranks, "ranks.py", PIPELINE)
+    untraced = launched(bare, ranks, sys.executable)
+    trace, results = trained(ranks)
+    assert results == untraced
+    assert not [event for one in trace.every_rank() for event in one.events_of("nonfinite")]
+    activations = [one.series("activation", "mean") for one in trace.every_rank()]
+    assert all(len(of_rank) == 6 and np.isfinite(of_rank).all() for of_rank in activations)
 
 
 def test_a_model_called_without_its_wrapper_a_slow_rank_and_a_bad_batch_are_found(ranks):

@@ -42,6 +42,7 @@ from nntrace_torch.patching import Undo
 from nntrace_torch.program.devices import DeviceObserver
 from nntrace_torch.program.loading import LoadObserver
 from nntrace_torch.program.modes import ModeObserver
+from nntrace_torch.program.pipelines import PipelineStages
 from nntrace_torch.program.ranks import RankObserver
 from nntrace_torch.program.seeds import SeedObserver
 from nntrace_torch.program.sources import Sources
@@ -176,6 +177,7 @@ class Observers:
             *self.loaders.install(),
             *self.schedules.install(),
             *self.sources.install(),
+            *PipelineStages(self._recorder).install(),
             *self.compiled.install(),
             *self._interposed(),
         ]

@@ -1,7 +1,8 @@
 """Replaces functions of PyTorch by wrappers that also observe; each patch returns its undo."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import BuiltinFunctionType, FrameType, FunctionType
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ _tracing_state = torch._C._get_tracing_state
 _graph_task = torch._C._current_graph_task_id
 _has_cuda = torch.backends.cuda.is_built()
 _uses_cuda = torch.cuda.is_initialized
+_away = [0]  # the contexts `looking_away` under way
 
 read_number = torch.Tensor.item  # the original, before anything is wrapped around it
 
@@ -47,13 +49,26 @@ def calling_from(frame: FrameType) -> Callable[..., Any]:
 
 
 def is_captured() -> bool:
-    """Whether a graph is being captured, of which our operations would become a part."""
+    """Whether a graph is being captured, of which our operations would become a part, or what is
+    computed has no meaning.
+    """
     return (
         _is_dynamo()
+        or _away[0] > 0
         or _compiler._is_compiling_flag  # the rest of `is_compiling`, which asks more
         or _tracing_state() is not None
         or (_has_cuda and _uses_cuda() and torch.cuda.is_current_stream_capturing())
     )
+
+
+@contextmanager
+def looking_away() -> Iterator[None]:
+    """A context in which nothing is observed, as its values have no meaning."""
+    _away[0] += 1
+    try:
+        yield
+    finally:
+        _away[0] -= 1
 
 
 def is_in_backward() -> bool:
