@@ -55,7 +55,8 @@ def activate() -> None:
     if "NNTRACE_RUN" not in os.environ:
         return  # the program cleared its environment, except PYTHONPATH
     launched = os.environ.get("NNTRACE_PID", "")
-    is_command = launched == str(os.getpid())
+    # The minus says: the child of that process, which could not be replaced by the command.
+    is_command = launched in (str(os.getpid()), f"-{os.getppid()}")
     # A direct child is the user's command, too, where that is a shell script.
     agent = Agent(speaks=is_command or launched == str(os.getppid()), is_command=is_command)
     # The processes that this one starts (workers, spawned ranks) need not explain their silence.

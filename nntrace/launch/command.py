@@ -80,7 +80,9 @@ def launch(
     words = resolve(command)
     run = prepare_run(out, name, runs_folder, otherwise=script_name(words))
     settings = Settings(str(run), command, sampling)
-    environment = {**traced_environment(settings), "NNTRACE_PID": str(os.getpid())}
+    is_replaced = os.name == "posix" and not live
+    started_by = str(os.getpid()) if is_replaced else f"-{os.getpid()}"
+    environment = {**traced_environment(settings), "NNTRACE_PID": started_by}
     warn_if_disabled(words)
     if live:
         from nntrace.watch.live import launch_live
@@ -88,7 +90,7 @@ def launch(
         return launch_live(words, environment, run)
     sys.stdout.flush()
     sys.stderr.flush()
-    if os.name == "posix":
+    if is_replaced:
         os.execve(words[0], words, environment)
     import subprocess  # Windows cannot replace a process
 

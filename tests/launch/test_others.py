@@ -5,7 +5,7 @@ import signal
 import sys
 
 import pytest
-from processes import TRAIN, traced, write
+from processes import TRAIN, bare, traced, write
 
 from nntrace.schema import RunStatus
 from nntrace.trace import Trace
@@ -20,6 +20,15 @@ worker = subprocess.Popen([sys.executable, "worker.py"], stdout=pipe, stderr=pip
 worker.stdout.readline()
 worker.kill()
 worker.wait()
+"""
+# `nntrace run --live` where there is no terminal.
+LIVE = """
+from nntrace.cli import main
+from nntrace.watch import live
+
+live.has_terminal = lambda: True
+live.load_monitor = lambda: lambda watch: None
+main(["run", "--live", "--out", "run", "main.py"])
 """
 WAITS = TRAIN + "    time.sleep(1.5)\n    print('done', flush=True)\n    time.sleep(60)\n"
 
@@ -41,6 +50,14 @@ def test_workers_that_are_ended_by_force_end_as_the_command_does(folder, end, st
     assert len(trace.steps) == 4
     is_told = "nntrace: run, no problems found. Next: nntrace diagnose run" in found.stderr
     assert is_told == (status is RunStatus.FINISHED)
+
+
+def test_under_the_monitor_they_end_as_the_command_does_too(folder):
+    write(folder, "worker.py", "import time\n" + WAITS)
+    write(folder, "main.py", STARTS_A_WORKER)
+    write(folder, "live.py", LIVE)
+    bare(folder, sys.executable, "live.py")
+    assert Trace.open(folder / "run").status is RunStatus.FINISHED
 
 
 def test_a_later_process_of_a_shell_script_does_not_end_the_run_of_one_that_was_killed(folder):
