@@ -35,7 +35,7 @@ groups = [
 ]
 optimizer = torch.optim.SGD(groups, lr=2e-2, momentum=0.9)
 
-for step in range(320):
+for step in range(560):
     images, wide = blobs(32)
     loss = F.cross_entropy(model(images), wide)
     optimizer.zero_grad()
