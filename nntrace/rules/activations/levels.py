@@ -8,6 +8,7 @@ import numpy as np
 
 from nntrace.dataflow import Vertex
 from nntrace.rules.activations.units import has_died_out
+from nntrace.rules.activations.variation import tables
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.depth import (
     SAMPLES,
@@ -24,7 +25,6 @@ from nntrace.rules.common.layers import (
     any_finite,
     chain,
     first_finite,
-    is_embedding,
     named,
     sampled_span,
 )
@@ -231,11 +231,11 @@ def constant_activation(
 
     Not reported:
 
-    - layers without data to depend on, such as learnt queries
+    - layers without data to depend on: learnt queries; tables of positions and modules that give
+      out a parameter of their own (StyleGAN's input), unless nothing in the model varies at all
     - layers that run over steps of time on the first axis, and batches of one example
     - layers before others that do differ, if their model is given an input, of the width they take,
       that is the same for every example, such as the state with which a recurrence begins
-    - lookup tables, which may hold positions, unless nothing in the model varies at all
 
     Source: Karpathy's Recipe, step 2 (visualise prediction dynamics); "37 reasons", 25.
     """
@@ -250,14 +250,14 @@ def constant_activation(
     norms = np.array([link.is_norm for link in links], dtype=bool)
     same = known & (varies <= np.where(norms, np.fmax(least, _AMPLIFIED), least))
     tells_apart = varies > _FADED * size
-    before, constants = _inputs_vary(trace), _constant_inputs(trace)
+    before, constants, is_table = _inputs_vary(trace), _constant_inputs(trace), tables(trace)
     vary = _outputs_that_vary(trace)
     for index, link in enumerate(links):
         seen = known[:, index]
         if seen.sum() < SAMPLES:
             continue
         is_constant = bool(same[seen, index].mean() >= share and same[seen, index][-1])
-        if is_constant and before and not (vary.any() and is_embedding(link.site)):
+        if is_constant and before and not (vary.any() and is_table(link.site)):
             died = has_died_out(trace, link.column + 1)
             if vary[link.column + 1 :].any() and _may_take(link, constants):
                 continue

@@ -1,13 +1,18 @@
-"""How much of a layer's spread is between examples, and from which layer on they are all alike.
+"""How much of a layer's spread is between examples, and which layers have none by nature.
 
 The share is 1 if every unit has the same mean and only examples differ, and 0 if all examples get
 the same output.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-from nntrace.rules.common.layers import chain
+from nntrace.dataflow import Vertex
+from nntrace.rules.common.flow import Flow
+from nntrace.rules.common.layers import chain, is_embedding, is_norm
 from nntrace.rules.common.signals import median
+from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
 
@@ -41,3 +46,32 @@ def alike_from(trace: Trace, most: float) -> tuple[Site, float] | None:
             break
         first, level = link.site, share if first is None else level
     return None if first is None else (first, level)
+
+
+def tables(trace: Trace) -> Callable[[Site], bool]:
+    """Return a function that says whether a module's output is made of its parameters alone.
+
+    It is a lookup table, or no layer feeds it and it gives out a parameter of its own, or the first
+    rows of one, repeated for each example.
+    """
+    flow, parameters = Flow(trace), trace.sites_of(Role.PARAM)
+
+    def is_table(site: Site) -> bool:
+        vertex = Vertex(site.path)
+        is_source = vertex in flow.takers and vertex not in flow.sources
+        if not is_source or flow.is_affine(vertex) or is_norm(site):
+            return is_embedding(site)
+        own = (one.shape for one in parameters if one.parent == site.path)
+        return is_embedding(site) or any(_begins(site.shape[1:], shape) for shape in own)
+
+    return is_table
+
+
+def _begins(output: tuple[int, ...], parameter: tuple[int, ...]) -> bool:
+    """Whether an output without its examples' axis may be the first rows of a parameter."""
+    rows = parameter[1:] if len(parameter) > len(output) and parameter[0] == 1 else parameter
+    return (
+        len(rows) == len(output) > 1
+        and output[-1] == rows[-1]
+        and all(one <= most for one, most in zip(output, rows, strict=True))
+    )

@@ -22,7 +22,7 @@ from nntrace.rules.common.layers import (
     update_ratios,
     weights,
 )
-from nntrace.rules.common.loss_course import remaining_loss
+from nntrace.rules.common.loss_course import loss_series, remaining_loss
 from nntrace.rules.common.optimizers import norms_by_optimizer
 from nntrace.rules.common.signals import (
     in_times,
@@ -172,11 +172,13 @@ def gradient_spike(
     on, half as many deviations are enough); otherwise information. It is also information if it
     happens often but the updates of those steps are no longer than others, as with Adam in a flow
     or a mixture, in which single examples have such gradients, and in learning by trial and error,
-    where episodes differ and the loss says little.
+    where episodes differ and the loss says little. Nor does a loss say much whose optimizer takes
+    turns with another, as in a GAN.
     Source: Pascanu et al. 2013; Chowdhery et al. 2022 (PaLM, 5.1: spikes).
     """
     steps = trace.steps
     by_trials = bool(trial_and_error(trace))
+    says_little = by_trials or loss_series(trace).optimizers > 1
     judged = False
     for optimizer, own, at in norms_by_optimizer(trace):
         if len(at) < 2 * _SETTLED + 1:
@@ -200,7 +202,7 @@ def gradient_spike(
         step = int(steps.step[at[peak]])
         harm = _worse_after(steps.loss[own], int(np.count_nonzero(own[: at[peak]])))
         is_followed = not by_trials and _lengthen_steps(trace, steps.step[at[lone]])
-        harm = harm and not by_trials
+        harm = harm and not says_little
         again = f" and {len(lone) - 1} more times" if len(lone) > 1 else ""
         yield Finding(
             f"the gradient norm spikes: {norm[peak]:.3g} at step {step}, "

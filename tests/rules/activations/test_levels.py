@@ -298,6 +298,28 @@ def test_a_table_in_which_all_look_up_one_row_is_blamed_where_nothing_else_sees_
     assert [f.site.path for f in findings("ACT07", rows)] == ["words"]
 
 
+@pytest.mark.parametrize(
+    ("shape", "fed", "found"),
+    [
+        ([1, 6, WIDTH], False, 0),
+        ([9, WIDTH], False, 0),
+        ([5, WIDTH], False, 1),
+        ([9, 2 * WIDTH], False, 1),
+        ([1, 6, WIDTH], True, 1),
+    ],
+)
+def test_a_module_that_gives_out_its_own_parameter_depends_on_no_data(shape, fed, found):
+    of_it = {"module_type": "ConstantInput", "parent": "b", "shape": shape}
+    own = [site("b.input", "param", rms=1.0, **of_it)]
+    given = [
+        site("b", "activation", module_type="ConstantInput", shape=[8, 6, WIDTH], example_std=0.0)
+    ]
+    edges = [[0, 2], [1, 2], [2, 3], *([[0, 1]] if fed else [])]
+    graph = event("graph", 0, vertices=["a", "b", "c", "head"], edges=edges)
+    layers = [layer("a"), own, given, layer("c"), layer("head")]
+    assert len(findings("ACT07", trace(INPUT, *layers, events=[graph]))) == found
+
+
 def test_inputs_that_do_not_vary_are_another_rules_matter():
     same = [site("input.0", "input", std=1.0, example_std=0.0, shape=[8, WIDTH])]
     assert not findings("ACT07", trace(same, layer("a", example_std=0.0), layer("head")))

@@ -212,6 +212,17 @@ def test_spikes_of_single_episodes_are_a_note():
     assert [finding.level for finding in findings("GRD05", rows)] == [Severity.INFO]
 
 
+@pytest.mark.parametrize(
+    ("names", "level"), [(("D", "G"), Severity.INFO), (("D", "D"), Severity.WARNING)]
+)
+def test_a_loss_that_is_worse_after_a_spike_says_little_between_adversaries(names, level):
+    turns = {"optimizer": [*names] * LONG}
+    norm, loss = np.repeat(norms(20.0), 2), np.repeat(losses(1.2), 2)
+    norm[61] = 1.0
+    rows = trace_of(steps=2 * LONG, loss=list(loss), grad_norm=list(norm), **turns)
+    assert [finding.level for finding in findings("GRD05", rows)] == [level]
+
+
 def test_a_new_level_is_no_spike():
     assert not findings("GRD05", spiky(norms(20.0, width=30)))
 
