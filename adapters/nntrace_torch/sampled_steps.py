@@ -68,7 +68,7 @@ class SampledSteps:
             sample.seen_models.add(model.prefix)
             self._parts.modes.observe(model, module)
         if self._parts.optimizers.count > 1:
-            self._parts.generated.called(model, args)
+            self._parts.generated.called(model, module, args)
         if "input" in sample.seen_roles:
             self._parts.inputs.called_again(model, args, kwargs, sample)
         elif self._parts.inputs.observe(model, args, kwargs, sample):

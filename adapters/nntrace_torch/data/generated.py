@@ -1,7 +1,8 @@
 """Compares the data that a discriminator is given with the range that its generator ends in.
 
-Both come as the same argument of the same model: what was generated is known by its graph, and the
-rest has none. Only looked at where several optimizers take turns.
+Both come as the same argument of the same module: what was generated is known by its graph, and the
+rest has none. A generator that one model holds beside its discriminator is a module of its own.
+Only looked at where several optimizers take turns.
 """
 
 import math
@@ -9,6 +10,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
@@ -31,38 +33,39 @@ class _Values(NamedTuple):
 
 
 class GeneratedRanges:
-    """Looks at the first batches that each model is given."""
+    """Looks at the first batches that each model, or part of one that is called alone, is given."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._heads: dict[str, str] = {}  # by model, of what is generated for it
+        self._heads: dict[str, str] = {}  # by path, of what is generated for it
         self._seen: dict[str, list[_Values]] = {}
 
-    def called(self, model: Model, args: tuple[Any, ...]) -> None:
-        """A model is called in a sampled step."""
+    def called(self, model: Model, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """A model is called in a sampled step: its `module`, the root or one of its parts."""
         given = args[0] if args else None
         if type(given) is not torch.Tensor or not given.is_floating_point() or given.dim() < 2:
             return
-        seen = self._seen.setdefault(model.prefix, [])
+        path = model.path_of(module) or model.prefix
+        seen = self._seen.setdefault(path, [])
         if len(seen) == _LOOKS or not can_sample(given) or not given.is_cpu or not given.numel():
             return
         if given.grad_fn is not None:
             found = head(given).name
             if found in _BOUNDS:
-                self._heads.setdefault(model.prefix, found)
+                self._heads.setdefault(path, found)
         elif not given.requires_grad:
             values = _values(given.reshape(-1)[:_MOST])
             if not math.isfinite(values.most - values.least):
                 return
             seen.append(values)
-            if len(seen) == _LOOKS and model.prefix in self._heads:
-                self._tell(model.prefix, self._heads[model.prefix], seen)
+            if len(seen) == _LOOKS and path in self._heads:
+                self._tell(path, self._heads[path], seen)
 
-    def _tell(self, prefix: str, its_head: str, seen: list[_Values]) -> None:
+    def _tell(self, path: str, its_head: str, seen: list[_Values]) -> None:
         # Some batches were generated and cut off from their graph: they are in the lower half.
         shares = sorted(values.beyond[its_head] for values in seen)[len(seen) // 2 :]
         payload = {
-            "model": prefix,
+            "model": path,
             "head": its_head,
             "beyond": median(shares),
             "least": min(values.least for values in seen),

@@ -63,3 +63,29 @@ def test_what_one_optimizer_trains_is_no_game_of_two(trace_here):
 
 def test_batches_that_are_not_finite_have_no_range(trace_here):
     assert told(trace_here, nn.Tanh(), lambda: standard().log()) == []
+
+
+@pytest.mark.parametrize(("real", "told"), [(unit, 0.0), (standard, 0.3)])
+def test_what_the_generator_beside_it_is_given_is_not_the_discriminators(trace_here, real, told):
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.maker = nn.Sequential(nn.Linear(6, 6), nn.Tanh())
+            self.judge = nn.Linear(6, 1)
+
+    def train():
+        both = Both()
+        first = torch.optim.SGD(both.maker.parameters(), lr=0.01)
+        second = torch.optim.SGD(both.judge.parameters(), lr=0.01)
+        for _ in range(20):
+            made = both.maker(torch.randn(16, 6))
+            second.zero_grad()
+            (both.judge(made.detach()).mean() - both.judge(real()).mean()).backward()
+            second.step()
+            first.zero_grad()
+            (-both.judge(made).mean()).backward()
+            first.step()
+
+    [payload] = payloads(trace_here(train), "generated")
+    assert payload["model"] == "judge"
+    assert payload["beyond"] == pytest.approx(told, abs=0.1)
