@@ -17,7 +17,6 @@ from nntrace.trace import Trace
 
 SITES_SHOWN: Final = 3
 SOURCE_SHOWN: Final = 100
-_ITEMS_SHOWN: Final = 4
 _NAMES_SHOWN: Final = 6
 _ENDINGS: Final = {RunStatus.FAILED: "failed", RunStatus.KILLED: "was killed before it finished"}
 
@@ -54,10 +53,20 @@ def evidence(finding: Finding) -> list[str]:
     Without words that the message says already.
     """
     return [
-        f"{printable(str(name)).replace('_', ' ')} {_value(value)}"
+        f"{printable(str(name)).replace('_', ' ')} {evidence_value(value)}"
         for name, value in finding.evidence.items()
         if not (isinstance(value, str) and _says(finding.message, value))
     ]
+
+
+def evidence_value(value: Any, items: int = 4) -> str:
+    """One of these numbers: three significant digits, and of a list the first `items`."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list | tuple):
+        shown = ", ".join(evidence_value(item, items) for item in value[:items])
+        return f"[{shown}{', …' if len(value) > items else ''}]"
+    return printable(str(value), 80)
 
 
 def _says(message: str, words: str) -> bool:
@@ -146,12 +155,3 @@ def _site(finding: Finding) -> str:
     if path.replace(".", "").isdigit():  # in nn.Sequential: `1 activation` would read as a count
         path = f"module {path}"
     return f"{path} {finding.site.role.value}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, list | tuple):
-        shown = ", ".join(_value(item) for item in value[:_ITEMS_SHOWN])
-        return f"[{shown}{', …' if len(value) > _ITEMS_SHOWN else ''}]"
-    return printable(str(value), 80)

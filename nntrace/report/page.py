@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 from nntrace.diagnosis.report import Report
-from nntrace.diagnosis.wording import families, samples, suppressions
+from nntrace.diagnosis.wording import evidence_value, families, samples, suppressions
 from nntrace.keep import bytes_on_disk
 from nntrace.recipe import Stage, State
 from nntrace.recipe import read as read_recipe
@@ -113,7 +112,7 @@ def render_html(
         states=State,
         how=lambda step: how(step, name),
         sampling=_sampling(report),
-        evidence=_evidence,
+        evidence_value=evidence_value,
         source_limit=_SOURCE_LIMIT,
     )
 
@@ -147,12 +146,3 @@ def _sampling(report: Report) -> list[tuple[str, str]]:
         ("git", manifest.git_commit or ""),
         ("on disk", "" if trace.path is None else size(bytes_on_disk(trace.path))),
     ]
-
-
-def _evidence(value: Any) -> str:
-    """A value of a finding's evidence as a short text."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(_evidence(item) for item in value[:6]) + (", …" if len(value) > 6 else "")
-    return str(value)

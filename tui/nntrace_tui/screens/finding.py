@@ -9,11 +9,10 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
-from nntrace.diagnosis.wording import place
+from nntrace.diagnosis.wording import evidence_value, place
 from nntrace.rules import Finding
 from nntrace.text import printable
 from nntrace_tui.messages import Look, ShowRule
-from nntrace_tui.numbers import number
 from nntrace_tui.themes import Palette, palette
 from nntrace_tui.view import Page
 
@@ -81,7 +80,7 @@ def describe(finding: Finding, colours: Palette) -> Text:
         _section(text, "Evidence")
         for name, value in finding.evidence.items():
             text.append(f"\n  {printable(str(name)).replace('_', ' ')}: ", colours.dim)
-            text.append(printable(_evidence(value)))
+            text.append(evidence_value(value, _EVIDENCE_ITEMS))
     if finding.advice:
         _section(text, "Advice")
         text.append(f"\n  {printable(finding.advice)}")
@@ -95,13 +94,3 @@ def describe(finding: Finding, colours: Palette) -> Text:
 
 def _section(text: Text, title: str) -> None:
     text.append(f"\n{title}" if text.plain.endswith("\n") else f"\n\n{title}", "underline")
-
-
-def _evidence(value: object) -> str:
-    if isinstance(value, float):
-        return number(value)
-    if isinstance(value, list | tuple):
-        shown = ", ".join(_evidence(item) for item in value[:_EVIDENCE_ITEMS])
-        more = len(value) - _EVIDENCE_ITEMS
-        return f"{shown}, … {more} more" if more > 0 else shown
-    return str(value)
