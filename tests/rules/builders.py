@@ -64,7 +64,7 @@ def batches(count: int, **values: Any) -> list[dict[str, Any]]:
     return [batch(step, **{k: _at(v, step) for k, v in values.items()}) for step in range(count)]
 
 
-def event(kind: str, step: int = 0, **payload: Any) -> dict[str, Any]:
+def event(kind: str, /, step: int = 0, **payload: Any) -> dict[str, Any]:
     """One row of `events`."""
     return {"step": step, "time_ns": 0, "kind": kind, "payload": json.dumps(payload)}
 

@@ -136,6 +136,12 @@ def test_running_statistics_are_not_judged_before_the_usual_momentum_of_keras_le
     assert skip_reasons("ACT12", short)
 
 
+@pytest.mark.parametrize(("known", "skipped"), [(4, True), (5, False)])
+def test_five_samples_of_a_norm_are_needed(known, skipped):
+    rms = [None] * (COUNT - known) + [5.0] * known
+    assert bool(skip_reasons("ACT12", norms(running(rms)))) is skipped
+
+
 def test_samples_of_the_first_half_say_nothing_of_running_statistics_at_the_end():
     early = trace_of(steps=200, sampled=range(0, 90, 10), sites=[running(5.0)])
     assert skip_reasons("ACT12", early)

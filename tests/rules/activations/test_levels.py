@@ -106,6 +106,13 @@ def test_a_model_that_learns_may_have_any_level():
     assert finding.level is Severity.INFO
 
 
+@pytest.mark.parametrize(("end", "level"), [(0.69, Severity.INFO), (0.71, Severity.WARNING)])
+def test_a_model_that_learns_has_lost_three_tenths_of_its_first_loss(end, level):
+    losses = [1.0] * 5 + [end] * 15
+    [finding] = findings("ACT01", trace(layer("a", std=100.0), layer("head"), loss=losses))
+    assert finding.level is level
+
+
 def test_the_head_and_what_a_norm_takes_are_not_judged():
     norm = module("norm", "LayerNorm", std=1.0)
     rows = trace(layer("a", std=100.0), norm, layer("head", std=100.0))
@@ -268,6 +275,13 @@ def test_a_layer_that_may_take_the_state_a_recurrence_begins_with_is_none(width,
     layers = [layer("a"), layer("b", example_std=0.0), layer("head", example_std=behind)]
     rows = trace(INPUT, state, *layers)
     assert len(findings("ACT07", rows)) == found
+
+
+def test_a_constant_output_of_a_module_without_weights_is_judged_beside_a_constant_input():
+    state = [site("input.1", "input", std=0.0, example_std=0.0, shape=[8, WIDTH])]
+    gate = module("gate", "Sigmoid", std=0.0, rms=0.5, example_std=0.0)
+    [finding] = findings("ACT07", trace(INPUT, state, layer("a"), gate, layer("head")))
+    assert finding.site.path == "gate"
 
 
 def test_whether_later_layers_differ_is_asked_of_the_steps_of_their_own_model():

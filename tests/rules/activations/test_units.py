@@ -189,6 +189,11 @@ def test_units_that_are_at_their_ends_for_a_moment_may_come_back(late, found):
     assert len(results) == found
 
 
+def test_a_bounded_function_of_the_inputs_is_judged_before_any_layer():
+    [finding] = findings("ACT05", trace(bounded(0.9), layer("l"), layer("head")))
+    assert finding.site.path == "t"
+
+
 def test_the_output_activation_may_be_sure():
     sure = bounded(0.95, path="out", kind="Sigmoid", low=0.0)
     assert not findings("ACT05", trace(layer("l"), bounded(0.1), layer("head"), sure))

@@ -1,4 +1,4 @@
-from rules.builders import batch, trace_of
+from rules.builders import batch, event, trace_of
 
 from nntrace.rules.common.beside_chance import BesideChance
 from nntrace.rules.common.chance import training_batches
@@ -20,6 +20,14 @@ def test_the_lowest_chance_is_the_entropy_of_uneven_labels():
     loss = beside_chance(batches=[batch(0, loss_function="cross_entropy", classes=2, **labels)])
     assert [chance.name for chance in loss.chances] == ["ln 2", "label entropy"]
     assert loss.lowest == loss.chances[1].value
+
+
+def test_a_sum_over_the_batch_is_not_compared_with_the_chance_of_a_mean():
+    call = event("loss_call", function="cross_entropy", reduction="sum")
+    rows = [batch(0, loss_function="cross_entropy", classes=2)]
+    loss = beside_chance(batches=rows, events=[call])
+    assert loss.chances
+    assert loss.lowest is None
 
 
 def test_a_run_with_two_loss_functions_has_no_chance_to_be_compared_with():

@@ -8,6 +8,7 @@ from nntrace.rules.common.signals import (
     lasting,
     least_around,
     median,
+    median_error,
     median_of_means,
     medians_around,
     noise_scale,
@@ -39,6 +40,15 @@ def test_the_trend_statistic_is_standard_normal_without_a_trend(length):
     rng = np.random.default_rng(0)
     scores = [trend_z(rng.standard_normal(length)) for _ in range(200)]
     assert np.std(scores) == pytest.approx(1.0, abs=0.15)
+
+
+def test_the_error_of_a_difference_of_medians_is_that_of_drawn_ones():
+    rng = np.random.default_rng(0)
+    drawn = [
+        np.median(rng.normal(0.0, 2.0, 51)) - np.median(rng.normal(0.0, 2.0, 201))
+        for _ in range(2000)
+    ]
+    assert median_error(2.0, 51, 201) == pytest.approx(np.std(drawn), rel=0.05)
 
 
 def test_a_falling_series_has_a_negative_trend():

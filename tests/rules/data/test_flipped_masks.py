@@ -40,10 +40,15 @@ def test_draws_that_scatter_from_batch_to_batch_are_averaged():
 
 
 @pytest.mark.parametrize(
-    "change", [{"width_alike": 0.2}, {"width_share": 0.1}, {"width_even": -0.5}]
+    "change", [{"width_alike": 0.34}, {"width_share": 0.19}, {"width_even": -0.5}]
 )
 def test_masks_not_learned_yet_or_equal_in_both_halves_say_nothing(change):
     assert findings("DAT21", told({"width_odd": 0.0, **change})) == []
+
+
+@pytest.mark.parametrize("change", [{"width_alike": 0.36}, {"width_share": 0.21}])
+def test_masks_that_are_learned_by_a_third_or_odd_by_a_fifth_are_judged(change):
+    assert findings("DAT21", told({"width_odd": 0.0, **change}))
 
 
 def test_few_looks_are_not_judged():

@@ -112,11 +112,13 @@ def test_nan_in_a_target_is_named():
     assert "the target `mse_loss`" in finding.message
 
 
-def test_a_replayed_step_names_the_example():
-    origin = event("origin", 7, where="data", given="input.0", index=[3, 1])
+@pytest.mark.parametrize(("kind", "word"), [("nan", "NaN"), ("inf", "infinities")])
+def test_a_replayed_step_names_the_example(kind, word):
+    origin = event("origin", 7, where="data", given="input.0", index=[3, 1], kind=kind)
     [finding] = findings("DAT06", trace_of(steps=9, sites=[table()], events=[origin]))
     assert finding.steps == (7, 7)
     assert "[3, 1]" in finding.message
+    assert word in finding.message
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,8 @@ def weighed(counts, weights):
     """As `counted`, with class weights that Keras' `fit` was given."""
     given = {str(label): weight for label, weight in enumerate(weights)}
     loader = event("loader", class_weights=given, file="train.py", line=4)
-    rows = batches(10, batch_size=sum(counts), label_values=(0, 1), label_counts=tuple(counts))
+    labels = {"label_values": tuple(range(len(counts))), "label_counts": tuple(counts)}
+    rows = batches(10, batch_size=sum(counts), **labels)
     return trace_of(steps=10, batches=rows, events=[loader])
 
 
@@ -106,6 +107,8 @@ def weighed(counts, weights):
         ((30, 10), (1.9, 1.0), 0),
         ((30, 10), (0.5, 1.5), 0),
         ((30, 10), (), 0),
+        ((30, 20, 10), (2.0, 0.1, 1.0), 0),
+        ((30, 20, 10), (2.0, 1.5, 1.0), 1),
     ],
 )
 def test_weights_that_grow_with_the_classes_are_a_warning_where_they_are_given(

@@ -85,6 +85,7 @@ def test_an_order_that_was_drawn_once_and_returns_is_a_fact():
     trace = trace_of(steps=30, batches=batches(30, fingerprint=prints), events=events)
     [finding] = findings("DAT03", trace)
     assert finding.level is Severity.INFO
+    assert "drawn at random" in finding.message
 
 
 def test_a_loader_that_shuffles_and_repeats_the_indices_it_draws_is_a_warning():

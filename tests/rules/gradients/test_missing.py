@@ -19,6 +19,13 @@ def test_a_layer_that_is_called_and_never_gets_a_gradient_is_an_error():
     assert finding.evidence["parameters"] == ["a.weight"]
 
 
+@pytest.mark.parametrize(("arrived", "said"), [(0.1, "cleared"), (0.0, "does not depend")])
+def test_gradients_that_arrive_and_are_gone_at_the_step_were_cleared(arrived, said):
+    output = site("a", "activation_grad", rms=arrived)
+    [finding] = findings("GRD03", trace(gradient("a.weight", None, n=0), called("a"), [output]))
+    assert said in finding.message
+
+
 def test_a_loss_that_is_added_as_a_number_is_an_error_at_the_line_of_the_backward():
     place = {"file": "train.py", "line": 7}
     told = event("attached", 3, what="number", function="mse_loss", weight=0.5, **place)

@@ -50,6 +50,8 @@ FALLING = list(np.geomspace(1, 0.01, STEPS))
         ((1.0, 1.0, 0.3, 0.11), 0),
         ((1.0, 1.0, 4.0, 11.0), 1),
         ((1.0, 1.0, 4.0, 9.0), 0),
+        ((4.0, 4.0, 4.0, 4.0), 0),
+        ((4.0, 4.0, 1.2, 0.36), 1),
     ],
 )
 def test_a_signal_that_changes_tenfold_with_depth_is_a_warning(scales, found):

@@ -34,6 +34,7 @@ def test_a_variable_that_keeps_graphs_is_a_warning_at_its_line():
     kept = event("kept_graphs", 9, name="total", steps=8, file="train.py", line=12)
     [finding] = findings("RUN08", trace_of(steps=30, events=[kept]))
     assert finding.location.line == 12
+    assert finding.steps == (1, 9)
     assert "`total`" in finding.message
     assert "loss.item()" in finding.advice
 

@@ -71,6 +71,12 @@ def test_rows_that_are_no_log_probabilities_are_an_error(log_sum, found):
     assert len(told("LOS03", {"log_sum": log_sum}, {"log_sum": log_sum})) == found
 
 
+@pytest.mark.parametrize(("right", "found"), [(1, 1), (2, 0)])
+def test_nine_of_ten_calls_must_be_given_rows_that_are_no_log_probabilities(right, found):
+    calls = [{"log_sum": 1.0}] * (12 - right) + [{}] * right
+    assert len(told("LOS03", *calls)) == found
+
+
 def test_probabilities_in_place_of_their_logarithms_are_told_as_such():
     [finding] = told("LOS03", *[{"log_sum": 2.2, "probabilities": True}] * 2)
     assert "receives probabilities" in finding.message
