@@ -104,6 +104,12 @@ def test_a_feature_that_is_one_value_in_most_of_few_rows_has_no_spread():
     assert record.feature_spread_low == pytest.approx(record.feature_spread_high)
 
 
+def test_the_log_sum_of_large_outputs_is_finite():
+    rows = np.array([[1000.0, 0.0], [-1000.0, -2000.0]], dtype=np.float32)
+    record = summarise(BatchSample(0, "train", predictions=rows), SeenExamples())
+    assert (record.row_lse_min, record.row_lse_max) == (-1000.0, 1000.0)
+
+
 def test_the_log_sum_of_log_probabilities_is_zero():
     rows = np.log(np.array([[0.2, 0.8], [0.5, 0.5]], dtype=np.float32))
     record = summarise(BatchSample(0, "train", predictions=rows), SeenExamples())

@@ -51,6 +51,12 @@ def test_filters_are_found_in_a_sample_of_a_large_weight(axis):
     assert Filters().dead_fraction(0, shape, axis, sample) == pytest.approx(16 / 64, abs=0.03)
 
 
+def test_filters_of_a_small_weight_are_found_whatever_its_number_of_elements():
+    weight = RNG.normal(size=(9, 5)).astype(np.float32)
+    weight[3] = 0.0
+    assert Filters().dead_fraction(0, (9, 5), 0, weight.reshape(-1)) == pytest.approx(1 / 9)
+
+
 def test_filters_that_are_all_alike_are_not_dead():
     assert Filters().dead_fraction(0, (8, 4), 0, np.full(32, 1e-6, np.float32)) == 0.0
     assert Filters().dead_fraction(0, (8, 4), 0, np.zeros(32, np.float32)) is None

@@ -62,11 +62,8 @@ def overflow_ahead(
     """
     without_end = falls_without_end(trace, _FASTER)
     for role in (Role.ACTIVATION, Role.ACTIVATION_GRAD, Role.PARAM_GRAD, Role.PARAM):
-        sites = trace.sites_of(role)
-        if not sites:
-            continue
         sizes = np.fmax(np.abs(trace.series(role, "min")), np.abs(trace.series(role, "max")))
-        for column, site in enumerate(sites):
+        for column, site in enumerate(trace.sites_of(role)):
             limit = _LIMITS.get(site.dtype)
             size = sizes[:, column]
             seen = np.isfinite(size) & (size > 0)

@@ -102,7 +102,7 @@ def scheduler_unit_mistaken(
             finding = finding or _counts_examples(trace, kind, horizon)
             if horizon < (an_epoch or part * total):  # also if the horizon is not known (0)
                 finding = finding or _decays_away(trace, kind, gone, rest)
-        elif horizon and calls <= 0.2 * total and trace.status is not RunStatus.RUNNING:
+        elif calls <= 0.2 * total and trace.status is not RunStatus.RUNNING:
             finding = _too_seldom(kind, calls, horizon, total)
         if finding is not None:
             yield replace(

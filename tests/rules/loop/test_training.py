@@ -49,6 +49,20 @@ def test_norms_that_were_never_trained_cannot_be_frozen_by_intent(trained, dropo
     assert len(findings("RUN01", rows)) == found
 
 
+@pytest.mark.parametrize(("trained", "found"), [("fc.weight", 1), ("teacher/fc.weight", 0)])
+def test_a_model_beside_named_ones_is_judged_by_the_parameters_that_are_its_own(trained, found):
+    forgotten = {"training": False, "dropout": (0, 1)}
+    events = [mode(0, **forgotten), mode(0, training=True, model="teacher")]
+    trace = trace_of(steps=40, events=events, sites=[site(trained, "update", rms=1e-3)])
+    assert len(findings("RUN01", trace)) == found
+
+
+def test_a_model_alone_is_judged_by_all_that_its_optimizer_holds():
+    sites = [site("fc.weight", "update", rms=1e-3)]
+    events = [mode(0, training=False, dropout=(0, 1))]
+    assert findings("RUN01", trace_of(steps=40, events=events, sites=sites))
+
+
 def test_eval_mode_does_not_matter_without_dropout_or_norms():
     assert findings("RUN01", trace_of(steps=40, events=[mode(0, training=False)])) == []
 

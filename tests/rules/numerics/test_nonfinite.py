@@ -5,6 +5,7 @@ import pytest
 from rules.builders import batch, event, findings, site, trace_of
 
 from nntrace.rules import Severity
+from nntrace.trace import Trace
 
 CLEAN = 0.0
 
@@ -172,7 +173,7 @@ def test_only_an_early_nan_is_blamed_on_the_learning_rate_and_the_input():
     assert findings("NUM09", late) == []
 
 
-def origin(step=2, **facts):
+def origin(step=2, /, **facts):
     """An origin event: a logarithm in a layer, unless said otherwise."""
     usual = {
         "where": "forward",
@@ -230,6 +231,25 @@ def test_an_unknown_origin_leaves_the_first_broken_site_to_be_named():
     trace = trace_of(loss=NAN_FROM_2, sites=network(fc2=FROM_2), events=events)
     [finding] = findings("NUM01", trace)
     assert finding.site.path == "fc2"
+
+
+@pytest.mark.parametrize(("own", "told"), [("unknown", "rank 1"), ("forward", "`log` in `fc1`")])
+def test_an_origin_that_another_rank_located_is_told_where_this_one_found_none(own, told):
+    where = [own, "forward"]
+    whole = Trace.from_ranks(
+        trace_of(loss=NAN_FROM_2, sites=network(), events=[origin(where=where[rank])], rank=rank)
+        for rank in range(2)
+    )
+    [finding] = findings("NUM01", whole)
+    assert told in finding.message
+    assert ("rank 1" in finding.message) is (own == "unknown")
+
+
+@pytest.mark.parametrize(("named", "first"), [(2, 2), (5, 3)])
+def test_an_origin_may_lie_in_an_earlier_step_and_not_in_a_later_one(named, first):
+    lost = [1.0, 1.0, 1.0, math.nan]
+    [finding] = findings("NUM01", trace_of(loss=lost, events=[origin(3, step=named)]))
+    assert finding.steps[0] == first
 
 
 def test_growth_before_the_origin_is_told():

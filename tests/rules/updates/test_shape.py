@@ -48,6 +48,13 @@ def test_weights_of_which_some_stand_for_minus_infinity_are_left_out(high, found
     assert len(findings("UPD03", trace(*others, slow))) == found
 
 
+@pytest.mark.parametrize(("equal", "found"), [(1, 1), (2, 0)])
+def test_layers_must_differ_in_nine_of_ten_late_samples(equal, found):
+    slow = [0.9e-6] * (20 - equal) + [1e-3] * equal
+    results = findings("UPD03", trace(layer("a.weight", 1e-3), layer("b.weight", slow)))
+    assert len(results) == found
+
+
 def test_rates_that_differ_by_layer_are_meant():
     layers = layer("a.weight", 1e-3, lr=0.1), layer("b.weight", 0.9e-6, lr=0.0001)
     assert findings("UPD03", trace(*layers)) == []
@@ -108,6 +115,13 @@ def test_elements_without_a_gradient_are_not_lost():
     rows = layer("a.weight", 1e-3, dtype="bfloat16", zero_fraction=0.6)
     rows[1]["stats"]["zero_fraction"] = 0.5
     assert findings("UPD13", trace(rows)) == []
+
+
+@pytest.mark.parametrize(("samples", "skipped"), [(9, True), (10, False)])
+def test_ten_samples_are_needed_to_tell_what_is_lost(samples, skipped):
+    rows = layer("a.weight", 1e-3, dtype="bfloat16", zero_fraction=0.5)
+    told = skip_reasons("UPD13", trace_of(steps=20, sampled=range(samples), sites=rows))
+    assert bool(told) is skipped
 
 
 def test_float32_loses_nothing_to_rounding():
