@@ -89,10 +89,9 @@ def _root(
     while frontier:
         above = set()
         for current in frontier:
-            fresh = causes[current] - seen
-            if not fresh and not causes[current]:
+            if not causes[current]:
                 roots.add(current)
-            above |= fresh
+            above |= causes[current] - seen
         seen |= above
         frontier = above
     roots.discard(code)

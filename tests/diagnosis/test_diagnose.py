@@ -55,9 +55,24 @@ def test_a_cause_that_began_after_its_symptom_ended_explains_nothing() -> None:
     assert dict(causes(late, found("B", steps=(0, 5)))) == {"A": None, "B": None}
 
 
-def test_rules_that_explain_each_other_still_have_a_root() -> None:
+def test_rules_that_explain_each_other_are_each_a_root() -> None:
     pair = causes(found("A", explains=("B",)), found("B", explains=("A",)))
-    assert {code for code, _ in pair} == {"A", "B"}
+    assert pair == [("A", None), ("B", None)]
+
+
+def test_a_code_is_as_severe_as_its_worst_finding_and_began_with_its_first() -> None:
+    @rule("B", "b", Severity.INFO, advice="", explains=("C",))
+    def several(trace: Trace) -> Iterator[Finding]:
+        """Found."""
+        yield Finding("late", steps=(8, 9))
+        yield Finding("early", steps=(0, 9), severity=Severity.ERROR)
+
+    symptom = found("C", Severity.INFO, steps=(2, 4))
+    assert causes(found("A"), several, symptom) == [
+        *[("B", None)] * 2,
+        ("C", "B"),
+        ("A", None),
+    ]
 
 
 def test_what_a_finding_says_of_its_run_counts_more_than_what_a_rule_says_in_general() -> None:
@@ -253,6 +268,10 @@ def test_what_a_longer_run_would_help_is_what_a_rule_declares_not_how_it_is_word
 
     [note] = diagnose(TRACE, rules=[short, worded, get_rule("RUN12")]).findings
     assert note.evidence["skipped"] == ["AAA01"]
+    [other] = diagnose(TRACE, rules=[short, found("A")]).findings
+    assert "skipped" not in other.evidence
+    [alone] = diagnose(TRACE, rules=[worded, get_rule("RUN12")]).findings
+    assert "could not judge" not in alone.message
 
 
 @pytest.mark.parametrize("code", ["NUM08", "RUN08"])

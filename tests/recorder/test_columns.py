@@ -63,6 +63,7 @@ def test_a_number_too_large_for_its_column_is_an_error():
 def test_rows_of_a_list_column_hold_the_next_values():
     made = lists(np.array([2, 0, 1]), np.array([1.0, 2.0, 3.0]))
     assert made.to_pylist() == [[1.0, 2.0], [], [3.0]]
+    assert made.type == pa.list_(pa.float64())
 
 
 PROGRAM = """
