@@ -16,7 +16,7 @@ from nntrace.adapter import DESCRIBES_ITSELF
 from nntrace.recorder import Recorder
 from nntrace_keras.patching import Undo, after, before, wrap
 from nntrace_keras.program.schedules import ScheduleObserver
-from nntrace_keras.program.settings import accumulation_steps, settings, weight_decay
+from nntrace_keras.program.settings import settings, weight_decay
 from nntrace_keras.program.sources import Sources
 
 
@@ -126,8 +126,6 @@ class _StandIns:
         facts = {
             **settings(optimizer),
             "groups": 1,
-            "loss_scaling": optimizer in self.scales,
-            "accumulation_steps": accumulation_steps(optimizer),
             **self._sources.of(optimizer).place,
         }
         kind = type(type(optimizer).__name__, (StandIn,), {})

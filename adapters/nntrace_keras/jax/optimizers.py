@@ -40,7 +40,6 @@ class JaxOptimizers:
             "parameters": len(variables),
             "lr": lr,
             **settings(inner),
-            "loss_scaling": inner is not optimizer,
             **self._sources.of(optimizer).place,
         }
         self._recorder.add_event(EventKind.OPTIMIZER, payload)

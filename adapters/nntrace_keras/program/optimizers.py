@@ -49,7 +49,7 @@ class Optimizers:
         inner = inner_optimizer(optimizer)
         name = type(inner).__name__ + (f".{self._count}" if self._count > 1 else "")
         self._names[id(optimizer)] = (weakref.ref(optimizer), name)
-        self._announce(optimizer, inner, name, variables)
+        self._announce(inner, name, variables)
         self.schedules.announce(inner, name)
         return name
 
@@ -68,7 +68,7 @@ class Optimizers:
         known.count += 1
         return known
 
-    def _announce(self, optimizer: Any, inner: Any, name: str, variables: Sequence[Any]) -> None:
+    def _announce(self, inner: Any, name: str, variables: Sequence[Any]) -> None:
         source = self._sources.of(inner)
         built = self._built_again(source, name, variables)
         rate = inner._learning_rate
@@ -82,8 +82,6 @@ class Optimizers:
             "replaces": built.name if built.count > 1 else None,
             "lr": start,
             **settings(inner),
-            "loss_scaling": inner is not optimizer,
-            "accumulation_steps": accumulation_steps(optimizer),
             "cell": notebook_cell(),
             **source.place,
         }

@@ -98,7 +98,6 @@ class PaddedEnds:
             "reads": what,
             "examples": fmean(read.examples for read, _ in found),
             "share": fmean(read.share for read, _ in found),
-            "batch_first": bool(first.time),
             **first.source.place,
         }
         self._recorder.add_event(EventKind.PADDED, payload, severity="warning")

@@ -59,6 +59,4 @@ class LossFacts:
         floor = self._floors[0] if not several and len(set(self._floors)) == 1 else None
         if floor is not None and self._recorder.ending is not None:
             self._recorder.ending.floor = floor
-        self._recorder.add_event(
-            EventKind.EXPERIMENT, {"floor": floor, "loss_functions": len(self._calls)}
-        )
+        self._recorder.add_event(EventKind.EXPERIMENT, {"floor": floor})
