@@ -35,8 +35,9 @@ def trains_on_evaluation_data(trace: Trace, modes: list[Event]) -> Finding | Non
     right = [own for own in seen.values() if all(is_training for *_, is_training in own)]
     if not right or not wrong or len(wrong[0]) < _PASSES:
         return None
-    if max(begin for own in right for begin, *_ in own) < wrong[0][0][1]:
-        return None  # a second part of the training
+    begins = [begin for own in right for begin, *_ in own]
+    if max(begins) < wrong[0][0][1] or min(begins) >= wrong[0][-1][0]:
+        return None  # another part of the training
     loader = next(key for key, own in seen.items() if own is wrong[0])
     facts = next(
         (e.payload for e in trace.events_of(EventKind.LOADER) if e.payload.get("loader") == loader),

@@ -211,10 +211,15 @@ def _never_asked_for(trace: Trace) -> list[Site]:
     known = {site.path for site in stepped}
     known |= {site.path for site in compress(gradients, arrived)}
     passed = {site.path for site in trace.sites_of(Role.ACTIVATION_GRAD)}
+    asked = [site for site in weights(trace, Role.PARAM) if site.requires_grad]
+    looks = np.isfinite(columns(trace, Role.PARAM, "rms", asked)).sum(axis=0)
     found = [
         site
-        for site in weights(trace, Role.PARAM)
-        if site.requires_grad and site.path not in known and site.parent in passed
+        for site, times in zip(asked, looks.tolist(), strict=True)
+        if site.path not in known
+        and site.parent in passed
+        # What PyTorch has frozen, here after a first call that was no training, is looked at once.
+        and (times > 1 or speaks_keras(trace))
     ]
     depth = {site.path: site.id for site in trace.sites_of(Role.ACTIVATION)}
     trained = [depth[site.parent] for site in stepped if site.parent in depth]

@@ -91,10 +91,12 @@ def test_two_loaders_that_are_trained_on_in_training_mode_are_healthy():
     assert findings("RUN01", two_loaders(True)) == []
 
 
-def test_a_second_part_of_the_training_may_be_in_evaluation_mode():
-    events = [mode(0, training=True), event("epoch", 10, loader=0, steps=10)]
-    events += [mode(10, training=False), event("epoch", 20, loader=1, steps=10)]
-    events += [event("epoch", 30, loader=1, steps=10)]
+@pytest.mark.parametrize("training", [(True, False, False), (False, False, True)])
+def test_a_part_of_the_training_may_be_in_evaluation_mode(training):
+    events = []
+    for begin, trains in zip((0, 10, 20), training, strict=True):
+        own = {"loader": int(trains), "steps": 10}
+        events += [mode(begin, training=trains), event("epoch", begin + 10, **own)]
     assert findings("RUN01", trace_of(steps=30, events=events)) == []
 
 

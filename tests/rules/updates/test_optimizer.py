@@ -80,17 +80,17 @@ def test_a_backbone_left_out_as_it_was_initialised_is_a_warning(spread, level):
     assert finding.level is level
 
 
-def never_asked_for(spread=1.0, passed=True, copied=False, looked=()):
+def never_asked_for(spread=1.0, passed=True, copied=False, looked=(), looks=0.1, dot="/"):
     """A dense layer nobody asks the gradients of, before a head that is trained."""
     kernel = {"shape": [64, 64], "numel": 4096, "module_type": "Dense", "fan_in": 64, "fan_out": 64}
-    values = {"std": spread / (3 * 64) ** 0.5, "kurtosis": -1.2, "rms": 0.1, "n": 4096}
+    values = {"std": spread / (3 * 64) ** 0.5, "kurtosis": -1.2, "rms": looks, "n": 4096}
     trained = parameter("head/kernel")
     for row in trained:
         row |= {"parent": "head", "shape": [64, 64] if copied else [64, 1]}
     gradient = [site("enc", "activation_grad", rms=0.1)] if passed else []
     return trace(
         [site("enc", "activation", std=1.0), *gradient],
-        [site("enc/kernel", "param", parent="enc", requires_grad=True, **kernel, **values)],
+        [site(f"enc{dot}kernel", "param", parent="enc", requires_grad=True, **kernel, **values)],
         [*looked],
         [site("head", "activation", std=1.0)],
         trained,
@@ -107,6 +107,13 @@ def test_layers_that_were_looked_at_and_got_no_gradient_are_not_asked_for_either
     looked = [site("enc/kernel", "param_grad", parent="enc", n=0)]
     [finding] = findings("UPD04", never_asked_for(looked=looked))
     assert finding.evidence["parameters"] == ["enc/kernel"]
+
+
+@pytest.mark.parametrize(("dot", "found"), [(".", 0), ("/", 1)])
+def test_layers_of_pytorch_that_were_frozen_after_a_first_call_need_no_gradients(dot, found):
+    assert len(findings("UPD04", never_asked_for(dot=dot))) == 1
+    once = [0.1] + [None] * (STEPS - 1)
+    assert len(findings("UPD04", never_asked_for(looks=once, dot=dot))) == found
 
 
 @pytest.mark.parametrize("change", [{"spread": 1.05}, {"passed": False}, {"copied": True}])
