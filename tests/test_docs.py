@@ -188,7 +188,7 @@ def test_every_query_of_the_cookbook_runs(project: Path) -> None:
         connection.execute(query).fetchall()
 
 
-@pytest.mark.parametrize(("page", "text"), blocks("toml"))
+@pytest.mark.parametrize(("page", "text"), list(blocks("toml")))
 def test_every_setting_is_one(tmp_path: Path, page: str, text: str) -> None:
     (tmp_path / "pyproject.toml").write_text(text)
     load_config(tmp_path).thresholds()

@@ -76,7 +76,13 @@ def test_forked_workers_record_nothing(trace_here, workers):
             torch.manual_seed(1)
             return super().__getitem__(index)
 
-    loader = DataLoader(Seeding(torch.randn(8, 4)), batch_size=4, num_workers=workers)
+    method = "fork" if workers else None  # Python 3.14 would pickle what is defined in here
+    loader = DataLoader(
+        Seeding(torch.randn(8, 4)),
+        batch_size=4,
+        num_workers=workers,
+        multiprocessing_context=method,
+    )
     torch.seed()  # not one that another test has set
     seeds = payloads(trace_here(lambda: train_over(loader)), "seed")
     assert (len(seeds) > 0) == (workers == 0)
