@@ -78,6 +78,9 @@ def test_calls_of_one_loss_function_are_told_apart(traced):
     [
         (lambda error: error.clamp(max=1.0).mean(), 2 / 3),
         (lambda error: torch.minimum(error, torch.tensor(1.0)).sum(), 2 / 3),
+        (lambda error: torch.minimum(torch.tensor(1.0), error).sum(), 2 / 3),
+        (lambda error: (cut := error.clamp(max=1.0)).mul(cut).mean(), 2 / 3),
+        (lambda error: error.clamp(max=1.0).mul(error.exp()).mean(), None),
         (lambda error: (error - 1.0).clamp(-0.4, 0.4).pow(2).mean(), 1.0),
         (lambda error: error.clamp(min=0.0).mean(), None),
         (lambda error: torch.minimum(error, 2 * error).mean(), None),

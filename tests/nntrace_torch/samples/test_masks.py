@@ -72,6 +72,13 @@ def test_ids_tell_padding_from_sequences_whatever_their_length(inverted, padding
     assert shows_one_id(~is_token if inverted else is_token, ids) == found
 
 
+@pytest.mark.parametrize(("shown", "kinds", "found"), [(8, 4, True), (7, 4, False), (8, 3, False)])
+def test_a_few_ids_or_kinds_of_them_do_not_tell_padding_from_sequences(shown, kinds, found):
+    is_seen = (torch.arange(20) < shown)[None]
+    ids = (torch.arange(20) % kinds + 1).where(~is_seen, torch.tensor(0))
+    assert shows_one_id(is_seen, ids) is found
+
+
 @pytest.mark.parametrize(
     ("shows_words", "gives_ids", "number"),
     [(False, False, 1), (False, True, 1), (True, False, 0), (True, True, 0)],
