@@ -100,16 +100,16 @@ def no_gradient(
     missing &= ~_moved(trace, sites) & [site.parent not in masked for site in sites]
     called = _called_prefixes(trace)
     is_alternative = chosen_at_times(trace)
-    trained = sum(site.numel for site in sites)
-    learning = _around(s.parent for s, never in zip(sites, missing, strict=True) if not never)
-    silent = {site.parent for site, never in zip(sites, missing, strict=True) if never}
-    called |= {path for path in silent if is_used_by_its_owner(path, called, silent)}
+    silent = [site for site, never in zip(sites, missing, strict=True) if never]
+    heard = [site for site, never in zip(sites, missing, strict=True) if not never]
+    parents = {site.parent for site in silent}
+    called |= {path for path in parents if is_used_by_its_owner(path, called, parents)}
     for is_called in (True, False):
         blamed = [
-            sites[index]
-            for index in np.flatnonzero(missing).tolist()
-            if (sites[index].parent in called) is is_called
-            and (is_called or not is_alternative(sites[index].parent))
+            site
+            for site in silent
+            if (site.parent in called) is is_called
+            and (is_called or not is_alternative(site.parent))
         ]
         if not blamed:
             continue
@@ -119,23 +119,34 @@ def no_gradient(
             if is_called
             else "and their layers were not seen in the forward pass"
         )
-        is_part = by_design(blamed, [sites[index] for index in np.flatnonzero(~missing)])
-        is_librarys = is_part or of_a_library(blamed)
-        of_libraries = sum(site.numel for site in sites if of_a_library([site]))
-        is_aside = is_part or (
-            is_librarys and 2 * sum(site.numel for site in blamed) < of_libraries
-        )
-        is_option = sum(site.numel for site in blamed) < _MINOR * trained
-        is_option = is_option and learning.issuperset(site.parent for site in blamed)
-        spare = Severity.INFO if is_librarys else Severity.WARNING
         yield Finding(
             f"{len(blamed)} of {len(sites)} parameters never received a gradient, {why}: "
             f"{named(paths)}.",
             site=blamed[0],
             steps=sampled_span(trace),
-            severity=Severity.ERROR if is_called and not (is_aside or is_option) else spare,
+            severity=_severity(blamed, heard, sites, is_called=is_called),
             evidence={"parameters": paths},
         )
+
+
+def _severity(
+    blamed: Sequence[Site], heard: Sequence[Site], sites: Sequence[Site], *, is_called: bool
+) -> Severity:
+    """An error if they are called, but for minor parts of what a library built and for options.
+
+    `heard` are the parameters that have a gradient, `sites` all of them.
+    """
+    elements = sum(site.numel for site in blamed)
+    is_part = by_design(blamed, heard)
+    is_librarys = is_part or of_a_library(blamed)
+    of_libraries = sum(site.numel for site in sites if of_a_library([site]))
+    is_aside = is_part or (is_librarys and 2 * elements < of_libraries)
+    learning = _around(site.parent for site in heard)
+    is_option = elements < _MINOR * sum(site.numel for site in sites)
+    is_option = is_option and learning.issuperset(site.parent for site in blamed)
+    if is_called and not (is_aside or is_option):
+        return Severity.ERROR
+    return Severity.INFO if is_librarys else Severity.WARNING
 
 
 def _as_a_number(event: Event) -> Finding:
