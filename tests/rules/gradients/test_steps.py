@@ -56,6 +56,13 @@ def test_for_adam_it_takes_what_its_epsilon_drowns_where_that_is_known(eps, leve
     assert finding.level is level
 
 
+@pytest.mark.parametrize(("count", "skipped"), [(19, True), (20, False)])
+def test_twenty_clipped_gradients_are_needed(count, skipped):
+    norms = [20.0] * count + [None] * (STEPS - count)
+    trace = trace_of(steps=STEPS, loss=FLAT, clip_norm=norms, clip_limit=1.0)
+    assert bool(skip_reasons("GRD07", trace)) is skipped
+
+
 def test_a_run_without_clipping_is_skipped():
     assert skip_reasons("GRD07", trace_of(steps=STEPS, loss=FLAT))
 
@@ -72,6 +79,15 @@ def test_gradients_with_more_noise_than_signal_are_noted(cosine, found):
     results = findings("GRD08", noisy(cosine))
     assert len(results) == found
     assert all(f.level is Severity.INFO for f in results)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "steps", "skipped"), [(7, 100, True), (8, 100, False), (8, 99, True)]
+)
+def test_eight_pairs_of_steps_in_a_hundred_are_needed(pairs, steps, skipped):
+    cosines = [0.1] * pairs + [None] * (steps - pairs)
+    trace = trace_of(loss=FLAT[:steps], gradient_cosine=cosines)
+    assert bool(skip_reasons("GRD08", trace)) is skipped
 
 
 def test_where_the_loss_falls_noise_is_healthy():

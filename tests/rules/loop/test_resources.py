@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from rules.builders import event, findings, site, skip_reasons, trace_of
 
@@ -22,12 +23,20 @@ def test_memory_that_fills_up_and_stays_is_healthy():
     assert findings("RUN08", memory([500 + min(400, 10 * n) for n in range(120)])) == []
 
 
-def test_growth_small_beside_what_is_held_is_healthy():
-    assert findings("RUN08", memory([5000 + 1.5 * n for n in range(120)])) == []
+@pytest.mark.parametrize(("per_step", "found"), [(6.6, 1), (5.8, 0), (1.5, 0)])
+def test_growth_by_less_than_a_tenth_of_what_is_held_is_healthy(per_step, found):
+    assert len(findings("RUN08", memory([5000 + per_step * n for n in range(120)]))) == found
 
 
-def test_few_samples_say_nothing_about_memory():
-    assert skip_reasons("RUN08", memory([500 + 9 * n for n in range(25)]))
+@pytest.mark.parametrize(("slowest", "found"), [(2.7, 1), (2.0, 0)])
+def test_growth_that_slows_down_to_less_than_a_third_in_an_eighth_is_not_steady(slowest, found):
+    growth = [slowest if 66 <= step < 78 else 10.0 for step in range(120)]
+    assert len(findings("RUN08", memory([500 + sum(growth[:n]) for n in range(120)]))) == found
+
+
+@pytest.mark.parametrize(("count", "skipped"), [(28, True), (29, False)])
+def test_few_samples_say_nothing_about_memory(count, skipped):
+    assert bool(skip_reasons("RUN08", memory([500 + 9 * n for n in range(count)]))) is skipped
 
 
 def test_a_variable_that_keeps_graphs_is_a_warning_at_its_line():
@@ -59,6 +68,28 @@ def test_steps_that_play_ever_longer_episodes_may_take_longer():
 @pytest.mark.parametrize(("last_ms", "found"), [(12.5, 1), (9.0, 0)])
 def test_steps_that_take_twice_as_long_are_a_warning(last_ms, found):
     assert [f.level for f in findings("RUN09", drift(last_ms))] == [Severity.WARNING] * found
+
+
+@pytest.mark.parametrize(("growth_ms", "found"), [(2.3, 0), (2.6, 1)])
+def test_growth_by_less_than_two_milliseconds_does_not_matter(growth_ms, found):
+    wall = [int((1.5 + growth_ms * n / 1999) * 1e6) for n in range(2000)]
+    short = trace_of(steps=2000, sampled=[0], duration_ns=wall, cpu_ns=wall)
+    assert len(findings("RUN09", short)) == found
+
+
+@pytest.mark.parametrize(("share", "level"), [(0.45, Severity.INFO), (0.55, Severity.WARNING)])
+def test_half_of_the_growth_must_be_the_programs_processor_time(share, level):
+    growth = np.linspace(0.0, 30e6, 200)
+    times = {"duration_ns": 15e6 + growth, "cpu_ns": 60e6 + share * growth}
+    whole = {name: values.astype(int).tolist() for name, values in times.items()}
+    [finding] = findings("RUN09", trace_of(steps=200, sampled=[0], **whole))
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(("steps", "skipped"), [(104, True), (105, False)])
+def test_a_hundred_steps_after_the_first_twentieth_are_needed(steps, skipped):
+    long = trace_of(steps=steps, sampled=[0], duration_ns=10**8, cpu_ns=10**8)
+    assert bool(skip_reasons("RUN09", long)) is skipped
 
 
 def test_a_slower_machine_is_only_noted():
