@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from rules.builders import batches, event, findings, skip_reasons, trace_of
 
+from nntrace.rules.common.signals import trend_z
 from nntrace.schema import RunStatus
 
 RNG = np.random.default_rng(0)
@@ -152,6 +153,13 @@ def test_a_loss_that_falls_to_the_end_is_a_note(end, found):
     values = np.concatenate([np.linspace(3, 1, 150), np.linspace(1, end, 50)])
     values += RNG.normal(0, 0.003, 200)
     assert len(findings("LOS15", course(values))) == found
+
+
+@pytest.mark.parametrize(("noise", "found"), [(0.1, 0), (0.06, 1)])
+def test_a_fall_that_noise_may_have_made_is_none(noise, found):
+    last = np.linspace(1.0, 0.7, 40) + noise * np.random.default_rng(3).normal(size=40)
+    assert trend_z(last) == pytest.approx(-5.0, abs=1.1)
+    assert len(findings("LOS15", course([*np.linspace(3, 1, 120), *last]))) == found
 
 
 def test_a_learning_rate_decayed_to_the_end_is_no_early_stop():

@@ -28,6 +28,12 @@ def test_weights_that_grow_tenfold_and_on_are_an_error(end, found):
     assert all(f.level is Severity.ERROR for f in results)
 
 
+@pytest.mark.parametrize("code", ["PAR02", "PAR03"])
+@pytest.mark.parametrize(("samples", "skipped"), [(9, True), (10, False)])
+def test_ten_samples_of_weights_are_needed(code, samples, skipped):
+    assert bool(skip_reasons(code, trace(weight("a.weight", 0.1), steps=samples))) is skipped
+
+
 @pytest.mark.parametrize(("last", "explained"), [(11.0, ("LOS08", "GRD02", "GRD05")), (9.0, ())])
 def test_targets_that_run_away_with_the_weights_take_the_loss_along(last, explained):
     sizes = [*[1.0] * 5, *np.geomspace(1, last, 20), *[last] * 5]

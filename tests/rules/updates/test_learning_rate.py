@@ -77,8 +77,17 @@ def test_a_fall_that_slows_down_is_learning():
     assert findings("UPD08", trace_of(loss=losses, sites=weights(5e-5))) == []
 
 
-def test_too_few_steps_say_nothing_about_a_rate_too_low():
-    assert skip_reasons("UPD08", trace_of(loss=falling(100, 2.0, 1.9), sites=weights(5e-5)))
+@pytest.mark.parametrize(("bend", "found"), [(0.19, 1), (0.25, 0)])
+def test_a_pace_of_less_than_seven_tenths_of_the_first_slows_down(bend, found):
+    part = np.linspace(0.0, 1.0, 300)
+    losses = 2.0 - 0.4 * (part - bend * part**2) / (1 - bend)
+    assert len(findings("UPD08", trace_of(loss=losses.tolist(), sites=weights(5e-5)))) == found
+
+
+@pytest.mark.parametrize(("steps", "skipped"), [(149, True), (150, False)])
+def test_too_few_steps_say_nothing_about_a_rate_too_low(steps, skipped):
+    trace = trace_of(loss=falling(steps, 2.0, 1.9), sites=weights(5e-5))
+    assert bool(skip_reasons("UPD08", trace)) is skipped
 
 
 @pytest.mark.parametrize(
@@ -124,6 +133,11 @@ def test_a_rate_that_vanishes_while_the_loss_falls_wastes_the_rest(at, found):
     assert len(findings("UPD09", decayed(at))) == found
 
 
+@pytest.mark.parametrize(("steps", "skipped"), [(59, True), (60, False)])
+def test_sixty_steps_are_needed_to_call_a_decay_early(steps, skipped):
+    assert bool(skip_reasons("UPD09", decayed(40, steps=steps))) is skipped
+
+
 @pytest.mark.parametrize(("to", "found"), [(0.0, 1), (0.9e-3, 1), (1.1e-3, 0)])
 def test_a_hundredth_of_the_rate_is_what_counts(to, found):
     assert len(findings("UPD09", decayed(100, to=to))) == found
@@ -142,12 +156,12 @@ def vanishes(began=40, to=0.9e-6, at=150, end=1.97, start=2.0):
     return trace_of(loss=(losses + RNG.normal(0, 0.003, 200)).tolist(), lr=rates)
 
 
-@pytest.mark.parametrize(("change", "found"), [({}, 1), ({"to": 1.1e-6}, 0)])
+@pytest.mark.parametrize(("change", "found"), [({}, 1), ({"to": 1.1e-6}, 0), ({"end": 0.11}, 1)])
 def test_a_rate_that_soon_becomes_nothing_is_early_however_little_the_loss_fell(change, found):
     assert len(findings("UPD09", vanishes(**change))) == found
 
 
-@pytest.mark.parametrize("change", [{"began": 55}, {"at": 165}, {"end": 0.05}, {"start": 1.97}])
+@pytest.mark.parametrize("change", [{"began": 55}, {"at": 165}, {"end": 0.08}, {"start": 1.97}])
 def test_a_rate_that_becomes_nothing_late_or_where_nothing_is_to_be_learned_is_meant(change):
     assert findings("UPD09", vanishes(**change)) == []
 

@@ -64,7 +64,14 @@ def test_a_decay_to_nothing_over_a_run_of_one_epoch_was_made_for_it(steps, found
     assert len(findings("UPD10", trace_of(steps=steps, lr=rates, events=events))) == found
 
 
-@pytest.mark.parametrize(("gamma", "found"), [(0.9, 1), (0.93, 0)])
+@pytest.mark.parametrize(("steps", "skipped"), [(19, True), (20, False)])
+def test_a_schedule_is_judged_from_twenty_steps_on(steps, skipped):
+    events = [scheduler(steps - 1, 10), *epochs(10, steps // 10)]
+    trace = trace_of(steps=steps, lr=cosine(steps, 10), events=events)
+    assert bool(skip_reasons("UPD10", trace)) is skipped
+
+
+@pytest.mark.parametrize(("gamma", "found"), [(0.915, 1), (0.93, 0)])
 def test_a_rate_divided_by_thirty_within_an_epoch_is_a_decay_of_epochs(gamma, found):
     rates = (0.1 * gamma ** np.arange(80)).tolist()
     events = [scheduler(79, None, "ExponentialLR"), *epochs(40, 2)]
