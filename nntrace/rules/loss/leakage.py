@@ -87,14 +87,19 @@ def same_ids(trace: Trace, batches: Iterable[Batch]) -> Tensor | None:
     return None
 
 
+def is_further_input(trace: Trace, given: Tensor) -> bool:
+    """Whether it is not the model's first input, but what a decoder is given, for example.
+
+    A decoder that shifts it inside learns to predict it from what the encoder has read.
+    """
+    return given.path != next(t.path for t in trace.tensors if t.role == Role.INPUT)
+
+
 def keeps_places(trace: Trace, given: Tensor) -> bool:
     """Whether every layer's output has a place for each id of an example.
 
-    Then nothing has to be put into fewer numbers, as in an autoencoder. False for a further input:
-    a decoder that shifts it inside learns to predict it from what the encoder has read.
+    Then nothing has to be put into fewer numbers, as in an autoencoder.
     """
-    if given.path != next(t.path for t in trace.tensors if t.role == Role.INPUT):
-        return False
     places = given.shape[-1]
     return all(
         places in site.shape or site.shape[:1] == (given.shape[0] * places,)

@@ -12,7 +12,13 @@ from nntrace.rules.common.payloads import place, text
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Location, Severity, Skipped, too_few
 from nntrace.rules.loss.adversaries import discriminator_has_won, generator_helps
-from nntrace.rules.loss.leakage import Leak, column_of_target, keeps_places, same_ids
+from nntrace.rules.loss.leakage import (
+    Leak,
+    column_of_target,
+    is_further_input,
+    keeps_places,
+    same_ids,
+)
 from nntrace.rules.loss.start import first_loss, loss_of_knowing_nothing
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
@@ -63,7 +69,7 @@ def suspiciously_easy(
       whatever pace.
     - Targets are the very ids that the model gets, each at its own place: information, as a model
       may shift or mask them inside. A warning if the loss falls to a tenth and no layer is narrower
-      than the ids.
+      than the ids. Nothing as long as a further input holds them and the loss is above a tenth.
     - Outputs depend on later inputs, which are the targets, or a decoder does not shift the targets
       it is given: an error. A replay shows it, made once the loss is small, and with PyTorch as
       soon as attention is seen to look at later positions.
@@ -93,7 +99,7 @@ def suspiciously_easy(
     if isinstance(course, Skipped):
         yield course
     elif ids := same_ids(trace, batches):
-        yield _ids_for_targets(trace, course, ids, told)
+        yield from _ids_for_targets(trace, course, ids, told)
     else:
         yield from _falls_too_fast(trace, course, steps=steps, share=share, told=told)
 
@@ -142,10 +148,13 @@ def _course(
     return _Course(function, series, chance, level, loss_location(trace, function))
 
 
-def _ids_for_targets(trace: Trace, course: _Course, ids: Tensor, told: float) -> Finding:
+def _ids_for_targets(trace: Trace, course: _Course, ids: Tensor, told: float) -> Iterator[Finding]:
     """The finding where the model is given the very ids that it is to predict."""
-    is_copied = course.level < told * course.chance.value and keeps_places(trace, ids)
-    return Finding(
+    is_told, is_further = course.level < told * course.chance.value, is_further_input(trace, ids)
+    if is_further and not is_told:
+        return  # it shifts them inside, as those of Hugging Face do
+    is_copied = is_told and not is_further and keeps_places(trace, ids)
+    yield Finding(
         f"at every position the target of `{course.function}` is the id in {ids.path}; the loss "
         f"is {course.beside_chance(course.level, '.0%')}.",
         steps=course.series.span,

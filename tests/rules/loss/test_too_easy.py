@@ -182,6 +182,11 @@ def test_a_decoder_that_is_given_its_targets_may_shift_them_inside(between):
     assert "is the id in input.1" in finding.message
 
 
+def test_a_decoder_that_still_has_to_learn_its_targets_shifts_them_inside():
+    trace = next_ids(0.11, given=IDS[:, ::-1], beside=IDS, target_mean=4.6)
+    assert findings("LOS20", trace) == []
+
+
 def test_a_decoder_that_is_given_the_targets_before_is_healthy():
     assert findings("LOS20", next_ids(0.05, given=IDS[:, ::-1], beside=np.roll(IDS, 1, 1))) == []
 
