@@ -66,7 +66,7 @@ class InputSampler:
             _add_values(first, sample)
         if first.rows_are_examples:
             sample.batch.add_hashes(_hashes_of_all(inputs, first))
-        if first.part.dim() > 1 or not first.part.is_floating_point():
+        if first.part.dim() > 1 or not first.rows_are_examples:
             sample.batch.describe(batch_size=first.examples)
         if first.part.dim() in (2, 3) and first.part.is_floating_point():
             plan = input_plan(first.part, sample.limit)
@@ -221,7 +221,10 @@ def examples_in(
     shape = first.shape
     if not shape:
         return None
-    if len(shape) == 1 and first.is_floating_point() and shape[0] != targets:
+    if len(shape) == 1 and not first.is_floating_point():
+        # Either one id per example, or the words of all, one text after another.
+        return shape[0] if targets is None or outputs not in (None, targets) else targets
+    if len(shape) == 1 and shape[0] != targets:
         # Either the features of one example, or one number per example.
         return None if outputs is None else shape[0] if shape[0] == outputs else 1
     if len(shape) > 2 and shape[1] == targets != shape[0] and first.is_floating_point():

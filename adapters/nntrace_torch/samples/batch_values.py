@@ -54,8 +54,13 @@ class BatchValues:
         for name, part in zip(_HASHES, (hashes, hashes >> _HASH_BITS), strict=True):
             self.add(name, part & _HASH_MASK)
 
+    @property
+    def hashed(self) -> int:
+        """The number of hashes."""
+        return self._parts[_HASHES[0]][2] if _HASHES[0] in self._parts else 0
+
     def drop_hashes(self) -> None:
-        """Forget the hashes: they were those of the features of one example."""
+        """Forget the hashes: they were those of features or words, not of examples."""
         for name in _HASHES:
             self._parts.pop(name, None)
 

@@ -111,7 +111,7 @@ class StepSample:
         if "input" not in self.seen_roles or self.batch.says("batch_size"):
             return
         self.batch.describe(batch_size=examples)
-        if examples is None or examples == 1:
+        if examples is None or examples == 1 or examples < self.batch.hashed:
             self.batch.drop_hashes()
 
     def unscale(self, sites: Iterable[int], scale: torch.Tensor) -> None:

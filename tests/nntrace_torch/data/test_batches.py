@@ -191,6 +191,33 @@ def test_a_state_vector_is_one_example(trace_here):
     assert {batch.duplicate_examples for batch in trace.batches} == {None}
 
 
+def test_texts_one_after_another_with_their_offsets_are_counted_by_their_targets(trace_here):
+    model = nn.EmbeddingBag(9, 3)
+    words, offsets = torch.arange(20) % 9, torch.tensor([0, 2, 7, 11])
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            functional.cross_entropy(model(words, offsets), torch.arange(4) % 3).backward()
+            optimizer.step()
+
+    trace = trace_here(program)
+    assert trace.steps.batch_size.tolist() == [4, 4, 4]
+    assert {(batch.batch_size, batch.duplicate_examples) for batch in trace.batches} == {(4, None)}
+
+
+def test_one_id_per_example_is_counted_by_the_ids(trace_here):
+    program = step_on(
+        nn.Embedding(9, 3),
+        torch.arange(6),
+        lambda out: functional.cross_entropy(out, torch.arange(6) % 3),
+    )
+    trace = trace_here(program)
+    assert sizes(trace) == ([6, 6], [6, 6])
+    assert {batch.duplicate_examples for batch in trace.batches} == {0}
+
+
 def test_numbers_that_a_model_maps_one_by_one_are_examples(trace_here):
     class Line(nn.Module):
         def __init__(self):
