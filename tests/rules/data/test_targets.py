@@ -164,6 +164,11 @@ def test_constant_targets_the_program_makes_itself_may_be_meant(delivered, value
     assert bool(skip_reasons("DAT12", trace)) is not judged
 
 
+@pytest.mark.parametrize(("count", "size", "judged"), [(7, 7, False), (5, 10, True)])
+def test_fifty_targets_must_be_constant(count, size, judged):
+    assert bool(skip_reasons("DAT12", constant(count=count, size=size))) is not judged
+
+
 @pytest.mark.parametrize(("count", "judged"), [(4, False), (5, True)])
 def test_five_batches_must_be_constant(count, judged):
     assert bool(skip_reasons("DAT12", constant(count=count))) is not judged

@@ -249,6 +249,12 @@ def test_neighbours_a_thousandfold_apart_are_a_warning(first, found):
     assert all(f.level is Severity.WARNING and f.site.path == "a.weight" for f in results)
 
 
+@pytest.mark.parametrize(("samples", "skipped"), [(9, True), (10, False)])
+def test_ten_samples_of_neighbours_are_needed(samples, skipped):
+    layers = [parameter("a.weight", 0.9e-3), parameter("b.weight", 1.0)]
+    assert bool(skip_reasons("GRD10", trace(*layers, sampled=range(samples)))) is skipped
+
+
 @pytest.mark.parametrize(("calls", "found"), [([64, None] * 10, 0), ([64, 64] * 10, 1)])
 def test_an_expert_that_gets_few_examples_is_no_neighbour(calls, found):
     outputs = [site("b", "activation", std=1.0), site("experts.3", "activation", n=calls)]

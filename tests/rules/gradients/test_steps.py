@@ -116,10 +116,6 @@ def test_noise_of_a_few_examples_in_which_all_drowns_is_also_why_steps_are_long(
     assert finding.explains == ("LOS07", "LOS10", "LOS11", "UPD01")
 
 
-def test_seven_pairs_are_too_few_for_noise():
-    assert skip_reasons("GRD08", noisy(0.1, n=30))
-
-
 # GRD09
 
 
@@ -145,8 +141,17 @@ def test_updates_that_opposed_each_other_at_the_start_only_are_healthy():
     assert not findings("GRD09", trace_of(steps=STEPS, loss=FLAT, update_cosine=series))
 
 
-def test_four_pairs_are_too_few():
-    assert skip_reasons("GRD09", opposing(-0.9, n=50))
+@pytest.mark.parametrize(("opposed", "found"), [(7, 0), (8, 1)])
+def test_three_of_four_late_pairs_must_oppose_each_other(opposed, found):
+    pairs = [0.5] * (20 - opposed) + [-0.9] * opposed
+    series = [pairs[step // 10] if step % 10 == 1 else None for step in range(STEPS)]
+    trace = trace_of(steps=STEPS, loss=FLAT, update_cosine=series)
+    assert len(findings("GRD09", trace)) == found
+
+
+@pytest.mark.parametrize(("every_steps", "skipped"), [(50, True), (40, False)])
+def test_four_pairs_are_too_few(every_steps, skipped):
+    assert bool(skip_reasons("GRD09", opposing(-0.9, n=every_steps))) is skipped
 
 
 def test_gradients_clipped_after_the_step_are_a_warning_at_the_line_of_the_call():

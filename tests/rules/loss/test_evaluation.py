@@ -38,8 +38,9 @@ def test_a_fifth_of_a_loss_that_is_next_to_nothing_is_no_overfitting(last, found
     assert len(findings("LOS13", run(evaluated(losses), training))) == found
 
 
-def test_one_bad_evaluation_is_noise():
+def test_one_bad_evaluation_is_noise_and_two_are_none():
     assert findings("LOS13", run(evaluated([0.9, 0.7, 0.5, 0.9]))) == []
+    assert findings("LOS13", run(evaluated([0.9, 0.7, 0.5, 0.9, 0.9])))
 
 
 def test_the_best_of_evaluations_that_are_about_as_good_need_not_be_the_last():
@@ -51,7 +52,7 @@ def test_a_rise_that_is_taken_back_is_noise():
     assert findings("LOS13", run(evaluated([0.9, 0.5, 0.8, 0.5, 0.8, 0.8]))) == []
 
 
-@pytest.mark.parametrize(("end", "found"), [(0.45, 0), (0.3, 1)])
+@pytest.mark.parametrize(("end", "found"), [(0.42, 0), (0.38, 1)])
 def test_the_training_loss_must_have_fallen_meanwhile(end, found):
     training = [1.0] * 40 + [0.5] * 40 + [end] * 120
     assert len(findings("LOS13", run(evaluated([0.9, 0.8, 0.5, 0.6, 0.7, 0.7]), training))) == found

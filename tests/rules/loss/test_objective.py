@@ -34,6 +34,12 @@ def test_a_loss_that_becomes_small_beside_another_later_is_healthy():
     assert findings("LOS16", summed(["mse_loss", "cross_entropy"], values)) == []
 
 
+@pytest.mark.parametrize(("samples", "skipped"), [(9, True), (10, False)])
+def test_ten_samples_of_several_losses_are_needed(samples, skipped):
+    trace = summed(["mse_loss", "cross_entropy"], (101.0, 1.0), samples)
+    assert bool(skip_reasons("LOS16", trace)) is skipped
+
+
 def test_terms_that_are_no_loss_functions_are_not_compared():
     assert skip_reasons("LOS16", summed(["cross_entropy", "penalty"], (1.0, 1000.0)))
 
@@ -75,6 +81,13 @@ def test_a_clamp_must_be_active_in_a_quarter_of_the_samples(active, found):
     assert len(findings("LOS17", trace_of(steps=12, batches=rows, events=[OBJECTIVE]))) == found
 
 
+@pytest.mark.parametrize(("samples", "skipped"), [(4, True), (5, False)])
+def test_five_samples_of_a_clamp_are_needed(samples, skipped):
+    rows = batches(samples, clamped_fraction=0.3)
+    trace = trace_of(steps=12, batches=rows, events=[OBJECTIVE])
+    assert bool(skip_reasons("LOS17", trace)) is skipped
+
+
 def test_without_a_clamp_there_is_nothing_to_say():
     plain = event("objective", terms=["cross_entropy"])
     assert findings("LOS17", trace_of(steps=9, batches=batches(9), events=[plain])) == []
@@ -84,8 +97,8 @@ def test_without_a_clamp_there_is_nothing_to_say():
 # LOS19
 
 
-def reduced(loss, value=64.0, optimizer="SGD", size=32, reduction="sum"):
-    rows = batches(8, loss_function="mse_loss", loss_value=value, batch_size=size)
+def reduced(loss, value=64.0, optimizer="SGD", size=32, reduction="sum", samples=8):
+    rows = batches(samples, loss_function="mse_loss", loss_value=value, batch_size=size)
     call = event("loss_call", function="mse_loss", reduction=reduction, file="train.py", line=4)
     built = [event("optimizer", **{"class": optimizer})] if optimizer else []
     events = [call, *built]
@@ -95,6 +108,11 @@ def reduced(loss, value=64.0, optimizer="SGD", size=32, reduction="sum"):
 @pytest.mark.parametrize(("loss", "found"), [(64.0, 1), (2.0, 0), (57.0, 0), (58.0, 1)])
 def test_a_sum_that_nothing_divides_is_a_warning(loss, found):
     assert len(findings("LOS19", reduced(loss))) == found
+
+
+@pytest.mark.parametrize(("samples", "skipped"), [(4, True), (5, False)])
+def test_five_samples_of_a_sum_are_needed(samples, skipped):
+    assert bool(skip_reasons("LOS19", reduced(64.0, samples=samples))) is skipped
 
 
 @pytest.mark.parametrize(("size", "found"), [(7, 0), (8, 1)])

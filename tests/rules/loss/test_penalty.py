@@ -13,6 +13,12 @@ def test_a_penalty_beside_data_that_fit_is_healthy(late, found):
     assert len(findings("LOS24", summed(["other", "penalty"], values))) == found
 
 
+@pytest.mark.parametrize(("samples", "skipped"), [(9, True), (10, False)])
+def test_ten_samples_of_a_penalty_are_needed(samples, skipped):
+    trace = summed(["cross_entropy", "penalty"], (1.0, 9.0), samples)
+    assert bool(skip_reasons("LOS24", trace)) is skipped
+
+
 def test_a_penalty_that_is_large_only_at_the_start_is_healthy():
     values = [(1.0, 9.0)] * 9 + [(0.9, 0.5)] * 11
     assert findings("LOS24", summed(["other", "penalty"], values)) == []

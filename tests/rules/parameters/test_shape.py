@@ -37,6 +37,12 @@ def test_weights_that_leave_the_bell_shape_are_noted(kurtosis, skew, found):
     assert all(f.level is Severity.INFO for f in results)
 
 
+@pytest.mark.parametrize(("samples", "skipped"), [(9, True), (10, False)])
+def test_ten_samples_of_a_matrix_are_needed(samples, skipped):
+    trace = trace_of(steps=STEPS, sampled=range(samples), sites=[weight(20.0)])
+    assert bool(skip_reasons("PAR04", trace)) is skipped
+
+
 @pytest.mark.parametrize(
     ("kurtosis", "low", "found"), [(-1.6, -0.01, 1), (-1.4, -0.01, 0), (-1.6, -0.010001, 0)]
 )
