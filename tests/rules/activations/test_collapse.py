@@ -52,6 +52,12 @@ def test_a_model_that_learns_may_attend_as_it_likes(q25, q75):
     assert not findings("ACT09", trace(attention(q25=q25, q75=q75), loss=FALLING))
 
 
+@pytest.mark.parametrize(("end", "found"), [(0.51, 1), (0.49, 0)])
+def test_a_model_that_learns_has_lost_half_of_its_first_loss(end, found):
+    losses = [1.0] * (STEPS // 2) + [end] * (STEPS // 2)
+    assert len(findings("ACT09", trace(attention(q25=0.0, q75=0.01), loss=losses))) == found
+
+
 @pytest.mark.parametrize(("end", "found"), [(0.85, 1), (0.75, 0)])
 def test_even_rows_are_healthy_while_the_loss_still_falls(end, found):
     falling = np.linspace(1.0, end, COUNT * 4).tolist()

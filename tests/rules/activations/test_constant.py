@@ -60,6 +60,14 @@ def test_a_constant_branch_of_a_model_that_learns_is_information(behind, loss, l
     assert (finding.site.path, finding.level) == ("b", level)
 
 
+@pytest.mark.parametrize(("end", "level"), [(0.49, Severity.INFO), (0.51, Severity.ERROR)])
+def test_a_model_that_learns_beside_a_constant_branch_has_lost_half_of_its_loss(end, level):
+    layers = [layer("b", example_std=0.0), layer("c"), layer("head")]
+    losses = [1.0] * 5 + [end] * 15
+    [finding] = findings("ACT07", trace(INPUT, layer("a"), *layers, loss=losses))
+    assert finding.level is level
+
+
 @pytest.mark.parametrize(
     ("width", "behind", "found"), [(WIDTH, 1.0, 0), (WIDTH + 1, 1.0, 1), (WIDTH, 0.0, 1)]
 )
