@@ -75,18 +75,17 @@ def sweep(trace: Trace) -> Sweep | None:
     before = np.flatnonzero(smooth[:lowest] > start - _USEFUL * fall)
     useful = int(before[-1]) + 1 if len(before) else 0
     begin = max(min(useful, lowest - 1), 0)  # the first of the steps in which it falls
-    slope = (
-        np.gradient(smooth[begin : lowest + 1], np.log10(rates[begin : lowest + 1]))
-        if lowest > begin
-        else np.zeros(1)
-    )
+    # A training step of several optimizer steps makes these at one rate.
+    falling = begin + np.unique(rates[begin : lowest + 1], return_index=True)[1]
+    several = len(falling) > 1
+    slope = np.gradient(smooth[falling], np.log10(rates[falling])) if several else np.zeros(1)
     high = max(float(rates[lowest]) / _BELOW_LOWEST, float(rates[useful]))
     return Sweep(
         rates=rates[: len(smooth)],
         losses=smooth,
         low=min(float(rates[useful]), high / _NARROWEST),
         high=high,
-        steepest=float(rates[begin + int(np.argmin(slope))]),
+        steepest=float(rates[falling[int(np.argmin(slope))]]),
         limit=limit,
         own=own,
     )

@@ -88,3 +88,11 @@ def test_a_sweep_without_any_fall_is_not_judged():
     flat = 2.3 + 0.05 * np.random.default_rng(0).normal(size=120)
     trace = checked(sweep=run("sweep", flat, rates=rates, told={"rate": 1e-3}, sweep=True))
     assert "noise" in only_skip("PRB07", trace)
+
+
+def test_steps_at_one_rate_have_one_place_in_the_sweep():
+    rates = np.repeat(np.geomspace(1e-7, 10, 40), 3)
+    losses = 2.3 - 2.0 / (1 + (1e-3 / rates) ** 1.5)
+    course = run("sweep", losses, rates=rates, told={"rate": 1e-3}, sweep=True)
+    found = sweep(course)
+    assert 1e-4 < found.steepest < 1e-2

@@ -32,3 +32,13 @@ def test_what_a_replay_found_noted_or_could_not_see(code, told):
     assert answer("noted")[0].level is Severity.INFO
     assert isinstance(answer("unknown")[0], Skipped)
     assert isinstance(run_rule(code, checked(repeat=run("repeat", noisy(1.0))))[0], Skipped)
+
+
+@pytest.mark.parametrize(
+    ("optimizers", "level"), [(("Adam",), Severity.ERROR), (("D", "G"), Severity.INFO)]
+)
+def test_a_discriminator_may_look_at_a_whole_batch_on_purpose(optimizers, level):
+    told = {"mixing": ANSWER}
+    repeat = run("repeat", noisy(1.0), told=told, optimizers=optimizers)
+    [finding] = run_rule("PRB03", checked(repeat=repeat))
+    assert finding.level is level
