@@ -91,6 +91,7 @@ class Batch:
     duplicate_examples: int | None = None
     epoch: int | None = None
     repeated_examples: int | None = None
+    copied_labels: tuple[int, ...] = ()
     input_integer_valued: bool | None = None
     input_mean: float | None = None
     input_std: float | None = None

@@ -240,6 +240,7 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         duplicate_examples int32
         epoch int64
         repeated_examples int32
+        copied_labels list<int64>
         input_integer_valued bool
         input_mean float32
         input_std float32

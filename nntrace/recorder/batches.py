@@ -22,19 +22,27 @@ class SeenExamples:
         self._epoch: int | None = None
         self._seen: set[int] = set()
 
-    def repeated(self, batch: BatchSample) -> int | None:
-        """How many of a batch's examples an earlier one of the same epoch held; None if unknown."""
+    def copies(self, batch: BatchSample) -> dict[str, Any]:
+        """How many of a batch's examples an earlier one of the same epoch held, and the labels of
+        those and of the copies within the batch; empty if unknown.
+        """
         if batch.epoch is None or batch.example_hashes is None:
-            return None
+            return {}
         if batch.epoch != self._epoch:
             self._epoch = batch.epoch
             self._seen = set()
         if len(self._seen) > _MAX_SEEN:
-            return None
-        hashes = set(batch.example_hashes.tolist())
-        repeated = len(hashes & self._seen)
-        self._seen |= hashes
-        return repeated
+            return {}
+        hashes, first = np.unique(batch.example_hashes, return_index=True)
+        found = set(hashes.tolist())
+        repeated = found & self._seen
+        facts: dict[str, Any] = {"repeated_examples": len(repeated)}
+        labels = _one_for_each(batch)
+        if labels is not None:
+            once = [place for place in first if batch.example_hashes[place] not in repeated]
+            facts["copied_labels"] = tuple(np.unique(np.delete(labels, once)).tolist())
+        self._seen |= found
+        return facts
 
 
 def summarise(batch: BatchSample, seen: SeenExamples) -> Batch:
@@ -44,7 +52,7 @@ def summarise(batch: BatchSample, seen: SeenExamples) -> Batch:
 
 
 def _summarise(batch: BatchSample, seen: SeenExamples) -> Batch:
-    facts: dict[str, Any] = {"epoch": batch.epoch, "repeated_examples": seen.repeated(batch)}
+    facts: dict[str, Any] = {"epoch": batch.epoch, **seen.copies(batch)}
     if batch.example_hashes is not None and len(batch.example_hashes):
         hashes = batch.example_hashes
         facts["fingerprint"] = zlib.crc32(np.ascontiguousarray(hashes).tobytes())
@@ -86,6 +94,14 @@ def _summarise(batch: BatchSample, seen: SeenExamples) -> Batch:
         clamped_fraction=batch.clamped,
         **facts,
     )
+
+
+def _one_for_each(batch: BatchSample) -> npt.NDArray[np.int64] | None:
+    """The labels of the examples, if the targets are whole numbers, one for each; else None."""
+    labels = batch.targets if batch.class_labels is None else batch.class_labels
+    if labels is None or batch.example_hashes is None or len(labels) != len(batch.example_hashes):
+        return None
+    return labels.astype(np.int64) if bool(np.all(labels == np.floor(labels))) else None
 
 
 def _log_sums(rows: Float32Array) -> dict[str, float]:

@@ -92,6 +92,7 @@ def batches(table: pa.Table) -> tuple[Batch, ...]:
             **{
                 **row,
                 "phase": row["phase"] or "train",
+                "copied_labels": _known(row.get("copied_labels")),
                 "label_values": _known(row["label_values"]),
                 "label_counts": _known(row["label_counts"]),
                 "term_names": _known(row.get("term_names")),

@@ -34,6 +34,18 @@ def test_duplicates_are_the_examples_that_occurred_before():
     assert summary(example_hashes=hashes).duplicate_examples == 3
 
 
+def test_the_labels_of_copies_within_a_batch_and_of_earlier_ones_are_told():
+    seen = SeenExamples()
+    batches = [((1, 2, 1), (4, 6, 4)), ((1, 3, 4), (4, 5, 6)), ((1, 3, 4), (0.5, 4, 6))]
+    samples = [
+        BatchSample(0, "train", epoch=0, example_hashes=np.array(hashes), targets=floats(*targets))
+        for hashes, targets in batches
+    ]
+    rows = [summarise(sample, seen) for sample in samples]
+    assert [row.repeated_examples for row in rows] == [0, 1, 3]
+    assert [row.copied_labels for row in rows] == [(4,), (4,), ()]
+
+
 def test_moments_leave_out_what_is_not_finite():
     row = summary(inputs=floats(1, 3, np.nan, np.inf), targets=floats(np.nan))
     assert (row.input_mean, row.input_std, row.input_min, row.input_max) == (2, 1, 1, 3)

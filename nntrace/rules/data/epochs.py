@@ -1,6 +1,6 @@
 """Rules on passes over the data: their extent, and examples that occur twice."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from math import e
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from nntrace.rules.common.chance import training_batches
+from nntrace.rules.common.layers import named
 from nntrace.rules.common.loaders import Pass, data_set_sizes, drawn_at, loader_passes
 from nntrace.rules.common.payloads import count
 from nntrace.rules.data.held_out import trained_on
@@ -21,7 +22,13 @@ _FEW_FEATURES = 64  # of whole numbers: with so few, examples may well be equal
 _LEAST_REPEATED = 5
 _OF_A_BOOTSTRAP = 1 / e  # n examples drawn with replacement from n: so many come again
 _SLACK = 0.02
+_SURELY_MEANT = 10  # copies expected of labels without any: seeing none has a chance of e^-10
 _SURELY_SEEN = 20  # expected copies: seeing none has a chance of e^-20
+
+_AFTER_THE_SPLIT = (
+    "To repeat the examples of rare classes is a usual way to balance them. Do it after the split, "
+    "with the training part alone: copies on both sides make the evaluation look too good."
+)
 
 
 @rule(
@@ -42,7 +49,8 @@ def duplicate_examples(
 
     Copies count several times in the loss, and copies on both sides of a split make the evaluation
     look too good. Counted among sampled batches and scaled to the whole epoch. Only information if
-    an example is a few whole numbers (categories, a board), which are naturally equal now and then.
+    an example is a few whole numbers (categories, a board), which are naturally equal now and then,
+    or if no example of some of the labels comes in copies: rare classes were repeated on purpose.
     Not judged if the sampler draws with replacement, if several models learn in turn on samples so
     drawn (bagging), nor if a sampler of the program's own makes batches that hold no copies, as
     private training does.
@@ -91,18 +99,21 @@ def duplicate_examples(
     if _is_bagging(trace, estimate, copies):
         yield Skipped("each of several models gets a sample drawn with replacement (bagging)")
         return
+    repeated = _labels_repeated(batches, copies)
+    of = f" None has another label than {named(repeated)}." if repeated else ""
     yield Finding(
         f"about {min(estimate, 1.0):.0%} of the examples of an epoch are exact copies of others: "
-        f"{copies} were met among {seen} sampled ones.",
+        f"{copies} were met among {seen} sampled ones.{of}",
         site=site,
         steps=(batches[0].step, batches[-1].step),
-        severity=Severity.INFO if may_be_equal else None,
+        severity=Severity.INFO if may_be_equal or repeated else None,
         evidence={
             "share": min(estimate, 1.0),
             "copies": copies,
             "sampled_examples": seen,
             "dataset_size": size,
         },
+        advice=_AFTER_THE_SPLIT if repeated else "",
         location=None if site is not None and site.file else drawn_at(trace),
     )
 
@@ -181,6 +192,25 @@ def _is_a_few_numbers(site: Site | None, batches: list[Batch]) -> bool:
     """Whether an example is a few whole numbers, so that two may well be equal."""
     features = int(np.prod(site.shape[1:])) if site is not None else 0
     return features <= _FEW_FEATURES and all(batch.input_integer_valued for batch in batches)
+
+
+def _labels_repeated(batches: list[Batch], copies: int) -> list[str]:
+    """The labels of all copies, if there are others that have surely none; else empty."""
+    copied: set[int] = set()
+    examples: Counter[int] = Counter()
+    for batch in batches:
+        size, ones = batch.batch_size or 0, batch.target_mean
+        copied.update(batch.copied_labels)
+        has_copies = bool(batch.duplicate_examples or batch.repeated_examples)
+        if ones is None or (has_copies and not batch.copied_labels):
+            return []
+        if batch.label_values:
+            examples.update(dict(zip(batch.label_values, batch.label_counts, strict=True)))
+        elif {batch.target_min, batch.target_max} <= {0.0, 1.0}:
+            examples.update({1: round(ones * size), 0: size - round(ones * size)})
+    others = sum(count for label, count in examples.items() if label not in copied)
+    is_meant = copies * others >= _SURELY_MEANT * examples.total() > 0
+    return [str(label) for label in sorted(copied)] if is_meant else []
 
 
 def _is_bagging(trace: Trace, share: float, copies: int) -> bool:

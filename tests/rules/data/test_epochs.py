@@ -51,6 +51,31 @@ def test_of_an_epoch_seen_by_half_the_copies_are_scaled():
 
 
 @pytest.mark.parametrize(
+    ("copied", "mean", "level"),
+    [
+        ((1,), 0.5, Severity.INFO),
+        ((0, 1), 0.5, Severity.WARNING),
+        ((1,), 0.8, Severity.INFO),
+        ((1,), 0.9, Severity.WARNING),  # of so few zeros none might have been met by chance
+        ((), 0.5, Severity.WARNING),
+    ],
+)
+def test_copies_of_some_labels_alone_are_meant(copied, mean, level):
+    targets = {"target_mean": mean, "target_min": 0.0, "target_max": 1.0}
+    rows = epoch_of(60, copied_labels=copied, **targets)
+    trace = trace_of(steps=10, batches=rows, events=[loader()])
+    assert [one.severity for one in findings("DAT08", trace)] == [level]
+
+
+def test_labels_of_whom_many_might_have_copies_are_counted():
+    labels = {"label_values": (0, 1, 2), "label_counts": (16, 8, 8), "target_mean": 1.0}
+    rows = epoch_of(60, copied_labels=(1, 2), **labels)
+    trace = trace_of(steps=10, batches=rows, events=[loader()])
+    [finding] = findings("DAT08", trace)
+    assert "None has another label than 1, 2." in finding.message
+
+
+@pytest.mark.parametrize(
     ("names", "copies", "judged"),
     [
         (["Adam"] * 5 + ["Adam.2"] * 5, 118, False),
