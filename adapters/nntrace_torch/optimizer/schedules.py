@@ -77,9 +77,12 @@ class ScheduleObserver:
                 self._count(known, scheduler)
 
     def finish(self) -> None:
-        """Record how often each was stepped in the end."""
+        """Record how often each was stepped in the end, also if it never was."""
         self.look()
         self._tell(self.known)
+        for known in self.known:
+            if known.began is not None and not known.calls:
+                self._record(known)
 
     def _tell(self, over: Iterable[_Known]) -> None:
         for known in over:

@@ -153,9 +153,9 @@ def step_before_schedule(trace: Trace) -> Iterator[Finding | Skipped]:
 
 
 def _last_counts(trace: Trace) -> list[Event]:
-    """The last event of each scheduler."""
+    """The last event of each scheduler that was stepped."""
     last = {count(e.payload, "scheduler"): e for e in trace.events_of(EventKind.SCHEDULER)}
-    return list(last.values())
+    return [event for event in last.values() if count(event.payload, "calls")]
 
 
 def _too_often(

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nntrace.rules.common.loaders import loader_passes
 from nntrace.rules.common.payloads import number, place, text
+from nntrace.rules.common.signals import span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
-from nntrace.schema import EventKind
+from nntrace.schema import EventKind, RunStatus
 from nntrace.trace import Trace
 
+_SEVERAL = 2  # passes, after the first of which a schedule in epochs is stepped, too
 _RATES = ("lr", "learning_rate", "defaults['lr']")
 
 
@@ -30,8 +33,11 @@ def setting_without_effect(trace: Trace) -> Iterator[Finding | Skipped]:
     that the program writes this way never happens. A value that was in force when it was first seen
     is taken for a note of the program's own; and a rate that changes all the same is not judged, as
     the program may compute it from that.
-    Source: PyTorch's documentation of `torch.optim` (per-parameter options); Keras 3's of
-    `Optimizer`.
+
+    Also reported is a scheduler that is never stepped in a finished run of several passes over the
+    data, all at one rate.
+    Source: PyTorch's documentation of `torch.optim` (per-parameter options; how to adjust learning
+    rate); Keras 3's of `Optimizer`.
     """
     for event in trace.events_of(EventKind.VAIN_SETTING):
         payload = event.payload
@@ -47,6 +53,27 @@ def setting_without_effect(trace: Trace) -> Iterator[Finding | Skipped]:
             steps=(event.step, event.step),
             evidence={"optimizer": name, "setting": setting, "in_force": in_force},
             location=place(payload),
+        )
+    yield from _never_stepped(trace)
+
+
+def _never_stepped(trace: Trace) -> Iterator[Finding]:
+    """Yield the findings on schedulers that nobody steps."""
+    passes = sum(one.complete and one.steps > 0 for one in loader_passes(trace))
+    if trace.status is not RunStatus.FINISHED or trace.manifest.error or passes < _SEVERAL:
+        return
+    for event in trace.events_of(EventKind.SCHEDULER):
+        kind, name = text(event.payload, "class"), text(event.payload, "optimizer")
+        if event.payload.get("calls") != 0 or not name or _rate_changes(trace, name):
+            continue
+        yield Finding(
+            f"{kind} has no effect: its `step` is never called, and the rate of {name} is the same "
+            f"in all of {passes} passes over the data.",
+            steps=span(trace.steps.step),
+            evidence={"optimizer": name, "scheduler": kind, "passes": passes},
+            advice="Call `scheduler.step()` after each epoch, or after each batch if its length is "
+            "in batches; or take the scheduler out.",
+            location=place(event.payload),
         )
 
 

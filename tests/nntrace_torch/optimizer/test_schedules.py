@@ -36,6 +36,12 @@ def test_a_scheduler_is_recorded_with_its_reach_and_how_often_it_was_stepped(tra
     assert found[0]["file"] == __file__
 
 
+def test_a_scheduler_that_is_never_stepped_is_recorded_at_the_end(trace_here):
+    program = schedule(lambda o: lr_scheduler.StepLR(o, step_size=5), every=99)
+    [found] = payloads(trace_here(program), "scheduler")
+    assert (found["class"], found["calls"], found["horizon"]) == ("StepLR", 0, 5)
+
+
 def test_a_run_that_goes_on_from_a_checkpoint_is_counted_from_there(trace_here):
     def program():
         model = mlp()
