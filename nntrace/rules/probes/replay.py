@@ -40,8 +40,9 @@ def mixes_examples(trace: Trace) -> Iterator[Finding | Skipped]:
     for result in _answer(
         trace, "mixing", "The model mixes examples: {}.", "The model relates examples: {}."
     ):
-        is_meant = of_a_game and isinstance(result, Finding)
-        yield replace(result, severity=Severity.INFO) if is_meant else result
+        if of_a_game and isinstance(result, Finding):
+            result = replace(result, severity=Severity.INFO)
+        yield result
 
 
 @rule(
