@@ -16,7 +16,8 @@ _ELEMENTWISE = frozenset(
     }
 )
 _FROM_OUTSIDE = ("Const", "Placeholder", "IteratorGetNext")
-_OF_NORMS = (*_MOVES, "Minimum", "Maximum", "AddV2", "Rsqrt", "Sqrt")
+_CHOICES = ("Select", "SelectV2")  # zero, as TensorFlow 2.22 has it for vectors of zeros, or a root
+_OF_NORMS = (*_MOVES, *_CHOICES, "Minimum", "Maximum", "AddV2", "Rsqrt", "Sqrt")
 _NORMS = ("EuclideanNorm", "Sum")
 
 
@@ -55,5 +56,5 @@ def _is_norm(operation: Any, root: str) -> bool:
     has_root = False
     while operation.type in _OF_NORMS and operation.inputs:
         has_root = has_root or operation.type == root
-        operation = operation.inputs[0].op
+        operation = operation.inputs[2 if operation.type in _CHOICES else 0].op
     return operation.type in _NORMS and (has_root or operation.type == "EuclideanNorm")

@@ -76,6 +76,12 @@ def unit_by_norm(x, axis):
     return x / tf.maximum(tf.norm(x, axis=axis, keepdims=True), 1e-6)
 
 
+def unit_but_for_zeros(x, axis):
+    square = tf.reduce_sum(x * x, axis=axis, keepdims=True)
+    root = tf.sqrt(tf.maximum(square, 1e-30))
+    return x / tf.maximum(tf.where(square == 0.0, 0.0, root), 1e-6)
+
+
 def rms_norm(x):
     return x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), 1, keepdims=True) + 1e-6)
 
@@ -84,7 +90,9 @@ def similarities(x):
     return keras.ops.normalize(x) @ tf.transpose(keras.ops.normalize(x))
 
 
-@pytest.mark.parametrize("unit", [keras.ops.normalize, tf.math.l2_normalize, unit_by_norm])
+@pytest.mark.parametrize(
+    "unit", [keras.ops.normalize, tf.math.l2_normalize, unit_by_norm, unit_but_for_zeros]
+)
 @pytest.mark.parametrize("margin", [0.0, 0.5])
 def test_cosines_with_a_scale_are_known_in_a_graph(unit, margin):
     def cosines(given):
