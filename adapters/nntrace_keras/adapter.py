@@ -64,9 +64,11 @@ class KerasAdapter:
             undos += [*on_torch.watch_losses(recorder), *on_torch.watch_data(recorder)]
             undos += TrainerObserver(recorder).install(loaders=False)
         elif self._backend == "jax":
+            from nntrace_keras.jax.held_out import HeldOutArrays
             from nntrace_keras.jax.training import JaxTraining
 
-            followed, trainer = JaxTraining(recorder), TrainerObserver(recorder)
+            followed = JaxTraining(recorder)
+            trainer = TrainerObserver(recorder, entered=HeldOutArrays())
             followed.epoch = lambda: trainer.epoch
             self._unseen = lambda: followed.unseen
             undos = [*followed.install(), *trainer.install()]

@@ -4,7 +4,7 @@ Here it is told what they do not see; of Keras' optimizers in `stand_ins`.
 """
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from keras.src.backend.common.keras_tensor import any_symbolic_tensors
 from keras.src.backend.torch.trainer import TorchEpochIterator, TorchTrainer
+from keras.src.callbacks.callback_list import CallbackList
 from keras.src.trainers.compile_utils import CompileLoss
 from keras.src.trainers.data_adapters.torch_data_loader_adapter import TorchDataLoaderAdapter
 from keras.src.trainers.epoch_iterator import EpochIterator
@@ -19,7 +20,7 @@ from keras.src.trainers.epoch_iterator import EpochIterator
 from nntrace.adapter import DESCRIBES_ITSELF, DRAWS_FROM, DataSource
 from nntrace.recorder import ForeignLoss, Recorder
 from nntrace_keras.data.weights import weights_of_classes
-from nntrace_keras.patching import Undo, after, wrap
+from nntrace_keras.patching import Undo, after, before, wrap
 from nntrace_keras.program.compiled import CompiledLosses
 from nntrace_keras.program.describe import (
     activation_name,
@@ -96,25 +97,53 @@ def watch_models(recorder: Recorder, sources: Sources) -> list[Undo]:
 
 def watch_data(recorder: Recorder) -> list[Undo]:
     """Tell the PyTorch adapter what the loaders draw from that Keras makes, one for each pass."""
-    weights: weakref.WeakKeyDictionary[Any, dict[str, float]] = weakref.WeakKeyDictionary()
-
-    def told(_: None, iterator: Any, *args: Any, **kwargs: Any) -> None:
-        weights[iterator] = weights_of_classes(kwargs)
-
-    def made(loader: Any, iterator: Any) -> None:
-        data = iterator.data_adapter
-        if not isinstance(data, TorchDataLoaderAdapter):  # whose loader is the program's own
-            facts: dict[str, Any] = {"class_weights": weights.get(iterator, {})}
-            if hasattr(data, "_num_samples"):  # the length of Keras' data set is that of its inputs
-                facts["dataset_size"] = data._num_samples
-            if hasattr(data, "py_dataset"):  # which is a stream to PyTorch
-                facts |= {"batches": data.num_batches, "sampler": type(data).__name__}
-            setattr(loader, DRAWS_FROM, DataSource(*identity_of(data), facts))
-
+    data, guard = _DataOfKeras(), recorder.guard
     return [
-        after(EpochIterator, "__init__", recorder.guard(told)),
-        after(TorchEpochIterator, "_get_iterator", recorder.guard(made)),
+        after(EpochIterator, "__init__", guard(data.told)),
+        before(CallbackList, "on_train_begin", guard(data.trains)),
+        before(CallbackList, "on_test_begin", guard(data.evaluates)),
+        after(TorchEpochIterator, "_get_iterator", guard(data.made)),
     ]
+
+
+class _DataOfKeras:
+    """What Keras says of the data for which it makes loaders."""
+
+    def __init__(self) -> None:
+        self._weights: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        self._last: Callable[[], Any] = lambda: None  # the iterator that was made last
+        self._validation: Callable[[], Any] = lambda: None
+        self._trained: Hashable = None
+
+    def told(self, _: None, iterator: Any, *args: Any, **kwargs: Any) -> None:
+        """An iterator is made over arrays, or over what makes batches."""
+        self._weights[iterator] = weights_of_classes(kwargs)
+        self._last = weakref.ref(iterator)
+
+    def trains(self, callbacks: Any, logs: Any = None) -> None:
+        """`fit` begins, which has just made its iterator."""
+        if (iterator := self._last()) is not None:
+            self._trained = identity_of(iterator.data_adapter)[1]
+
+    def evaluates(self, callbacks: Any, logs: Any = None) -> None:
+        """An evaluation begins, perhaps that of a running `fit` over its `validation_data`."""
+        validation = getattr(callbacks.model, "_eval_epoch_iterator", None)
+        self._validation = (lambda: None) if validation is None else weakref.ref(validation)
+
+    def made(self, loader: Any, iterator: Any) -> None:
+        """Keras has made a loader for a pass."""
+        data = iterator.data_adapter
+        if isinstance(data, TorchDataLoaderAdapter):  # whose loader is the program's own
+            return
+        facts: dict[str, Any] = {"class_weights": self._weights.get(iterator, {})}
+        if hasattr(data, "_num_samples"):  # the length of Keras' data set is that of its inputs
+            facts["dataset_size"] = data._num_samples
+        if hasattr(data, "py_dataset"):  # which is a stream to PyTorch
+            facts |= {"batches": data.num_batches, "sampler": type(data).__name__}
+        owner, key = identity_of(data)
+        if self._validation() is iterator and key != self._trained:
+            facts["held_out"] = True
+        setattr(loader, DRAWS_FROM, DataSource(owner, key, facts))
 
 
 def watch_losses(recorder: Recorder) -> list[Undo]:

@@ -69,13 +69,20 @@ class _StandIns:
     Args:
         schedules: counts the steps of each optimizer that has a schedule.
         sources: where each was built.
+        gathered: called where gradients are kept for a later step.
 
     Attributes:
         scales: by what the gradients of an optimizer are scaled that it gets unscaled.
     """
 
-    def __init__(self, schedules: ScheduleObserver, sources: Sources) -> None:
+    def __init__(
+        self,
+        schedules: ScheduleObserver,
+        sources: Sources,
+        gathered: Callable[[], object],
+    ) -> None:
         self._schedules = schedules
+        self._gathered = gathered
         self._sources = sources
         self._names: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self._known: weakref.WeakKeyDictionary[Any, StandIn] = weakref.WeakKeyDictionary()
@@ -83,8 +90,15 @@ class _StandIns:
         self.scales: weakref.WeakKeyDictionary[Any, torch.Tensor] = weakref.WeakKeyDictionary()
 
     def begin(self, optimizer: Any, variables: Sequence[Any] | None) -> StandIn | None:
-        """Return the stand-in for the step about to happen; None inside another step."""
+        """Return the stand-in for the step about to happen; None if it is none of its own.
+
+        So it is inside another step, and where gradients are gathered for a later one.
+        """
         if self._inside:
+            return None
+        gathers = accumulation_steps(optimizer)
+        if gathers > 1 and (int(optimizer._iterations.value) + 1) % gathers:
+            self._gathered()
             return None
         if variables is None:
             variables = optimizer._trainable_variables
@@ -168,7 +182,7 @@ def watch_optimizers(recorder: Recorder, sources: Sources) -> list[Undo]:
     """Make every step of a Keras optimizer go through its stand-in."""
     schedules = ScheduleObserver(recorder, sources)
     recorder.hooks.on_end(recorder.guard(schedules.finish))
-    stand_ins = _StandIns(schedules, sources)
+    stand_ins = _StandIns(schedules, sources, recorder.hooks.gathered)
     begin = recorder.guard(stand_ins.begin)
 
     def built(*args: Any, **kwargs: Any) -> None:
@@ -209,7 +223,10 @@ def _watch_scaling(recorder: Recorder, stand_ins: _StandIns) -> list[Undo]:
         recorder.hooks.loss_scaled(result, scaler, loss)
 
     def skips(optimizer: Any) -> None:
-        recorder.hooks.step_skipped(stand_ins.of_inner(optimizer))
+        if accumulation_steps(optimizer) > 1:  # as on TensorFlow, a call and no step
+            recorder.hooks.gathered()
+        else:
+            recorder.hooks.step_skipped(stand_ins.of_inner(optimizer))
 
     kind = keras.optimizers.LossScaleOptimizer
     return [

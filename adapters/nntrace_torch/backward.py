@@ -66,7 +66,9 @@ class BackwardObserver:
         """Count a pass of `torch.autograd.grad` in place of one of `backward`."""
         self._backward(losses)
 
-    def take(self, *, first_only: bool) -> tuple[float | Callable[[], float] | None, int]:
+    def take(
+        self, *, first_only: bool, calls: int = 1
+    ) -> tuple[float | Callable[[], float] | None, int]:
         """The objective since the last call, and the number of backward passes it took.
 
         The objective is the sum of the losses `backward` was called on or, if there were none, of
@@ -76,6 +78,7 @@ class BackwardObserver:
         Args:
             first_only: take the first loss only: a closure evaluates the objective several times,
                 the first time at the parameters with which the step began.
+            calls: how many of an optimizer the losses are of, which averages their gradients.
         """
         losses = self._losses or self._by_hand
         backwards, self._backwards = self._backwards, 0
@@ -88,7 +91,7 @@ class BackwardObserver:
             losses = losses[:1]
 
         def total() -> float:
-            return float(sum(map(float, losses)))
+            return float(sum(map(float, losses))) / calls
 
         on_its_way = any(isinstance(loss, SentNumber) for loss in losses)
         return (total if on_its_way else total()), backwards

@@ -41,18 +41,33 @@ class StepFacts:
         self.phase_before: str | None = None
         self.ended_ns = time.perf_counter_ns()
         self.backward_began_ns = 0
+        self._gathered: list[int | None] = []  # examples of each
+
+    @property
+    def is_gathered(self) -> bool:
+        """Whether the optimizer has kept gradients of earlier calls for the step being made."""
+        return bool(self._gathered)
+
+    def gather(self) -> None:
+        """The optimizer keeps the gradients of a call; its step applies the mean of all."""
+        self._gathered.append(self.count_examples())
 
     def take(self, optimizer: Optimizer, known: Known, now: int, *, has_closure: bool) -> Step:
         """The plain facts of the step that ends now."""
         parts, clipping = self._parts, self._parts.clipping
-        loss, backwards = parts.backward.take(first_only=has_closure)
+        gathered, self._gathered = self._gathered, []
+        calls = 1 + len(gathered)
+        loss, backwards = parts.backward.take(first_only=has_closure, calls=calls)
+        examples = self.count_examples()
+        if gathered and examples is not None:
+            examples += sum(one or 0 for one in gathered)
         began_ns, self.backward_began_ns = self.backward_began_ns, 0
         return (
             now,
             parts.loaders.take_wait_ns() if parts.loaders.wait_ns else 0,
             loss,
             parts.optimizers.stepped_with(optimizer, known),
-            self.count_examples(),
+            examples,
             known.name,
             self.phase_before or phase_of(self._model_of(optimizer)()),
             # The time up to the first backward: no other rank can delay it.

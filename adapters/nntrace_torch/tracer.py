@@ -97,6 +97,7 @@ class Tracer:
     def install(self) -> Undo:
         """Install the hooks that stay for the whole run, and begin the first sampled step."""
         self._watch_steps(outside_graphs)
+        self._recorder.hooks.on_gathering(self._recorder.guard(self._gathered))
         undos = self.parts.install()
         self._recorder.guard(self._samples.begin)()
         undos += self.parts.play() + self._by_hand.install()
@@ -241,6 +242,12 @@ class Tracer:
         self._samples.discard()
         self._end_step(optimizer, self.parts.optimizers.entry(optimizer), skipped=True)
 
+    def _gathered(self) -> None:
+        """An optimizer of another framework keeps gradients for a step to come."""
+        self._light.end_if_on()
+        self._facts.gather()
+        self.parts.clearing.gathered()
+
     def _end_step(
         self,
         optimizer: Optimizer,
@@ -258,6 +265,7 @@ class Tracer:
         if parts.evaluations.open:
             parts.evaluations.end()
         before_ns, now = facts.ended_ns, time.perf_counter_ns()
+        is_gathered = facts.is_gathered
         step = facts.take(optimizer, known, now, has_closure=has_closure)
         may_turn_light = False
         if is_sampled or skipped or facts.is_remarkable(step):
@@ -267,7 +275,9 @@ class Tracer:
         else:
             wants_next = self._late.add(step)
             facts.ended_ns = now
-            may_turn_light = not (has_closure or facts.phase_before or self._compiles_graphs)
+            may_turn_light = not (
+                has_closure or facts.phase_before or is_gathered or self._compiles_graphs
+            )
         parts.calls.clear(gradients_are_well=is_sampled)
         parts.watch.step_took(now - before_ns)
         parts.calls.steps_are_long = now - before_ns > _WORTH_HOOKS_NS

@@ -47,6 +47,7 @@ class Hooks:
         self._loss_listeners: list[Callable[[ForeignLoss], object]] = []
         self._origin_listeners: list[Callable[[dict[str, Any], int], object]] = []
         self._clipping_listeners: list[Callable[[Any, Any], object]] = []
+        self._gathering_listeners: list[Callable[[], object]] = []
         self._scale_listeners: list[tuple[Callable[..., object], Callable[[Any], object]]] = []
 
     def add(self, undo: Callable[[], None]) -> None:
@@ -73,6 +74,7 @@ class Hooks:
             self._loss_listeners,
             self._origin_listeners,
             self._clipping_listeners,
+            self._gathering_listeners,
             self._scale_listeners,
         )
         for functions in registered:
@@ -133,6 +135,15 @@ class Hooks:
         """Report lists of gradients before and after clipping."""
         for hear in self._clipping_listeners:
             hear(given, left)
+
+    def on_gathering(self, hear: Callable[[], object]) -> None:
+        """Call `hear` when an optimizer of another framework keeps gradients for a later step."""
+        self._gathering_listeners.append(hear)
+
+    def gathered(self) -> None:
+        """Report that gradients were kept, whose mean over several calls a later step applies."""
+        for hear in self._gathering_listeners:
+            hear()
 
     def on_catching_up(self, record: Callable[[], object]) -> None:
         """Call `record`, which records what an adapter has postponed, before other records."""

@@ -170,3 +170,9 @@ def test_a_sampled_step_whose_scaled_gradients_overflow_is_skipped_and_holds_no_
     assert list(trace.sampled_steps) == np.flatnonzero(~skipped).tolist()
     for site in trace.sites_of(Role.PARAM_GRAD):
         assert np.isfinite(trace.series(Role.PARAM_GRAD, "rms", site)).all()
+
+
+def test_validation_data_that_is_trained_on_is_counted(tmp_path):
+    trace = traced("gathering.py", tmp_path / "run")[1]
+    [last] = payloads(trace, EventKind.TRAINED_ON)[-1:]
+    assert (last["examples"], last["seen"]) == (32, 8)  # steps are sampled by their last call

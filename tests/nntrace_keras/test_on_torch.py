@@ -311,3 +311,28 @@ def test_how_many_batches_a_data_set_by_numbers_has_is_known(told):
     *_, loader = payloads(told, EventKind.LOADER)
     expected = {"sampler": "PyDatasetAdapter", "batches": 2}
     assert {name: loader[name] for name in expected} == expected
+
+
+@pytest.fixture(scope="module")
+def gathered(tmp_path_factory):
+    """What a program printed whose optimizer gathers gradients, and its trace."""
+    folder = tmp_path_factory.mktemp("gathered") / "run"
+    printed = printed_by("gathering.py", folder)
+    return [float(line) for line in printed.split()], Trace.open(folder)
+
+
+def test_a_step_is_a_call_in_which_an_optimizer_applies_what_it_gathered(gathered):
+    losses, trace = gathered
+    assert trace.steps.batch_size.tolist() == [32] * 8
+    assert trace.steps.backwards.tolist() == [4] * 8
+    assert not trace.steps.skipped.any()
+    assert trace.steps.loss[:2] == pytest.approx(
+        [np.mean(losses[:4]), np.mean(losses[4:])], rel=1e-4
+    )
+    assert not payloads(trace, EventKind.IDLE)
+
+
+def test_validation_data_that_is_trained_on_is_counted(gathered):
+    _, trace = gathered
+    [last] = payloads(trace, EventKind.TRAINED_ON)[-1:]
+    assert (last["examples"], last["seen"]) == (24, 8)  # of calls 1, 2 and 4

@@ -16,6 +16,7 @@ from nntrace_keras.samples.layouts import Layouts, Part
 from nntrace_keras.samples.sites import SiteKey
 
 _MAX_HASHED = 4096  # examples
+_LOW = (1 << 24) - 1
 _MOST_AXES = 8
 
 
@@ -82,10 +83,15 @@ def in_order(reads: Sequence[Read], keys: Sequence[KeyOf]) -> list[SiteKey]:
     return order
 
 
+def example_hashes(examples: Any) -> list[int]:
+    """A hash of 48 bits of each of the first examples."""
+    rows = np.asarray(examples[:_MAX_HASHED])
+    digests = (hashlib.blake2b(row.tobytes(), digest_size=6).digest() for row in rows)
+    return [int.from_bytes(digest, "little") for digest in digests]
+
+
 def hashes(examples: Any) -> tuple[Any, Layout]:
     """The low and the high 24 bits of a hash of each example, which float32 holds exactly."""
-    rows = np.asarray(examples[:_MAX_HASHED])
-    digests = [hashlib.blake2b(row.tobytes(), digest_size=6).digest() for row in rows]
-    halves = [(digest[:3], digest[3:]) for digest in digests]
-    numbers = [int.from_bytes(half, "little") for halved in halves for half in halved]
+    found = example_hashes(examples)
+    numbers = [half for one in found for half in (one & _LOW, one >> 24)]
     return np.array(numbers, np.float32), Layout(1, 1, len(numbers), per_unit=False)

@@ -18,7 +18,7 @@ from torch.nn.parameter import is_lazy
 from nntrace.adapter import described
 from nntrace.recorder import Recorder, is_recorded, moments
 from nntrace.schema import EventKind
-from nntrace_torch.data.batches import input_plan
+from nntrace_torch.data.batches import example_hashes, input_plan
 from nntrace_torch.data.lasting_dropout import LastingDropout
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.patching import Undo
@@ -29,10 +29,12 @@ from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import UNKNOWN, Source, call_path, caller
 from nntrace_torch.program.tensors import sampled_part
 from nntrace_torch.replay.call import Call
+from nntrace_torch.samples.batch_values import KEPT_OF_HASHES
 from nntrace_torch.samples.modules import Model, Models, unwrapped
 
 _ELEMENTS = 4096
 _WEIGHTS, _OF_EACH = 8, 64  # parameters, and elements of each, that show whether any has changed
+_HASHED, _MOST_HASHES = 16, 64  # examples of a call and of a pass that is said to be held out
 _WATCHED = 8  # pauses of the training whose first call in evaluation mode is watched for dropout
 
 
@@ -72,6 +74,7 @@ class _Pass:
     unchanged: int = 0
     is_beside: bool = False
     norms_are_fresh: bool = False
+    hashes: list[int] = field(default_factory=list)
 
 
 class EvaluationObserver:
@@ -139,6 +142,9 @@ class EvaluationObserver:
         # Calls 1, 2, 4, 8, …: spread over the pass, whose data may be in some order.
         if is_recorded(found.number) and found.calls & (found.calls - 1) == 0:
             _sample(found, inputs)
+            if found.number == 0 and len(inputs) == 1 and self._loaders.is_held_out:
+                hashes = example_hashes(inputs[0])[:_HASHED] & KEPT_OF_HASHES
+                found.hashes += hashes.tolist()
         if not inputs:
             return
         # The same batch again: predictions drawn repeatedly show how certain a model is.
@@ -208,6 +214,8 @@ class EvaluationObserver:
             "loss": float(found.loss_sum) / examples if examples else None,
             **found.source.place,
         }
+        if found.hashes:
+            payload["example_hashes"] = found.hashes[:_MOST_HASHES]
         function, source = found.dropout
         if function:
             where = {"dropout_file": source.file, "dropout_line": source.line}

@@ -155,8 +155,18 @@ class LoaderObserver:
         None without a batch, and if the loader does not shuffle.
         """
         found = self._delivered
-        loader = next((one for one in self._loaders if found and one.number == found.loader), None)
-        return found.batches if found and loader and loader.facts["shuffle"] else None
+        return found.batches if found and self._facts.get("shuffle") else None
+
+    @property
+    def is_held_out(self) -> bool:
+        """Whether the last batch is of data that are said not to be trained on."""
+        return bool(self._facts.get("held_out"))
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        """Those of the loader that delivered this step's last batch; none without one."""
+        number = self.loader
+        return next((one.facts for one in self._loaders if one.number == number), {})
 
     def delivers(self, examples: int | None) -> bool:
         """Whether the last batch came out of a loader, and one makes batches of that size."""

@@ -163,6 +163,10 @@ class GradientClearing:
             self._is_given = self._before != [_state(reference()) for reference, _ in self._stepped]
             self._before = []
 
+    def gathered(self) -> None:
+        """The optimizer has kept this step's gradients so far: they may be cleared."""
+        self._is_given = False
+
     def look_at_turns(self) -> None:
         """Look at them before each backward, where several optimizers take turns."""
         for turn in self._turns.values():

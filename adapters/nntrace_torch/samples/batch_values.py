@@ -11,6 +11,7 @@ from nntrace.recorder import BatchSample, classes_of_rows
 from nntrace_torch.samples.buffer import Buffers
 
 _HASH_BITS = 24  # whole numbers below 2^24 survive the float32 buffer
+KEPT_OF_HASHES = (1 << 2 * _HASH_BITS) - 1
 _HASH_MASK = (1 << _HASH_BITS) - 1
 _HASHES = ("hash_low", "hash_high")
 
