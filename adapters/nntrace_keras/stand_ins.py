@@ -16,7 +16,7 @@ from nntrace.adapter import DESCRIBES_ITSELF
 from nntrace.recorder import Recorder
 from nntrace_keras.patching import Undo, after, before, wrap
 from nntrace_keras.program.schedules import ScheduleObserver
-from nntrace_keras.program.settings import settings, weight_decay
+from nntrace_keras.program.settings import accumulation_steps, settings, weight_decay
 from nntrace_keras.program.sources import Sources
 
 
