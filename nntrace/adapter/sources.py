@@ -11,7 +11,8 @@ import sys
 import sysconfig
 import weakref
 from collections.abc import Iterable
-from types import FrameType
+from itertools import islice
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 _NNTRACE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -61,6 +62,7 @@ class UserCode:
         self._not_the_users = (*(f"{path}{os.sep}" for path in (*folders, _NNTRACE)), "<")
         self._frames = frames
         self._known: dict[str, bool] = {}
+        self._places: dict[tuple[int, int], tuple[CodeType, int]] = {}
 
     def is_users(self, file: str) -> bool:
         """Whether a file is outside the framework, its adapter and nntrace."""
@@ -133,9 +135,23 @@ class UserCode:
             if is_users is None:
                 is_users = self.is_users(code.co_filename)
             if is_users:
-                calls += (id(code), frame.f_lasti)
+                calls += (id(code), self._place_in(code, frame.f_lasti))
             frame = frame.f_back
         return hash(tuple(calls))
+
+    def _place_in(self, code: CodeType, instruction: int) -> int:
+        """The place of an instruction in its code.
+
+        The number of the instruction would not do: Python 3.11 makes a call of a built-in, such as
+        `sum` over a generator, by another instruction once it has been made often.
+        """
+        known = self._places.get((id(code), instruction))
+        if known is None:
+            position = next(islice(code.co_positions(), instruction // 2, None), ())
+            has_columns = None not in position
+            known = code, hash(position) if has_columns else instruction
+            self._places[id(code), instruction] = known  # holds the code, whose id stays its own
+        return known[1]
 
 
 def _constructed(frame: FrameType) -> object | None:

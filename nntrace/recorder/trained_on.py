@@ -4,6 +4,9 @@ An adapter gives hashes of some examples of a validation's first pass, under `ex
 `evaluation` event. What is found is told when the same data is evaluated again, so that training on
 something else afterwards, as of another fold, is not held against it. What a model had been trained
 on before, since its first validation, is told at the first pass.
+
+Of most evaluations nobody says that their data is held out: many measure the training data, and
+mean to. For these it is told, too, how many examples training has met.
 """
 
 import json
@@ -24,12 +27,36 @@ _REMEMBERED: Final = 1 << 16  # examples
 class _Watched:
     """Hashes of one data set's examples, and which of them training has seen."""
 
-    def __init__(self, hashes: Sequence[int], model: Any, place: dict[str, Any]) -> None:
-        self.model = model
-        self.hashes: npt.NDArray[np.int64] = np.unique(np.asarray(hashes, np.int64))
-        self.seen = np.zeros(len(self.hashes), bool)
-        self.place = place
-        self.told = 0
+    def __init__(self, payload: dict[str, Any]) -> None:
+        hashes = np.asarray(payload["example_hashes"], np.int64)
+        self.hashes: npt.NDArray[np.int64] = np.unique(hashes)
+        self._were_seen = np.zeros(len(self.hashes), bool)
+        self.model = payload.get("model")
+        self.place = {key: payload.get(key) for key in ("group", "file", "line")}
+        self.is_held_out = bool(payload.get("is_held_out"))
+        self.examples = payload.get("examples")
+        self.met = 0  # examples of sampled batches
+        self.told = (0, 0)  # `seen` and `met`
+
+    @property
+    def seen(self) -> int:
+        """How many of the examples were in sampled batches."""
+        return int(self._were_seen.sum())
+
+    @property
+    def has_news(self) -> bool:
+        """Whether more was seen than was told, or whether what was not seen says more than then."""
+        seen, met = self.told
+        return self.seen > seen or (not self.is_held_out and self.met >= 2 * met > 0)
+
+    def is_of(self, hashes: Sequence[int]) -> bool:
+        """Whether these are the examples of the same data."""
+        return np.array_equal(self.hashes, np.unique(np.asarray(hashes, np.int64)))
+
+    def train(self, hashes: npt.NDArray[np.int64], met: int | None = None) -> None:
+        """Note the examples of a sampled batch, or of several, in which `met` were met."""
+        self.met += len(hashes) if met is None else met
+        self._were_seen |= np.isin(self.hashes, hashes)
 
 
 class TrainedOn:
@@ -38,6 +65,9 @@ class TrainedOn:
     def __init__(self) -> None:
         self._watched: dict[Any, _Watched] = {}
         self._trained_before: set[int] = set()
+        # Before the first evaluation: the first epoch, of which most steps are sampled.
+        self._early: set[int] = set()
+        self._early_met = 0
 
     def look(
         self, batches: Iterable[BatchSample], events: Iterable[EventRecord]
@@ -49,8 +79,6 @@ class TrainedOn:
             events: of any kind; those of a step precede its batch.
         """
         passes = [event for event in events if event.kind is EventKind.EVALUATION]
-        if not passes and not self._watched:
-            return []
         found: list[EventRecord] = []
         order: list[tuple[int, int, EventRecord | BatchSample]] = [
             *((event.step, 0, event) for event in passes),
@@ -64,31 +92,51 @@ class TrainedOn:
         return found
 
     def _trained(self, batch: BatchSample) -> None:
-        if batch.example_hashes is not None and self._watched:
-            if len(self._trained_before) < _REMEMBERED:
-                self._trained_before.update(batch.example_hashes.tolist())
-            for watched in self._watched.values():
-                watched.seen |= np.isin(watched.hashes, batch.example_hashes)
+        if batch.example_hashes is None:
+            return
+        known = self._trained_before if self._watched else self._early
+        if len(known) < _REMEMBERED:
+            known.update(batch.example_hashes.tolist())
+            self._early_met += 0 if self._watched else len(batch.example_hashes)
+        for watched in self._watched.values():
+            watched.train(batch.example_hashes)
 
     def _evaluated(self, event: EventRecord) -> list[EventRecord]:
         payload = json.loads(event.payload)
-        group = payload.get("group")
-        hashes = payload.get("example_hashes")
-        if hashes and len(self._watched) < _MOST:
-            place = {key: payload.get(key) for key in ("group", "file", "line")}
-            new = _Watched(hashes, payload.get("model"), place)
-            is_known = any(one.model == new.model for one in self._watched.values())
-            self._watched[group] = new
-            before = sum(one in self._trained_before for one in new.hashes.tolist())
-            return [_told(event, new, {"seen": 0, "before": before})] if is_known and before else []
+        group, hashes = payload.get("group"), payload.get("example_hashes")
         watched = self._watched.get(group)
-        if watched is None or (count := int(watched.seen.sum())) <= watched.told:
+        if hashes and (watched is None or not watched.is_of(hashes)):
+            return self._watch(event, payload)
+        if watched is None or not watched.has_news:
             return []
-        watched.told = count
-        return [_told(event, watched, {"seen": count})]
+        return [self._told(event, watched)]
+
+    def _watch(self, event: EventRecord, payload: dict[str, Any]) -> list[EventRecord]:
+        """Follow the examples of a pass over data that is new, or not what it was."""
+        group, model = payload.get("group"), payload.get("model")
+        if group not in self._watched and len(self._watched) >= _MOST:
+            return []
+        is_known = any(one.model == model for one in self._watched.values())
+        new = _Watched(payload)
+        if not self._watched and not new.is_held_out:
+            new.train(np.fromiter(self._early, np.int64), self._early_met)
+        self._watched[group] = new
+        before = sum(one in self._trained_before for one in new.hashes.tolist())
+        if not (new.is_held_out and is_known and before):
+            return []
+        return [
+            _event(event, {**new.place, "examples": len(new.hashes), "seen": 0, "before": before})
+        ]
+
+    def _told(self, event: EventRecord, watched: _Watched) -> EventRecord:
+        watched.told = watched.seen, watched.met
+        payload = {**watched.place, "examples": len(watched.hashes), "seen": watched.seen}
+        if not watched.is_held_out:
+            trained = len(self._trained_before | self._early)
+            payload |= {"of": watched.examples, "met": watched.met, "trained": trained}
+        return _event(event, payload)
 
 
-def _told(event: EventRecord, watched: _Watched, counts: dict[str, int]) -> EventRecord:
-    payload = {**watched.place, "examples": len(watched.hashes), **counts}
+def _event(at: EventRecord, payload: dict[str, Any]) -> EventRecord:
     kind = EventKind.TRAINED_ON
-    return EventRecord(event.step, event.time_ns, kind, "info", None, json.dumps(payload))
+    return EventRecord(at.step, at.time_ns, kind, "info", None, json.dumps(payload))

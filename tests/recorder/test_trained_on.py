@@ -12,10 +12,10 @@ from nntrace.schema import EventKind
 PLACE = {"file": "train.py", "line": 3}
 
 
-def evaluated(step, group=1, hashes=None, model=""):
-    payload = {"group": group, "number": 0, "model": model, **PLACE}
+def evaluated(step, group=1, hashes=None, model="", *, is_held_out=True):
+    payload = {"group": group, "number": 0, "model": model, "examples": 40, **PLACE}
     if hashes is not None:
-        payload["example_hashes"] = hashes
+        payload |= {"example_hashes": hashes, "is_held_out": is_held_out}
     return EventRecord(step, 0, EventKind.EVALUATION, "info", None, json.dumps(payload))
 
 
@@ -77,3 +77,51 @@ def test_what_another_model_was_trained_on_before_is_held_out():
     watch.look([batch(2, 20, 21)], [evaluated(1, hashes=[10, 11])])
     new = evaluated(4, group=2, hashes=[20, 21], model="second")
     assert watch.look([], [new]) == []
+
+
+def unnamed(step, *hashes):
+    return evaluated(step, hashes=[*hashes], is_held_out=False)
+
+
+def test_of_data_that_nobody_calls_held_out_it_is_told_how_much_was_met():
+    watch = TrainedOn()
+    watch.look([batch(2, 10, 10, 7), batch(3, 8)], [unnamed(2, 10, 11, 12)])
+    [(_, payload)] = told(watch.look([], [evaluated(4)]))
+    assert payload == {
+        "group": 1,
+        "examples": 3,
+        "seen": 1,
+        **PLACE,
+        "of": 40,
+        "met": 4,
+        "trained": 3,
+    }
+
+
+def test_it_is_told_again_when_twice_as_many_were_met():
+    watch = TrainedOn()
+    watch.look([batch(2, 10, 7)], [unnamed(2, 10, 11)])
+    assert len(watch.look([], [evaluated(3)])) == 1
+    assert watch.look([batch(3, 8)], [evaluated(4)]) == []
+    assert told(watch.look([batch(4, 9)], [evaluated(5)]))[0][1]["met"] == 4
+
+
+def test_the_training_before_the_first_evaluation_counts():
+    watch = TrainedOn()
+    watch.look([batch(0, 10, 7), batch(1, 10, 8)], [])
+    watch.look([], [unnamed(2, 10, 11)])
+    [(_, payload)] = told(watch.look([], [evaluated(4)]))
+    assert (payload["seen"], payload["met"], payload["trained"]) == (1, 4, 3)
+
+
+def test_training_before_is_not_held_against_data_that_nobody_calls_held_out():
+    watch = TrainedOn()
+    watch.look([batch(2, 20)], [unnamed(1, 10)])
+    assert watch.look([], [evaluated(4, group=2, hashes=[20], is_held_out=False)]) == []
+
+
+def test_other_examples_from_the_same_lines_are_another_fold():
+    watch = TrainedOn()
+    watch.look([batch(2, 10, 20)], [unnamed(1, 10, 11)])
+    assert watch.look([], [unnamed(3, 20, 21)]) == []
+    assert told(watch.look([batch(4, 20)], [unnamed(5, 20, 21)]))[0][1]["seen"] == 1

@@ -135,7 +135,7 @@ class EvaluationObserver:
         }
         if number == 0 and self._entered is not None and self._is_held_out(callbacks.model, found):
             hashes = self._entered.hashes(callbacks.model, first_array(found.data))
-            payload["example_hashes"] = hashes
+            payload |= {"example_hashes": hashes, "is_held_out": True}
         self._recorder.add_event(EventKind.EVALUATION, payload)
 
     def _is_held_out(self, model: Any, found: _Pass) -> bool:

@@ -34,7 +34,9 @@ from nntrace_torch.samples.modules import Model, Models, unwrapped
 
 _ELEMENTS = 4096
 _WEIGHTS, _OF_EACH = 8, 64  # parameters, and elements of each, that show whether any has changed
-_HASHED, _MOST_HASHES = 16, 64  # examples of a call and of a pass that is said to be held out
+# Examples whose hashes are kept: of the first call of a pass, of further ones, and of all. Fewer
+# than 32 large ones would be hashed by other elements than those of a batch of 32.
+_OF_FIRST, _OF_FURTHER, _MOST_HASHES = 64, 32, 128
 _WATCHED = 8  # pauses of the training whose first call in evaluation mode is watched for dropout
 
 
@@ -74,7 +76,8 @@ class _Pass:
     unchanged: int = 0
     is_beside: bool = False
     norms_are_fresh: bool = False
-    hashes: list[int] = field(default_factory=list)
+    hashes: list[torch.Tensor] = field(default_factory=list)
+    is_held_out: bool = False
 
 
 class EvaluationObserver:
@@ -132,6 +135,7 @@ class EvaluationObserver:
             found = self._current = self.open[key] = _Pass(number, group)
             if is_recorded(number):
                 found.modes, found.source = _modes(model, module, call), caller()
+                found.is_held_out = self._loaders.is_held_out
                 if found.modes["dropout_active"] or found.modes["norm_active"]:
                     found.unchanged = self._unchanged(key, number, module)
                 found.norms_are_fresh = found.modes["norm_inactive"] > 0 and _are_fresh(module)
@@ -142,9 +146,8 @@ class EvaluationObserver:
         # Calls 1, 2, 4, 8, …: spread over the pass, whose data may be in some order.
         if is_recorded(found.number) and found.calls & (found.calls - 1) == 0:
             _sample(found, inputs)
-            if found.number == 0 and len(inputs) == 1 and self._loaders.is_held_out:
-                hashes = example_hashes(inputs[0])[:_HASHED] & KEPT_OF_HASHES
-                found.hashes += hashes.tolist()
+            if len(inputs) == 1 and (found.number == 0 or key.loader is None):
+                _hash(found, inputs[0])
         if not inputs:
             return
         # The same batch again: predictions drawn repeatedly show how certain a model is.
@@ -215,7 +218,9 @@ class EvaluationObserver:
             **found.source.place,
         }
         if found.hashes:
-            payload["example_hashes"] = found.hashes[:_MOST_HASHES]
+            hashes = torch.cat(found.hashes)[:_MOST_HASHES] & KEPT_OF_HASHES
+            payload["example_hashes"] = hashes.tolist()
+            payload["is_held_out"] = found.is_held_out
         function, source = found.dropout
         if function:
             where = {"dropout_file": source.file, "dropout_line": source.line}
@@ -265,3 +270,11 @@ def _sample(found: _Pass, inputs: Iterable[torch.Tensor]) -> None:
         view = input_plan(part, _ELEMENTS, staggered=True).view(part, found.calls)
         found.inputs.append(view.to(torch.float32, copy=True).reshape(-1))
         return
+
+
+def _hash(found: _Pass, given: torch.Tensor) -> None:
+    """Keep hashes of some examples of a call, spread over it: its data may be in some order."""
+    part = sampled_part(given)
+    if part is not None and part.dim() > 1:
+        wanted = _OF_FURTHER if found.hashes else _OF_FIRST
+        found.hashes.append(example_hashes(part[:: -(-part.shape[0] // wanted) or 1]))

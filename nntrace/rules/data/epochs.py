@@ -1,7 +1,7 @@
 """Rules on passes over the data: their extent, and examples that occur twice."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import e
 from typing import Annotated, Any
@@ -58,7 +58,9 @@ def duplicate_examples(
     Also found are examples of a validation that were trained on, unless it is given the very arrays
     of the training:
 
-    - by Keras' `fit` on TensorFlow, for a model of a single input: in the same `fit`, as where the
+    - with PyTorch, for a model of a single input, if surely a part of what one loader or line
+      evaluates is trained on and another part is not: copies on both sides of the split
+    - by Keras' `fit`, for a model of a single input: in the same `fit`, as where the
       split is drawn anew in each epoch, or in an earlier one, as where one model goes through all
       folds (told by a loss that goes on from where it was)
     - with PyTorch, in an earlier fold: by the indices of a `Subset` or a `SubsetRandomSampler`, of
@@ -68,23 +70,24 @@ def duplicate_examples(
     """
     site = next(iter(trace.sites_of(Role.INPUT)), None)
     batches = [b for b in training_batches(trace) if b.epoch is not None and b.batch_size]
-    may_be_equal = _is_a_few_numbers(site, batches)
-    if not may_be_equal and (found := next(trained_on(trace), None)):
+    loaders = _training_loaders(trace)
+    sizes = [n for loader in loaders if isinstance(n := loader.get("dataset_size"), int) and n > 0]
+    draws_again = any(loader.get("replacement") is True for loader in loaders)
+    may_be_equal = _is_a_few_numbers(site, training_batches(trace))
+    size = 0 if draws_again else max(sizes, default=None)
+    if not may_be_equal and (found := next(trained_on(trace, size), None)):
         yield found
         return
-    loaders = _training_loaders(trace)
-    if any(loader.get("replacement") is True for loader in loaders):
+    if draws_again:
         yield Skipped("the sampler draws with replacement: copies are expected")
         return
-    sizes = [n for loader in loaders if isinstance(n := loader.get("dataset_size"), int) and n > 0]
     seen = sum(batch.batch_size or 0 for batch in batches)
     if seen < examples:
         yield too_few(f"needs {examples} examples from data loaders, has {seen}")
         return
-    if not sizes:
+    if size is None:
         yield Skipped("the number of examples in the data set is not known")
         return
-    size = max(sizes)
     copies, expected = _copies(batches, size)
     if all(loader.get("batch_size") is None for loader in loaders):
         alike = copies * seen / len(batches) / size  # the number of these expected within one batch
@@ -188,7 +191,7 @@ def _too_few_weights(trace: Trace) -> Finding | None:
     return None
 
 
-def _is_a_few_numbers(site: Site | None, batches: list[Batch]) -> bool:
+def _is_a_few_numbers(site: Site | None, batches: Sequence[Batch]) -> bool:
     """Whether an example is a few whole numbers, so that two may well be equal."""
     features = int(np.prod(site.shape[1:])) if site is not None else 0
     return features <= _FEW_FEATURES and all(batch.input_integer_valued for batch in batches)

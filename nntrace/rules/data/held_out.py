@@ -1,7 +1,8 @@
 """Whether the examples of a validation are held out: none may be trained on meanwhile or before."""
 
+import math
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,6 +22,12 @@ _ADVICE: Final = (
 )
 
 
+_OF_COPIES: Final = (
+    "Split before anything is copied, oversampled or cut into windows, and keep what belongs "
+    "together (one patient, one recording) on one side."
+)
+_DEVIATIONS: Final = 4.0
+_MET_OFTEN: Final = 4  # times each example on average: then few remain that were never met
 _OF_FOLDS: Final = (
     "Build and compile a new model for each fold, or put the weights back that it had at first."
 )
@@ -32,21 +39,27 @@ _AROUND: Final = 10  # steps before and after the beginning of a `fit`, or of a 
 _FORGOTTEN: Final = 0.5  # of what was learned: above it, the weights were put back
 
 
-def trained_on(trace: Trace) -> Iterator[Finding]:
-    """Yield a finding for validation data that is trained on in the same `fit`, or was before."""
+def trained_on(trace: Trace, size: int | None) -> Iterator[Finding]:
+    """Yield a finding for validation data that is trained on in the same training, or was before.
+
+    Args:
+        trace: the run.
+        size: of the data set that is trained on; None where it is not known.
+    """
     last: dict[int, Event] = {}
     for event in trace.events_of(EventKind.TRAINED_ON):
         last[count(event.payload, "group")] = event
     for event in last.values():
         examples, seen = count(event.payload, "examples"), count(event.payload, "seen")
-        if not _is_much(seen, examples):
+        is_part = "of" in event.payload
+        if not _is_much(seen, examples) or (is_part and not _is_a_part(event.payload, size)):
             continue
         yield Finding(
             f"the validation data is trained on: of {examples} of its examples, {seen} were in "
             "sampled training batches, too. What it measures is not what other data will show.",
             steps=(0, event.step),
             evidence={"validation_examples": examples, "trained_on": seen},
-            advice=_ADVICE,
+            advice=_OF_COPIES if is_part else _ADVICE,
             location=place(event.payload),
         )
         return
@@ -94,3 +107,22 @@ def _goes_on(trace: Trace, event: Event) -> bool:
 
 def _is_much(examples: int, of: int) -> bool:
     return examples >= _LEAST and examples > _SHARE * of
+
+
+def _is_a_part(payload: dict[str, Any], size: int | None) -> bool:
+    """Whether surely a part of what is evaluated is trained on, and surely another is not.
+
+    All of it would be a measure of the training itself, and more than is trained on a look at the
+    whole data: both are meant.
+    """
+    examples, met, trained = (count(payload, key) for key in ("examples", "met", "trained"))
+    if size is None and met >= _MET_OFTEN * trained:
+        size = trained
+    if not size or count(payload, "of") > trained:
+        return False
+    # Batches drawn without replacement leave out fewer still.
+    chance = math.exp(-met / size)
+    expected = examples * chance
+    never = examples - count(payload, "seen")
+    by_chance = expected + _DEVIATIONS * math.sqrt(expected * (1.0 - chance))
+    return never > by_chance and _is_much(never, examples)
