@@ -26,8 +26,7 @@ _OF_COPIES: Final = (
     "Split before anything is copied, oversampled or cut into windows, and keep what belongs "
     "together (one patient, one recording) on one side."
 )
-_DEVIATIONS: Final = 4.0
-_MET_OFTEN: Final = 4  # times each example on average: then few remain that were never met
+_DEVIATIONS: Final = 3.0
 _OF_FOLDS: Final = (
     "Build and compile a new model for each fold, or put the weights back that it had at first."
 )
@@ -44,7 +43,8 @@ def trained_on(trace: Trace, size: int | None) -> Iterator[Finding]:
 
     Args:
         trace: the run.
-        size: of the data set that is trained on; None where it is not known.
+        size: of the data set that is trained on; None where it is not known, and 0 where some
+            examples are drawn far more often than others.
     """
     last: dict[int, Event] = {}
     for event in trace.events_of(EventKind.TRAINED_ON):
@@ -116,13 +116,24 @@ def _is_a_part(payload: dict[str, Any], size: int | None) -> bool:
     whole data: both are meant.
     """
     examples, met, trained = (count(payload, key) for key in ("examples", "met", "trained"))
-    if size is None and met >= _MET_OFTEN * trained:
-        size = trained
-    if not size or count(payload, "of") > trained:
+    if size == 0 or count(payload, "of") > trained:
         return False
+    times = _times_met(trained / met) if met else 0.0
     # Batches drawn without replacement leave out fewer still.
-    chance = math.exp(-met / size)
+    chance = math.exp(-(times if size is None else min(times, met / size)))
     expected = examples * chance
     never = examples - count(payload, "seen")
     by_chance = expected + _DEVIATIONS * math.sqrt(expected * (1.0 - chance))
     return never > by_chance and _is_much(never, examples)
+
+
+def _times_met(new: float) -> float:
+    """How often each example was drawn on average, if a share `new` of all draws were first ones.
+
+    Of n draws from N examples, N (1 - e^(-n/N)) are expected to be: solved for n/N.
+    """
+    least, most = 0.0, 1.0 / max(new, 1e-3)
+    for _ in range(50):
+        times = 0.5 * (least + most)
+        least, most = (times, most) if -math.expm1(-times) > new * times else (least, times)
+    return least

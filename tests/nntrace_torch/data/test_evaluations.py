@@ -338,3 +338,47 @@ def test_a_model_with_odd_parameters_is_evaluated_in_training_mode(trace_here, o
                 model(torch.randn(6, 4))
 
     assert len(evaluations(trace_here(program))) == 3
+
+
+SHARED = torch.randn(40, 4)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_what_a_loader_evaluates_is_met_again_in_the_batches_of_another(trace_here, shuffle):
+    model = mlp()
+    training = DataLoader(TensorDataset(SHARED[:30]), batch_size=10, shuffle=True)
+    held_out = DataLoader(TensorDataset(SHARED[20:]), batch_size=10, shuffle=shuffle)
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            for (x,) in training:
+                optimizer.zero_grad()
+                model(x).square().mean().backward()
+                optimizer.step()
+            with torch.no_grad():
+                print(sum(model(x).sum().item() for (x,) in held_out))
+
+    told = [event.payload for event in trace_here(program).events_of("trained_on")]
+    assert {key: told[0][key] for key in ("examples", "seen", "of", "trained")} == {
+        "examples": 20,
+        "seen": 10,
+        "of": 20,
+        "trained": 30,
+    }
+
+
+def test_other_rows_at_the_same_line_are_not_those_that_were_trained_on(trace_here):
+    model = mlp()
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for fold in range(4):
+            rows = torch.arange(40) // 10 != fold
+            optimizer.zero_grad()
+            model(SHARED[rows]).square().mean().backward()
+            optimizer.step()
+            with torch.no_grad():
+                print(model(SHARED[~rows]).sum().item())
+
+    assert trace_here(program).events_of("trained_on") == ()

@@ -185,6 +185,46 @@ def test_a_fold_is_not_validated_with_what_the_same_model_learned_before(
     assert ["each fold" in one.advice for one in given] == [True] * (found * same)
 
 
+def overlap(replacement=False, **counts):
+    """64 of 300 evaluated examples, half of which a loader draws, whose 640 were drawn twice."""
+    known = {"examples": 64, "seen": 32, "of": 300, "met": 1280, "trained": 550}
+    told = event("trained_on", 10, group=0, **{**known, **counts})
+    events = [loader(dataset_size=640, replacement=replacement), told]
+    return trace_of(steps=20, batches=epoch_of(0), events=events)
+
+
+# By chance e^-2 of 64 examples would not have been met: 9 and three deviations of 2.7.
+@pytest.mark.parametrize(("seen", "found"), [(12, 0), (13, 1), (47, 1), (48, 0), (64, 0)])
+def test_what_is_evaluated_is_a_leak_where_only_a_part_of_it_is_trained_on(seen, found):
+    given = findings("DAT08", overlap(seen=seen))
+    assert ["Split before" in one.advice for one in given] == [True] * found
+
+
+@pytest.mark.parametrize(("of", "found"), [(550, 1), (551, 0)])
+def test_an_evaluation_of_more_than_is_trained_on_is_a_look_at_all_data(of, found):
+    assert len(findings("DAT08", overlap(of=of))) == found
+
+
+@pytest.mark.parametrize(("met", "found"), [(600, 0), (1280, 1)])
+def test_what_the_first_samples_did_not_meet_may_be_trained_on_as_well(met, found):
+    assert len(findings("DAT08", overlap(met=met, seen=40))) == found
+
+
+# 500 of 1000 draws gave an example for the first time: each was drawn 1.59 times on average, and a
+# fifth was not: 13 of 64 and three deviations of 3.2.
+@pytest.mark.parametrize(("seen", "found"), [(42, 0), (41, 1)])
+def test_how_large_the_data_are_is_told_by_how_often_examples_come_again(seen, found):
+    counts = {"examples": 64, "seen": seen, "of": 300, "met": 1000, "trained": 500}
+    events = [loader(dataset_size=None), event("trained_on", 10, group=0, **counts)]
+    trace = trace_of(steps=20, batches=epoch_of(0), events=events)
+    assert bool(skip_reasons("DAT08", trace)) != found
+
+
+def test_a_sampler_that_draws_again_leaves_out_examples_by_design():
+    assert len(findings("DAT08", overlap())) == 1
+    assert skip_reasons("DAT08", overlap(replacement=True))
+
+
 def test_validation_on_the_same_few_whole_numbers_is_natural():
     columns = {"input_integer_valued": True}
     sites = [site("input.0", "input", shape=(32, 9))]
