@@ -218,7 +218,7 @@ class EvaluationObserver:
             **found.source.place,
         }
         if found.hashes:
-            hashes = torch.cat(found.hashes)[:_MOST_HASHES] & KEPT_OF_HASHES
+            hashes = torch.cat([one.cpu() for one in found.hashes])[:_MOST_HASHES] & KEPT_OF_HASHES
             payload["example_hashes"] = hashes.tolist()
             payload["is_held_out"] = found.is_held_out
         function, source = found.dropout

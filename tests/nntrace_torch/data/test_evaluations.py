@@ -382,3 +382,25 @@ def test_other_rows_at_the_same_line_are_not_those_that_were_trained_on(trace_he
                 print(model(SHARED[~rows]).sum().item())
 
     assert trace_here(program).events_of("trained_on") == ()
+
+
+@pytest.mark.parametrize("given", [SHARED[:0], SHARED[:, :0], SHARED.cfloat(), SHARED.double()])
+def test_odd_inputs_of_an_evaluation_do_not_disturb(trace_here, given):
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head(x) if x.dtype is torch.float32 and x.shape[1:] == (4,) else x.sum()
+
+    model = Sum()
+
+    def program():
+        classify(model, SHARED, steps=2)
+        with torch.no_grad():
+            model(given)
+        classify(model, SHARED, steps=1)
+
+    [(_, payload)] = evaluations(trace_here(program))
+    assert payload["examples"] == len(given)
