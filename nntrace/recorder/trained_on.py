@@ -22,6 +22,7 @@ from nntrace.schema import EventKind
 
 _MOST: Final = 8  # data sets
 _REMEMBERED: Final = 1 << 16  # examples
+_MORE: Final = 1.1  # times the examples met until it is told that no more of a validation were
 
 
 class _Watched:
@@ -47,7 +48,7 @@ class _Watched:
     def has_news(self) -> bool:
         """Whether more was seen than was told, or whether what was not seen says more than then."""
         seen, met = self.told
-        return self.seen > seen or (not self.is_held_out and self.met >= 2 * met > 0)
+        return self.seen > seen or (not self.is_held_out and self.met >= _MORE * met > 0)
 
     def is_of(self, hashes: Sequence[int]) -> bool:
         """Whether these are the examples of the same data."""

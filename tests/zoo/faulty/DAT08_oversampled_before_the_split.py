@@ -28,7 +28,7 @@ net = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), 
 optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
 criterion = nn.BCEWithLogitsLoss()
 
-for epoch in range(8):
+for epoch in range(16):
     net.train()
     for given, target in training:
         optimizer.zero_grad()
@@ -38,4 +38,4 @@ for epoch in range(8):
     net.eval()
     with torch.no_grad():
         found = sum(criterion(net(x).squeeze(1), y).item() for x, y in validation)
-    print(f"epoch {epoch}  loss {loss.item():.4f}  validation {found / len(validation):.4f}")
+    print(f"epoch {epoch:2d}  loss {loss.item():.4f}  validation {found / len(validation):.4f}")

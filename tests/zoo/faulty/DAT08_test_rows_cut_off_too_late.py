@@ -20,7 +20,7 @@ train_images, train_labels = images[train], labels[train]
 model = nn.Sequential(nn.Linear(64, 96), nn.ReLU(), nn.Linear(96, 48), nn.ReLU(), nn.Linear(48, 10))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9, weight_decay=1e-4)
 
-for epoch in range(10):
+for epoch in range(24):
     shuffled = torch.randperm(len(train_images))
     for start in range(0, len(shuffled) - 49, 50):
         chosen = shuffled[start : start + 50]
