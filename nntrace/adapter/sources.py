@@ -125,7 +125,7 @@ class UserCode:
         helper function.
         """
         frame: FrameType | None = sys._getframe(1)
-        known = self._known
+        known, places = self._known, self._places
         calls: list[int] = []
         for _ in range(self._frames):
             if frame is None:
@@ -135,23 +135,22 @@ class UserCode:
             if is_users is None:
                 is_users = self.is_users(code.co_filename)
             if is_users:
-                calls += (id(code), self._place_in(code, frame.f_lasti))
+                place = places.get((id(code), frame.f_lasti))
+                calls += (id(code), self._place_in(frame) if place is None else place[1])
             frame = frame.f_back
         return hash(tuple(calls))
 
-    def _place_in(self, code: CodeType, instruction: int) -> int:
-        """The place of an instruction in its code.
+    def _place_in(self, frame: FrameType) -> int:
+        """The place of a frame's instruction in its code.
 
         The number of the instruction would not do: Python 3.11 makes a call of a built-in, such as
         `sum` over a generator, by another instruction once it has been made often.
         """
-        known = self._places.get((id(code), instruction))
-        if known is None:
-            position = next(islice(code.co_positions(), instruction // 2, None), ())
-            has_columns = None not in position
-            known = code, hash(position) if has_columns else instruction
-            self._places[id(code), instruction] = known  # holds the code, whose id stays its own
-        return known[1]
+        code, instruction = frame.f_code, frame.f_lasti
+        position = next(islice(code.co_positions(), instruction // 2, None), (None,))
+        place = instruction if None in position else hash(position)
+        self._places[id(code), instruction] = code, place  # holds the code, whose id stays its own
+        return place
 
 
 def _constructed(frame: FrameType) -> object | None:

@@ -39,8 +39,9 @@ class SeenExamples:
         facts: dict[str, Any] = {"repeated_examples": len(repeated)}
         labels = _one_for_each(batch)
         if labels is not None:
-            once = [place for place in first if batch.example_hashes[place] not in repeated]
-            facts["copied_labels"] = tuple(np.unique(np.delete(labels, once)).tolist())
+            is_copy = np.ones(len(labels), bool)
+            is_copy[first] = np.isin(hashes, np.fromiter(repeated, np.int64))
+            facts["copied_labels"] = tuple(np.unique(labels[is_copy]).tolist())
         self._seen |= found
         return facts
 

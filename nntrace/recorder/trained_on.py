@@ -29,8 +29,7 @@ class _Watched:
     """Hashes of one data set's examples, and which of them training has seen."""
 
     def __init__(self, payload: dict[str, Any]) -> None:
-        hashes = np.asarray(payload["example_hashes"], np.int64)
-        self.hashes: npt.NDArray[np.int64] = np.unique(hashes)
+        self.hashes = _distinct(payload["example_hashes"])
         self._were_seen = np.zeros(len(self.hashes), bool)
         self.model = payload.get("model")
         self.place = {key: payload.get(key) for key in ("group", "file", "line")}
@@ -52,11 +51,11 @@ class _Watched:
 
     def is_of(self, hashes: Sequence[int]) -> bool:
         """Whether these are the examples of the same data."""
-        return np.array_equal(self.hashes, np.unique(np.asarray(hashes, np.int64)))
+        return np.array_equal(self.hashes, _distinct(hashes))
 
-    def train(self, hashes: npt.NDArray[np.int64], met: int | None = None) -> None:
-        """Note the examples of a sampled batch, or of several, in which `met` were met."""
-        self.met += len(hashes) if met is None else met
+    def train(self, hashes: npt.NDArray[np.int64], met: int) -> None:
+        """Note the hashes of `met` examples of sampled batches."""
+        self.met += met
         self._were_seen |= np.isin(self.hashes, hashes)
 
 
@@ -66,9 +65,7 @@ class TrainedOn:
     def __init__(self) -> None:
         self._watched: dict[Any, _Watched] = {}
         self._trained_before: set[int] = set()
-        # Before the first evaluation: the first epoch, of which most steps are sampled.
-        self._early: set[int] = set()
-        self._early_met = 0
+        self._met = 0  # examples, until no more are remembered
 
     def look(
         self, batches: Iterable[BatchSample], events: Iterable[EventRecord]
@@ -93,14 +90,17 @@ class TrainedOn:
         return found
 
     def _trained(self, batch: BatchSample) -> None:
-        if batch.example_hashes is None:
+        hashes = batch.example_hashes
+        if hashes is None:
             return
-        known = self._trained_before if self._watched else self._early
-        if len(known) < _REMEMBERED:
-            known.update(batch.example_hashes.tolist())
-            self._early_met += 0 if self._watched else len(batch.example_hashes)
+        is_remembered = len(self._trained_before) < _REMEMBERED
+        if is_remembered:
+            self._trained_before.update(hashes.tolist())
+            self._met += len(hashes)
         for watched in self._watched.values():
-            watched.train(batch.example_hashes)
+            # The others are judged by how many of the examples that were met are different ones.
+            if is_remembered or watched.is_held_out:
+                watched.train(hashes, len(hashes))
 
     def _evaluated(self, event: EventRecord) -> list[EventRecord]:
         payload = json.loads(event.payload)
@@ -119,8 +119,10 @@ class TrainedOn:
             return []
         is_known = any(one.model == model for one in self._watched.values())
         new = _Watched(payload)
-        if not self._watched and not new.is_held_out:
-            new.train(np.fromiter(self._early, np.int64), self._early_met)
+        if not self._watched and new.is_held_out:
+            self._trained_before.clear()
+        elif not self._watched:  # the first epoch counts, of which most steps are sampled
+            new.train(np.fromiter(self._trained_before, np.int64), self._met)
         self._watched[group] = new
         before = sum(one in self._trained_before for one in new.hashes.tolist())
         if not (new.is_held_out and is_known and before):
@@ -133,9 +135,13 @@ class TrainedOn:
         watched.told = watched.seen, watched.met
         payload = {**watched.place, "examples": len(watched.hashes), "seen": watched.seen}
         if not watched.is_held_out:
-            trained = len(self._trained_before | self._early)
+            trained = len(self._trained_before)
             payload |= {"of": watched.examples, "met": watched.met, "trained": trained}
         return _event(event, payload)
+
+
+def _distinct(hashes: Sequence[int]) -> npt.NDArray[np.int64]:
+    return np.unique(np.asarray(hashes, np.int64))
 
 
 def _event(at: EventRecord, payload: dict[str, Any]) -> EventRecord:

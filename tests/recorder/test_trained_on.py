@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from nntrace.recorder import trained_on
 from nntrace.recorder.records import EventRecord
 from nntrace.recorder.sample import BatchSample
 from nntrace.recorder.trained_on import TrainedOn
@@ -125,3 +126,11 @@ def test_other_examples_from_the_same_lines_are_another_fold():
     watch.look([batch(2, 10, 20)], [unnamed(1, 10, 11)])
     assert watch.look([], [unnamed(3, 20, 21)]) == []
     assert told(watch.look([batch(4, 20)], [unnamed(5, 20, 21)]))[0][1]["seen"] == 1
+
+
+def test_no_more_are_met_than_are_remembered(monkeypatch):
+    monkeypatch.setattr(trained_on, "_REMEMBERED", 4)
+    watch = TrainedOn()
+    watch.look([batch(2, 10, 1), batch(3, 2, 3), batch(4, 11, 5)], [unnamed(1, 10, 11, 12)])
+    [(_, payload)] = told(watch.look([], [evaluated(6)]))
+    assert (payload["seen"], payload["met"], payload["trained"]) == (1, 4, 4)

@@ -22,11 +22,11 @@ _ADVICE: Final = (
 )
 
 
-_OF_COPIES: Final = (
-    "Split before anything is copied, oversampled or cut into windows, and keep what belongs "
-    "together (one patient, one recording) on one side."
+_OF_A_PART: Final = (
+    "Look for slices or indices that overlap, and for parts of two different random splits. Split "
+    "before anything is copied, oversampled or cut into windows."
 )
-_DEVIATIONS: Final = 3.0
+_DEVIATIONS: Final = 3.0  # of the number of examples that chance would have left out
 _OF_FOLDS: Final = (
     "Build and compile a new model for each fold, or put the weights back that it had at first."
 )
@@ -59,7 +59,7 @@ def trained_on(trace: Trace, size: int | None) -> Iterator[Finding]:
             "sampled training batches, too. What it measures is not what other data will show.",
             steps=(0, event.step),
             evidence={"validation_examples": examples, "trained_on": seen},
-            advice=_OF_COPIES if is_part else _ADVICE,
+            advice=_OF_A_PART if is_part else _ADVICE,
             location=place(event.payload),
         )
         return
