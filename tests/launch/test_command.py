@@ -113,15 +113,38 @@ def test_a_program_that_looks_for_torch_without_importing_it_finds_the_same(fold
     assert traced(folder, "look.py").stdout == expected.stdout
 
 
-def test_a_python_without_nntrace_runs_untraced_and_says_so(folder):
+@pytest.fixture
+def other_python(folder):
+    """A Python that nntrace is not installed for."""
     other = os.path.realpath(sys.executable)
     if bare(folder, other, "-c", "import nntrace").returncode == 0:
         pytest.skip("this Python's nntrace is installed for its base interpreter too")
+    return other
+
+
+def test_a_python_without_nntrace_runs_untraced_and_says_so(folder, other_python):
     write(folder, "ends.py", "import sys; print('ran'); sys.exit(5)")
-    found = traced(folder, other, "ends.py")
+    found = traced(folder, other_python, "ends.py")
     assert (found.returncode, found.stdout) == (5, "ran\n")
-    assert f"not installed for {other}" in found.stderr
+    assert f"not installed for {other_python}" in found.stderr
     assert found.stderr.count("\n") == 1
+
+
+def test_a_framework_imported_without_nntrace_is_said_once_in_all_processes(folder, other_python):
+    write(folder, "torch.py", "print('imported')")
+    child = "import subprocess, sys, torch; subprocess.run([sys.executable, '-c', 'import torch'])"
+    write(folder, "workers.py", child)
+    found = traced(folder, other_python, "workers.py")
+    assert found.stdout == "imported\nimported\n"
+    assert found.stderr.count("not installed for") == 1
+
+
+def test_a_launcher_in_a_python_without_nntrace_is_not_said_to_be_untraced(folder, other_python):
+    write(folder, "launcher.py", f"import subprocess; subprocess.run([{sys.executable!r}, 'a.py'])")
+    write(folder, "a.py", TRAIN)
+    found = traced(folder, other_python, "launcher.py")
+    assert found.returncode == 0
+    assert "not installed for" not in found.stderr
 
 
 def test_an_interpreter_told_to_ignore_the_environment_is_announced(folder):
