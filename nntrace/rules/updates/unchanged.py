@@ -6,10 +6,11 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.layers import cancelling, columns, first_finite, is_embedding, named
+from nntrace.rules.common.payloads import number, text
 from nntrace.rules.common.signals import finite, median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
-from nntrace.schema import Role
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import BoolArray, FloatArray
 
@@ -46,7 +47,8 @@ def unchanged_parameter(
     - embeddings that are sampled in part, because the rows of a batch need not be among those
     - a bias whose gradient is only the rounding of what cancels (scores that are only compared)
     - parameters whose gradient, not whose step, is too small: even at the largest ratio of update
-      to gradient that another parameter gets, they would change by less than their last digit
+      to gradient that another parameter gets, they would change by less than their last digit; of
+      an optimizer with an ε the ratio is at most the learning rate over ε
 
     Source: "37 reasons", 19 and 33; micrograd-style checks in Karpathy's Recipe, step 2.
     """
@@ -68,8 +70,7 @@ def unchanged_parameter(
         yield too_few(f"needs {samples} sampled steps with gradients and updates")
         return
     unchanged = (times >= samples) & ~(seen & (update != 0)).any(axis=0)
-    lost = _is_below_the_last_digit(trace, sites, update, gradient)
-    unchanged &= ~lost
+    unchanged &= ~_is_below_the_last_digit(trace, sites, update, np.where(seen, gradient, 0.0))
     cancels = cancelling(sites)
     blamed = [place for place in np.flatnonzero(unchanged).tolist() if not cancels(place, gradient)]
     if not blamed:
@@ -94,10 +95,24 @@ def unchanged_parameter(
 def _is_below_the_last_digit(
     trace: Trace, sites: Sequence[Site], update: FloatArray, gradient: FloatArray
 ) -> BoolArray:
-    """[sites]: whether even the relatively largest step of another parameter would not show."""
+    """[sites]: whether even the relatively largest step of another parameter would not show.
+
+    `gradient` is zero where no step is expected of it.
+    """
     moved = (update > 0) & (gradient > 0)
     rate = float((update[moved] / gradient[moved]).max(initial=0.0))
+    # What weight decay moves looks as if its gradient, however small, had done it.
+    bounds = _rates_over_epsilon(trace)
+    rates = np.array([min(rate, bounds.get(site.optimizer or "", rate)) for site in sites])
     size = first_finite(columns(trace, Role.PARAM, "rms", sites))
     digit = np.array([_LAST_DIGIT.get(site.dtype or "", 0.0) for site in sites])
-    largest = np.where(gradient > 0, gradient, 0.0).max(axis=0)
-    return np.asarray((rate > 0.0) & (rate * largest < _SURELY * digit * size))
+    largest = gradient.max(axis=0)
+    return np.asarray((rates > 0.0) & (rates * largest < _SURELY * digit * size))
+
+
+def _rates_over_epsilon(trace: Trace) -> dict[str, float]:
+    """The most that a gradient of 1 moves a weight, by the name of an optimizer that has an ε."""
+    fastest = float(finite(trace.steps.lr).max(initial=0.0))
+    events = trace.events_of(EventKind.OPTIMIZER)
+    epsilons = {text(event.payload, "name"): number(event.payload, "eps") for event in events}
+    return {name: fastest / epsilon for name, epsilon in epsilons.items() if epsilon}

@@ -1,6 +1,6 @@
 import pytest
 from rules.builders import findings, run_rule
-from rules.updates.parameter_rows import STEPS, parameter, trace
+from rules.updates.parameter_rows import STEPS, optimizer, parameter, trace
 
 
 def test_a_parameter_with_gradients_that_never_changes_is_an_error():
@@ -65,3 +65,24 @@ def test_a_gradient_too_small_for_the_last_digit_is_no_fault_of_the_step(gradien
     rows = [row | {"dtype": dtype} for row in rows]
     moving = parameter("a.weight", update=1e-2, gradient=0.1)
     assert len(findings("UPD06", trace(moving, rows))) == found
+
+
+@pytest.mark.parametrize(("gradient", "found"), [(1.1e-15, 0), (1.3e-15, 1)])
+def test_what_weight_decay_moves_does_not_say_how_far_a_gradient_reaches(gradient, found):
+    """An ε of 1e-8 and a rate of 0.1: a gradient of 1.19e-15 is a tenth of the last digit of 1."""
+    decayed = parameter("a.weight", update=1e-2, gradient=gradient)
+    rows = parameter("b.weight", update=0.0, gradient=gradient)
+    rows = [row | {"dtype": "float32", "optimizer": "Adam"} for row in rows]
+    held = trace(decayed, rows, lr=0.1, events=[optimizer(eps=1e-8)])
+    assert len(findings("UPD06", held)) == found
+    assert findings("UPD06", trace(decayed, rows, lr=0.1, events=[optimizer(eps=None)]))
+
+
+@pytest.mark.parametrize(("later", "found"), [(1.1e-7, 0), (1.3e-7, 1)])
+def test_a_gradient_of_a_step_at_no_rate_does_not_count(later, found):
+    """Of the first steps of a warm-up; the others' gradients are too small for the last digit."""
+    rates = [0.0] * 2 + [0.1] * (STEPS - 2)
+    small = [0.1, 0.1] + [later] * (STEPS - 2)
+    rows = [row | {"dtype": "float32"} for row in parameter("b.weight", update=0.0, gradient=small)]
+    moving = parameter("a.weight", update=1e-2, gradient=0.1)
+    assert len(findings("UPD06", trace(moving, rows, lr=rates))) == found
