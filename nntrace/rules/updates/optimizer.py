@@ -210,7 +210,10 @@ def _never_asked_for(trace: Trace) -> list[Site]:
     arrived = np.nan_to_num(columns(trace, Role.PARAM_GRAD, "n", gradients)).sum(axis=0) > 0
     known = {site.path for site in stepped}
     known |= {site.path for site in compress(gradients, arrived)}
-    passed = {site.path for site in trace.sites_of(Role.ACTIVATION_GRAD)}
+    outputs = trace.sites_of(Role.ACTIVATION_GRAD)
+    # A model that is built and called once, and never trained, has sites without a gradient.
+    flowed = np.isfinite(columns(trace, Role.ACTIVATION_GRAD, "n", outputs)).sum(axis=0)
+    passed = {site.path for site in compress(outputs, flowed)}
     asked = [site for site in weights(trace, Role.PARAM) if site.requires_grad]
     looks = np.isfinite(columns(trace, Role.PARAM, "rms", asked)).sum(axis=0)
     found = [

@@ -103,6 +103,12 @@ def test_first_layers_whose_gradients_nobody_asks_for_are_a_warning():
     assert finding.evidence["parameters"] == ["enc/kernel"]
 
 
+def test_a_model_that_was_called_once_and_is_not_trained_is_left_alone():
+    """As one that is built to read its strides, before the one that is trained."""
+    called_once = never_asked_for(passed=False, looked=[site("enc", "activation_grad")])
+    assert findings("UPD04", called_once) == []
+
+
 def test_layers_that_were_looked_at_and_got_no_gradient_are_not_asked_for_either():
     looked = [site("enc/kernel", "param_grad", parent="enc", n=0)]
     [finding] = findings("UPD04", never_asked_for(looked=looked))
