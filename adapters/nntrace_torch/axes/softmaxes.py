@@ -10,6 +10,12 @@ from nntrace_torch.program.graphs import saved, signed
 
 _SOFTMAXES = ("SoftmaxBackward0", "LogSoftmaxBackward0")
 RESHAPES = ("ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0")
+_LAYERS = ("ConvolutionBackward0", "AddmmBackward0", "MmBackward0")
+_MOVES = (
+    *RESHAPES,
+    *("TransposeBackward0", "PermuteBackward0", "CloneBackward0", "CatBackward0"),
+    *("SplitBackward0", "SplitWithSizesBackward0", "SliceBackward0"),
+)
 
 
 class WrongAxis(NamedTuple):
@@ -54,6 +60,21 @@ def is_over(predictions: torch.Tensor, axis: int) -> bool | None:
         return None
     _, shape, there = found
     return ran_over % len(shape) == there
+
+
+def is_put_out(scores: torch.Tensor) -> bool:
+    """Whether a linear layer or a convolution put these out as they are, only moved and cut."""
+    node: Any = scores.grad_fn
+    while node is not None and (node.name() in _MOVES or _adds_a_bias(node)):
+        node = node_above(node)
+    return node is not None and node.name() in _LAYERS
+
+
+def _adds_a_bias(node: Any) -> bool:
+    """Whether this adds a parameter, as a linear layer does by itself where views are copied."""
+    added = node.next_functions[1][0] if len(node.next_functions) > 1 else None
+    is_parameter = added is not None and hasattr(added, "variable")
+    return is_parameter and node.name() == "AddBackward0"
 
 
 def made_by(

@@ -16,6 +16,7 @@ from torch import nn
 
 from nntrace.recorder import NO_SITE, Recorder
 from nntrace.schema import Role
+from nntrace_torch.axes.softmaxes import is_put_out
 from nntrace_torch.patching import Undo, after, is_in_backward
 from nntrace_torch.program.describe import class_name, tensor_fields
 from nntrace_torch.program.sources import Sources
@@ -132,8 +133,8 @@ class AttentionObserver:
         if self.sample is not None and can_sample(scores):
             self.masks.note(scores if rows.dim() == 4 else scores[:, None], self.sample.token)
         place = self._next(needs_name=rows.dim() == 3)
-        if place is None:
-            return
+        if place is None or (rows.dim() == 4 and is_put_out(scores)):
+            return  # queries and keys are compared: what a layer puts out are classes, or bins
         with torch.no_grad():
             heads_apart = rows.detach() if rows.dim() == 4 else rows.detach()[:, None]
             chosen = heads_apart[_some_of(heads_apart.shape)]

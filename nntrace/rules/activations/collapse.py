@@ -48,7 +48,8 @@ def attention_collapse(
     Rows that look at one key from the very start are reported even while the loss still falls. Rows
     that were even from the start are only information: they stay so because of whatever keeps the
     model from learning. The rule sees softmax over the last axis and
-    `scaled_dot_product_attention`, no other form of attention. With PyTorch also scores that are
+    `scaled_dot_product_attention`, no other form of attention, and no softmax over what a layer
+    puts out as it is, such as the bins of a detector's boxes. With PyTorch also scores that are
     multiplied by the square root of the width of queries and keys, by the graph of the loss; not
     of normalised queries, whose products are small.
     Source: Zhai et al. 2023 (attention entropy collapse); Vaswani 2017, 3.2.1.

@@ -206,6 +206,42 @@ def test_attention_to_keys_that_the_program_goes_on_to_change_is_seen_as_it_was_
     assert len(found) == 2  # every other step but the first
 
 
+class Bins(nn.Module):
+    """Softmax over four axes: over the bins of a box's sides, or over keys that queries compare."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.layer = nn.Conv1d(6, 32, 1) if kind == "bins" else nn.Linear(6, 32)
+
+    def forward(self, x):
+        if self.kind == "bins":
+            scores = torch.cat([self.layer(x)] * 2, 2).transpose(1, 2).reshape(len(x), 16, 4, 8)
+        elif self.kind == "classes":
+            scores = self.layer(x.transpose(1, 2)).view(len(x), 8, 4, 8)
+        elif self.kind == "additive":
+            hidden = self.layer(x.transpose(1, 2)).transpose(1, 2).unflatten(1, (2, 16))
+            scores = torch.tanh(hidden.mean(2)[..., None] + hidden[:, :, 0, None])
+        else:
+            q = k = self.layer(x.transpose(1, 2)).view(len(x), 8, 2, 16).transpose(1, 2)
+            scores = (q @ k.mT) / 4
+        return scores.softmax(-1).square()
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"), [("bins", 0), ("classes", 0), ("additive", 1), ("compared", 1)]
+)
+def test_what_a_layer_puts_out_is_no_attention_until_queries_are_compared_with_keys(
+    tmp_path, kind, found
+):
+    model = Bins(kind)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    with tracing(tmp_path / "run", every=1):
+        model(torch.randn(4, 6, 8)).sum().backward()
+        optimizer.step()
+    assert len(Trace.open(tmp_path / "run").sites_of("attention")) == found
+
+
 @pytest.mark.parametrize(("heads", "examples"), [(1, 8), (2, 8), (8, 2), (16, 2)])
 def test_of_few_heads_the_attention_of_more_examples_is_sampled(tmp_path, heads, examples):
     model = nn.Sequential(Attention(16, heads, fused=True), nn.Linear(16, 2))
