@@ -14,7 +14,7 @@ from nntrace.rules.common.depth import (
     until_end,
 )
 from nntrace.rules.common.flow import Flow
-from nntrace.rules.common.layers import Link, any_finite, chain, first_finite, sampled_span
+from nntrace.rules.common.layers import Link, any_finite, chain, columns, first_finite, sampled_span
 from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.signals import in_times, median
 from nntrace.rules.finding import Finding, Severity, Skipped
@@ -120,17 +120,20 @@ def exploding_activations(
     Large activations make large gradients, saturate what follows and end in overflow. Their root
     mean square is compared with that of the first layers at the same step, and with the start of
     the run. Not reported: heads, whose outputs grow as training succeeds; bounded functions;
-    whatever a later norm restores to unit scale, such as the stream of a pre-norm transformer; and
-    growth over time while the loss falls, as when a model fits separable data ever more
-    confidently.
+    whatever a later norm restores to unit scale, such as the stream of a pre-norm transformer; what
+    neither has weights nor gets a gradient, such as a detector's anchors; and growth over time
+    while the loss falls, as when a model fits separable data ever more confidently.
     Source: He 2015; "37 reasons", 30.
     """
     flow, every = Flow(trace), chain(trace)
     layers = {link.site.path for link in every if link.is_affine}
+    beside = _beside_the_network(trace, every)
     links = [
         link
         for link in before_head(after_last_norm(every))
-        if link.site.range_low is None and not flow.is_last(link.site.path, layers)
+        if link.site.range_low is None
+        and link.site.path not in beside
+        and not flow.is_last(link.site.path, layers)
     ]
     if sum(link.is_affine for link in links) < 2:
         yield Skipped("fewer than two layers and a head stand after the last normalisation")
@@ -171,3 +174,14 @@ def exploding_activations(
             },
         )
         return
+
+
+def _beside_the_network(trace: Trace, links: Sequence[Link]) -> set[str]:
+    """Paths whose outputs are made by no weights and get no gradient, though others' do."""
+    gradient = columns(trace, Role.ACTIVATION_GRAD, "n", [link.site for link in links])
+    times = np.isfinite(gradient).sum(axis=0).tolist()
+    return {
+        link.site.path
+        for link, seen in zip(links, times, strict=True)
+        if any(times) and not seen and not link.has_weight
+    }

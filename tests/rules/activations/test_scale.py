@@ -150,6 +150,16 @@ def test_a_stream_that_a_last_norm_takes_back_is_healthy():
     assert not findings("ACT03", trace(*rows))
 
 
+@pytest.mark.parametrize(("gradient", "kind", "found"), [(0, 0, 0), (1, 0, 1), (0, 1, 1)])
+def test_what_has_neither_weights_nor_a_gradient_may_be_large(gradient, kind, found):
+    """As the anchors of a detector, in pixels; not so a frozen layer, or what a gradient passes."""
+    large = [plain("anchors", scale=148.0), layer("anchors", scale=148.0)][kind]
+    passed = ["l0", "l1", "head", *(["anchors"] if gradient else [])]
+    rows = [layer("l0", scale=1.0), layer("l1", scale=1.0), large, layer("head", scale=1.0)]
+    rows += [site(path, "activation_grad", rms=0.1) for path in passed]
+    assert len(findings("ACT03", trace(*rows))) == found
+
+
 def test_a_branch_that_starts_at_zero_may_grow():
     assert not findings("ACT03", stack(1.0, 1.0, [0.0, *[1.0] * 19]))
 
