@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from processes import bare, traced, write
+from processes import bare, only_run, traced, write
 
 from nntrace.diagnosis import diagnose
 from nntrace.rules import select_rules
@@ -121,6 +121,20 @@ sys.exit(max(rank.wait() for rank in ranks))
 """
 
 
+# What `srun -n 2 nntrace run ranks.py` does, as far as nntrace can see.
+SRUN = """
+import os, subprocess, sys
+os.environ.update(WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[1])
+os.environ.update(SLURM_JOB_ID="7", SLURM_STEP_ID="0", SLURM_STEP_NUM_TASKS="2")
+command = [sys.executable, "-m", "nntrace", "run", *sys.argv[2:], "ranks.py"]
+tasks = [
+    subprocess.Popen(command, env={**os.environ, "RANK": rank, "SLURM_PROCID": rank})
+    for rank in "01"
+]
+sys.exit(max(task.wait() for task in tasks))
+"""
+
+
 @pytest.fixture
 def ranks(folder, monkeypatch):
     monkeypatch.setenv("NNTRACE_STRICT", "1")
@@ -163,6 +177,15 @@ def test_healthy_data_parallel_training_is_bit_for_bit_the_same_and_left_alone(r
     assert event.payload["group_size"] == event.payload["world_size"] == 2
     assert (trace.steps.before_backward_ns[1:] <= trace.steps.duration_ns[1:]).all()
     # Whether two processes on a busy machine are equally fast is not for a test to say.
+    assert diagnosed(trace)[0] - {"DST04"} == set()
+
+
+@pytest.mark.parametrize("options", [[], ["--out", "nntrace-runs/here"]], ids=["named", "out"])
+def test_tasks_that_srun_starts_each_under_nntrace_write_one_run(ranks, options):
+    write(ranks, "launch.py", SRUN)
+    launched(lambda *words: bare(*words, *options), ranks, sys.executable)
+    trace = only_run(ranks)
+    assert [len(one.steps) for one in trace.every_rank()] == [36, 36]
     assert diagnosed(trace)[0] - {"DST04"} == set()
 
 

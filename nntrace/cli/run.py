@@ -89,6 +89,7 @@ def command(
       nntrace run -m package.train
       nntrace run --every 10 --out runs/try7 python train.py
       nntrace run torchrun --nproc-per-node 4 train.py
+      srun nntrace run train.py
     """
     from nntrace.launch.command import launch
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from nntrace.errors import NntraceError
 from nntrace.experiment import Experiment
 from nntrace.notices import say
+from nntrace.ranks import job
 from nntrace.runs.naming import unique_name
 from nntrace.sampling import Sampling
 from nntrace.schema import MANIFEST
@@ -152,7 +153,8 @@ def _no_command(first: str) -> str:
 def prepare_run(out: Path | None, name: str | None, runs_folder: Path, *, otherwise: str) -> Path:
     """The absolute path of the run folder, not created yet, but known to be creatable.
 
-    An earlier run in `out` is moved aside.
+    An earlier run in `out` is moved aside, but not by the processes of one job: another of them
+    may have begun the run.
 
     Args:
         out: the run folder; by default a new one in `runs_folder`.
@@ -169,7 +171,8 @@ def prepare_run(out: Path | None, name: str | None, runs_folder: Path, *, otherw
         )
     if out is not None:
         run = Path(os.path.abspath(out))
-        _make_room(run)
+        if job() is None:
+            _make_room(run)
     else:
         run = Path(os.path.abspath(runs_folder)) / unique_name(name or otherwise)
     _probe(run.parent)
@@ -184,7 +187,7 @@ def _probe(folder: Path) -> None:
     """
     while not folder.exists():
         folder = folder.parent
-    probe = folder / f".nntrace-{os.getpid()}"
+    probe = folder / f".nntrace-{os.urandom(8).hex()}"  # in containers processes may share a pid
     try:
         probe.mkdir()
         probe.rmdir()

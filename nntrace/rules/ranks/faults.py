@@ -275,16 +275,16 @@ def _fate(others: list[_End]) -> str:
         return ""
     words = {
         "failed": "failed after it",
-        "finished": "ended",
-        "running": "still runs",
-        "silent": "were stopped after it",
+        "finished": "ended normally",
+        "running": "kept running",
+        "silent": "stopped after it",
     }
     kinds = sorted({end.how for end in others})
     said = "; ".join(
-        f"{described([end.rank for end in others if end.how == kind])}: {words[kind]}"
+        f"{described([end.rank for end in others if end.how == kind])} {words[kind]}"
         for kind in kinds
     )
-    return f"Of the others {said}."
+    return f"{said.capitalize()}."
 
 
 def _common_steps(ranks: tuple[Trace, ...], enough: int) -> IntArray:

@@ -194,8 +194,10 @@ def test_a_rank_that_never_trained_is_lost():
     assert lost(ended(0, "finished", world=3), ended(2, "finished", world=3)) == [[1]]
 
 
-def test_ranks_of_other_machines_may_write_elsewhere():
-    start = event("rank_start", world_size=4, local_world_size=2)
+@pytest.mark.parametrize("here", [2, None])
+def test_ranks_of_other_machines_may_write_elsewhere(here):
+    start = event("rank_start", world_size=4, local_world_size=here)
+    group = event("distributed", **{**PAYLOAD, "group_size": 4, "world_size": 4})
     stop = event("rank_stop", 20, status="finished")
-    traces = [trace_of(steps=20, rank=n, events=[start, stop]) for n in range(2)]
+    traces = [trace_of(steps=20, rank=n, events=[start, group, stop]) for n in range(2)]
     assert lost(*traces) == []
