@@ -14,17 +14,17 @@ class _Missing:
     Not sooner: launchers such as `poetry run` and `conda run` are Python programs of their own.
     """
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name in ("torch", "tensorflow", "keras"):
             self.say()
 
-    def at_exit(self):
+    def at_exit(self) -> None:
         """Say it of a command without a framework, too, if no child of it was traced."""
         is_command = os.environ.get("NNTRACE_PID") in (f"{os.getpid()}", f"-{os.getppid()}")
         if is_command and not os.path.isdir(os.environ.get("NNTRACE_RUN", "")):
             self.say()
 
-    def say(self):
+    def say(self) -> None:
         if "NNTRACE_TOLD" in os.environ:
             return
         os.environ["NNTRACE_TOLD"] = "1"  # the processes that this one starts need not repeat it
