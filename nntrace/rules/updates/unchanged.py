@@ -103,11 +103,12 @@ def _is_below_the_last_digit(
     rate = float((update[moved] / gradient[moved]).max(initial=0.0))
     # What weight decay moves looks as if its gradient, however small, had done it.
     bounds = _rates_over_epsilon(trace)
-    rates = np.array([min(rate, bounds.get(site.optimizer or "", rate)) for site in sites])
+    most = rate / _SURELY
+    rates = np.array([min(most, bounds.get(site.optimizer or "", most)) for site in sites])
     size = first_finite(columns(trace, Role.PARAM, "rms", sites))
     digit = np.array([_LAST_DIGIT.get(site.dtype or "", 0.0) for site in sites])
     largest = gradient.max(axis=0)
-    return np.asarray((rates > 0.0) & (rates * largest < _SURELY * digit * size))
+    return np.asarray((rates > 0.0) & (rates * largest < digit * size))
 
 
 def _rates_over_epsilon(trace: Trace) -> dict[str, float]:

@@ -67,9 +67,9 @@ def test_a_gradient_too_small_for_the_last_digit_is_no_fault_of_the_step(gradien
     assert len(findings("UPD06", trace(moving, rows))) == found
 
 
-@pytest.mark.parametrize(("gradient", "found"), [(1.1e-15, 0), (1.3e-15, 1)])
+@pytest.mark.parametrize(("gradient", "found"), [(1.1e-14, 0), (1.3e-14, 1)])
 def test_what_weight_decay_moves_does_not_say_how_far_a_gradient_reaches(gradient, found):
-    """An ε of 1e-8 and a rate of 0.1: a gradient of 1.19e-15 is a tenth of the last digit of 1."""
+    """An ε of 1e-8 and a rate of 0.1: a gradient of 1.19e-14 is the last digit of 1."""
     decayed = parameter("a.weight", update=1e-2, gradient=gradient)
     rows = parameter("b.weight", update=0.0, gradient=gradient)
     rows = [row | {"dtype": "float32", "optimizer": "Adam"} for row in rows]
