@@ -65,7 +65,8 @@ class LossSeries:
 def loss_series(trace: Trace) -> LossSeries:
     """The loss of every optimizer step that has one.
 
-    If training has phases, one optimizer after another, only those of the last phase.
+    If training has phases, one optimizer after another, only those of the last phase. If steps add
+    up different numbers of micro-batches, and their sums go with these, the loss of one of them.
     """
     steps = trace.steps
     known = recorded(trace.table("steps")["loss"])
@@ -81,11 +82,22 @@ def loss_series(trace: Trace) -> LossSeries:
     broken = steps.step[known & ~np.isfinite(steps.loss)]
     return LossSeries(
         steps.step[usable],
-        steps.loss[usable],
+        _comparable(steps.loss[usable], steps.backwards[usable]),
         int(broken[0]) if len(broken) else None,
         optimizers,
         trial_and_error(trace),
     )
+
+
+def _comparable(losses: FloatArray, backwards: FloatArray) -> FloatArray:
+    """The losses, or those of one backward pass where that number moves them more than training."""
+    if not (losses > 0.0).all() or not (backwards > 0.0).all():
+        return losses
+    changes = np.flatnonzero(np.diff(backwards))
+    each = losses / backwards
+    jumps = (np.abs(np.diff(np.log(values)))[changes] for values in (losses, each))
+    summed, single = (median(jump) for jump in jumps)
+    return each if len(changes) and single < summed else losses
 
 
 def unjudgeable(series: LossSeries, least: int) -> Skipped | None:
