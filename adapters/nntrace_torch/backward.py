@@ -121,6 +121,8 @@ class BackwardObserver:
             losses, numbers = [tensors], [number]
         else:
             losses = _scalars(tensors)
+            if not losses and isinstance(tensors, torch.Tensor) and tensors.is_meta:
+                return  # it counts operations, on tensors without memory
             numbers = [self._number(loss) for loss in losses]
         self.begins(losses, numbers, first=not self._backwards)
         self.seen = True

@@ -53,6 +53,22 @@ def test_the_time_before_backward_is_a_part_of_the_step(trace_here, monkeypatch)
     assert (steps.before_backward_ns[1:] <= steps.duration_ns[1:]).all()
 
 
+def test_a_backward_on_tensors_without_memory_is_no_part_of_a_step(trace_here):
+    """As when the operations of a step are counted before the first one."""
+    model, inputs = mlp(), torch.randn(6, 4)
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        deepcopy(model).to("meta")(inputs.to("meta")).square().mean().backward()
+        for _ in range(2):
+            loss_of(model, inputs).backward()
+            optimizer.step()
+
+    steps = trace_here(program).steps
+    assert steps.backwards.tolist() == [1, 1]
+    assert np.isfinite(steps.loss).all()
+
+
 def test_the_losses_of_an_accumulated_step_are_added(trace_here):
     model = mlp()
     losses = []
