@@ -10,6 +10,26 @@ import torch
 
 from nntrace_torch.program.describe import dtype_name
 
+_BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
+_COMPUTED_NANS = {
+    torch.int32: (0x7FC00000, 0x7FFFFFFF),
+    torch.int64: (0x7FF8000000000000, 0x7FFFFFFFFFFFFFFF),
+}
+
+
+def is_unwritten(tensor: torch.Tensor) -> bool:
+    """Whether it looks like memory that the program has not written to (`torch.empty`).
+
+    Bits that were no number make NaNs that no computation makes, and numbers next to zero.
+    """
+    bits = _BITS.get(tensor.dtype)
+    if bits is None:
+        return False
+    nans = tensor[tensor.isnan()].view(bits) & torch.iinfo(bits).max
+    usual = torch.isin(nans, torch.tensor(_COMPUTED_NANS[bits], device=nans.device))
+    is_tiny = (tensor != 0.0) & (tensor.abs() < torch.finfo(tensor.dtype).tiny)
+    return not bool(usual.all()) or bool(is_tiny.any())
+
 
 class Operand(NamedTuple):
     """One tensor or number an operation received, by its name in the operation's schema."""

@@ -16,6 +16,7 @@ from nntrace_torch.capsules.capsules import Capsules, Moment
 from nntrace_torch.nonfinite.context import SearchContext
 from nntrace_torch.nonfinite.finder import BUFFER, Origin
 from nntrace_torch.nonfinite.found import Found
+from nntrace_torch.nonfinite.operands import is_unwritten
 from nntrace_torch.nonfinite.search import Search
 from nntrace_torch.nonfinite.weights import broken_weight
 from nntrace_torch.older import is_device_error
@@ -151,7 +152,12 @@ class Investigator:
         self._episode("error", frame, look)
 
     def output_broke(self, call: Call) -> bool:
-        """An evaluation's output holds a NaN or an infinity; False if the program wrote it."""
+        """An evaluation's output holds a NaN or an infinity; False if the program wrote it.
+
+        Nothing is wrong with a model that is called to count its operations, on any memory.
+        """
+        if any(map(is_unwritten, tensors_within((call.args, call.kwargs)))):
+            return True
 
         def look(search: Search) -> Found:
             found = search.in_weights.look() or search.of_call(call) or Found("unknown", None, {})

@@ -368,3 +368,22 @@ def test_the_search_for_an_origin_does_not_make_samples_rarer(tmp_path):
         (model(torch.randn(6, 4)) - 1e9).log().mean().backward()
         optimizer.step()
         assert recorder.account.setup_ns > before
+
+
+@pytest.mark.parametrize(("bits", "found"), [(0x7F812345, 0), (-1, 0), (1, 0), (0x7FC00000, 1)])
+def test_an_evaluation_of_memory_that_nobody_has_written_to_says_nothing_of_the_model(
+    tmp_path, bits, found
+):
+    """As when the operations of a model are counted with `torch.empty`; the last is `nan`."""
+    memory = torch.zeros(2, 4, dtype=torch.int32)
+    memory[0, :2] = torch.tensor([bits, 0x7F812345 if bits == -1 else bits])
+    memory[1, 0] = 0x7FC00000
+    with tracing(tmp_path / "run", every=1):
+        model = mlp()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            model(torch.randn(6, 4)).square().mean().backward()
+            optimizer.step()
+        with torch.no_grad():
+            model(memory.view(torch.float32))
+    assert len(Trace.open(tmp_path / "run").events_of("origin")) == found
