@@ -9,6 +9,7 @@ import shutil
 import sys
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Final
 
 from nntrace.errors import NntraceError
 from nntrace.experiment import Experiment
@@ -17,6 +18,9 @@ from nntrace.ranks import job
 from nntrace.runs.naming import unique_name
 from nntrace.sampling import Sampling
 from nntrace.schema import MANIFEST
+
+# They start programs without the environment that they were given.
+_ELSEWHERE: Final = ("docker", "podman", "nerdctl", "kubectl", "ssh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +238,14 @@ def script_name(words: list[str]) -> str:
 
 
 def warn_if_disabled(words: list[str]) -> None:
-    """Warn when options tell the interpreter to ignore the environment or site packages."""
-    if "python" not in Path(words[0]).name:
+    """Warn when a program ignores the environment, or what it starts runs where that is another."""
+    program = Path(words[0]).name
+    if program in _ELSEWHERE:
+        say(
+            f"what {program} starts is not traced, as variables do not reach it: put `nntrace run` "
+            f"inside, before the command that {program} is given."
+        )
+    if "python" not in program:
         return
     for word in words[1:]:
         if not word.startswith("-") or word in ("-m", "-c", "-"):

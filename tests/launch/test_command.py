@@ -147,6 +147,13 @@ def test_a_launcher_in_a_python_without_nntrace_is_not_said_to_be_untraced(folde
     assert "not installed for" not in found.stderr
 
 
+def test_a_program_that_starts_others_elsewhere_is_announced(folder):
+    write(folder, "docker", "#!/bin/sh\necho ran").chmod(0o755)
+    found = traced(folder, "./docker", "run", "image", "python", "train.py")
+    assert found.stdout == "ran\n"
+    assert "put `nntrace run` inside" in found.stderr
+
+
 def test_an_interpreter_told_to_ignore_the_environment_is_announced(folder):
     found = traced(folder, sys.executable, "-I", "-c", "print('ran')")
     assert found.stdout == "ran\n"
