@@ -20,10 +20,11 @@ from nntrace.rules.common.chance import (
     training_batches,
 )
 from nntrace.rules.common.loss_course import loss_series
+from nntrace.rules.common.payloads import number
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
-from nntrace.schema import Role
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
 
 _FEW_OF_IDS = 0.1
@@ -178,7 +179,9 @@ def constant_target(
     GAN's ones, the zeros of a residual that should vanish, the right answer always in first place):
     only those of a loader count or, if no loader is used, any that are not zero. Zeros are also
     left out if a regression compares them with what no layer puts out: what the program computes
-    from a model, such as the residual of an equation or a distance, may have to vanish.
+    from a model, such as the residual of an equation or a distance, may have to vanish. So is the
+    value that a loss function ignores while the loss is not zero: a loss in chunks begins with the
+    prompts.
     Source: "37 reasons", 4 and 9.
     """
     known = [b for b in training_batches(trace) if b.target_min is not None and b.batch_size]
@@ -196,6 +199,11 @@ def constant_target(
         yield Skipped("the program makes the constant targets itself, which may be intended")
         return
     function = known[0].loss_function or ""
+    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    ignored = {number(c, "ignore_index") for c in calls if c.get("function") == function}
+    if value in ignored and median(trace.steps.loss) != 0.0:
+        yield Skipped("the targets seen are those that the loss ignores, and it has others")
+        return
     if value == 0.0 and _is_to_vanish(trace, function):
         yield Skipped("zeros are compared with what no layer puts out, which may have to vanish")
         return

@@ -136,7 +136,8 @@ def constant(value=3.0, count=5, delivered=True, size=32, function="mse_loss", *
         target_delivered=delivered,
     )
     target = site(function, "target", mean=1.0)
-    return trace_of(steps=count, loss=[1.0] * count, batches=rows, sites=[target], **columns)
+    columns = {"loss": [1.0] * count, **columns}
+    return trace_of(steps=count, batches=rows, sites=[target], **columns)
 
 
 def test_targets_that_are_all_the_same_are_an_error():
@@ -185,6 +186,17 @@ def test_zeros_for_what_no_layer_puts_out_are_a_residual(value, head, judged):
 def test_zeros_as_labels_are_no_residual():
     call = event("loss_call", function="nll_loss", path="nll_loss", head=None)
     assert len(findings("DAT12", constant(0.0, events=[call], function="nll_loss"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("ignored", "loss", "judged"), [(-100.0, 2.0, False), (-100.0, 0.0, True), (7.0, 2.0, True)]
+)
+def test_targets_that_a_loss_ignores_beside_others_are_the_first_chunk_of_many(
+    ignored, loss, judged
+):
+    call = event("loss_call", function="cross_entropy", path="c", ignore_index=ignored)
+    rows = constant(-100.0, events=[call], function="cross_entropy", loss=[loss] * 10, count=10)
+    assert bool(skip_reasons("DAT12", rows)) is not judged
 
 
 def test_the_ones_of_a_gan_are_meant():
