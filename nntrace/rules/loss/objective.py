@@ -53,7 +53,12 @@ def loss_terms_imbalanced(
     Source: "37 reasons", 18 (weights of multiple losses).
     """
     names, values, steps = summed_terms(trace)
-    calls = [place for place, name in enumerate(names) if name not in ("penalty", "other")]
+    # One that stays at zero has nothing to learn: it was switched off, or all its targets ignored.
+    calls = [
+        place
+        for place, name in enumerate(names)
+        if name not in ("penalty", "other") and np.median(values[:, place]) != 0.0
+    ]
     if len(calls) < 2 or len(values) < samples:
         yield Skipped("needs the values of several loss functions in one objective")
         return

@@ -34,6 +34,13 @@ def test_a_loss_that_becomes_small_beside_another_later_is_healthy():
     assert findings("LOS16", summed(["mse_loss", "cross_entropy"], values)) == []
 
 
+@pytest.mark.parametrize(("small", "found"), [(0.0, 0), (1e-3, 1)])
+def test_a_term_that_stays_at_zero_is_no_small_one(small, found):
+    """As that of a chunk of tokens of which none counts."""
+    terms = ["cross_entropy", "cross_entropy#2", "cross_entropy#3"]
+    assert len(findings("LOS16", summed(terms, (20.0, small, 18.0)))) == found
+
+
 @pytest.mark.parametrize(("samples", "skipped"), [(9, True), (10, False)])
 def test_ten_samples_of_several_losses_are_needed(samples, skipped):
     trace = summed(["mse_loss", "cross_entropy"], (101.0, 1.0), samples)
