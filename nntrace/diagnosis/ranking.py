@@ -100,24 +100,25 @@ def _root(
 
 def _family_order(
     root: str, symptoms: Sequence[str], by_code: Mapping[str, Sequence[Finding]]
-) -> tuple[int, bool, bool, bool, int, int, str]:
+) -> tuple[int, bool, bool, bool, list[int], int, str]:
     """The sort key of a family: the one with the worst consequences comes first.
 
     Families are compared by the severity of their worst finding; whether an error in them ends
     training; whether there is something to do about the root; whether the root will end the run;
-    the number of symptoms; when the root began.
+    the severities of the other findings, the worst first; when the root began.
     """
     family = [root, *symptoms]
     ends_training = any(
         code in _ENDS_TRAINING and _weight(by_code[code]) == Severity.ERROR.weight
         for code in family
     )
+    severities = sorted(-_weight(by_code[code]) for code in family)
     return (
-        -max(_weight(by_code[code]) for code in family),
+        severities[0],
         not ends_training,
         all(finding.needs_no_action for finding in by_code[root]),
         root not in _WILL_END,
-        -len(family),
+        [*severities, 1],  # one symptom more counts, however mild
         _start(by_code[root]),
         root,
     )

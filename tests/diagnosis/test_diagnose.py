@@ -90,6 +90,13 @@ def test_the_family_with_the_worst_consequence_comes_first() -> None:
     assert causes(mild, found("C", Severity.ERROR), root)[0] == ("A", None)
 
 
+def test_a_warning_among_the_symptoms_outweighs_several_notes() -> None:
+    notes = [found(code, Severity.INFO) for code in ("D", "E")]
+    noted = [found("A", explains=("D", "E")), *notes]
+    assert causes(*noted, found("B", explains=("C",)), found("C"))[0] == ("B", None)
+    assert causes(*noted, found("B", explains=("C",)), found("C", Severity.INFO))[0] == ("A", None)
+
+
 def test_of_errors_the_one_after_which_nothing_is_learned_comes_first() -> None:
     early = found("LOS08", Severity.ERROR, explains=("LOS07",))
     late = found("DAT06", Severity.ERROR, steps=(5, 9), explains=("NUM01",))
