@@ -17,7 +17,7 @@ from nntrace.trace import Event, Trace
     "ACT14",
     "wrong-axis",
     Severity.ERROR,
-    explains=("ACT07", "ACT09", "GRD08", "LOS07", "LOS11", "LOS12", "LOS14", "LOS20"),
+    explains=("ACT07", "ACT09", "GRD08", "LOS01", "LOS07", "LOS11", "LOS12", "LOS14", "LOS20"),
     advice="Write down the shape after each operation, and name the axis that is meant.",
 )
 def wrong_axis(trace: Trace) -> Iterator[Finding | Skipped]:

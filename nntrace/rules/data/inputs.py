@@ -31,16 +31,8 @@ _LARGE = 20.0  # more than any scaled pixel
     Severity.WARNING,
     needs=(Role.INPUT,),
     explains=(
-        "LOS07",
-        "LOS08",
-        "LOS10",
-        "LOS11",
-        "LOS14",
-        "GRD10",
-        "ACT01",
-        "ACT03",
-        "ACT04",
-        "UPD01",
+        *("DAT04", "LOS01", "LOS07", "LOS08", "LOS10", "LOS11", "LOS14", "GRD10", "UPD01"),
+        *("ACT01", "ACT03", "ACT04"),
     ),
     advice="Standardise feature by feature with the training set's statistics; take the logarithm "
     "of amounts that span orders of magnitude.",

@@ -37,7 +37,7 @@ _TOKEN_CLASSES = 20
     Severity.WARNING,
     explains=(
         *("DAT03", "DAT10", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "LOS20", "ACT04"),
-        *("GRD02", "GRD05", "GRD09", "PAR01"),
+        *("GRD02", "GRD05", "GRD09", "LOS14", "PAR01"),
     ),
     advice="Shuffle the training data at each epoch: `DataLoader(..., shuffle=True)`.",
     in_keras="Shuffle the training data at each epoch: `.shuffle(n)` of the `tf.data.Dataset`, "

@@ -244,7 +244,7 @@ def _made_by_program(batches: Iterable[Batch], value: float) -> bool:
     explains=(
         *("LOS01", "LOS07", "LOS08", "LOS09", "LOS16", "INI04", "GRD02", "GRD05", "UPD01", "UPD02"),
         *("PAR01", "PAR02", "UPD07", "LOS10", "NUM01", "NUM02", "NUM05", "NUM09"),
-        *("LOS11", "LOS12", "LOS20", "LOS22"),
+        *("LOS11", "LOS12", "LOS20", "LOS22", "ACT01", "ACT03", "ACT04"),
     ),
     advice="Standardise the targets (subtract their mean, divide by their standard deviation) and "
     "undo it for predictions, or set the last bias to their mean.",

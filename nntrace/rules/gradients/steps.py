@@ -24,7 +24,7 @@ _FALLS = -2.0  # trend statistic of a falling loss
     "GRD07",
     "clipping-always-active",
     Severity.WARNING,
-    explains=("UPD02", "UPD08", "LOS07", "LOS11", "LOS14"),
+    explains=("UPD02", "UPD08", "UPD12", "LOS07", "LOS11", "LOS14"),
     advice="Set the limit near the usual norm (twice its median), so that only outliers are "
     "clipped, and then choose the learning rate anew for steps that are no longer clipped.",
 )
@@ -80,7 +80,7 @@ def clipping_always_active(
     bound = 0.0 if stays else lost if is_scale_free else factor
     yield Finding(
         f"gradients are clipped on {clipped.mean():.0%} of the steps: their norm is "
-        f"{median(norm[rows]):.3g}, the limit {median(limit[rows]):.3g}, so {left:.0%} of the "
+        f"{median(norm[rows]):.3g}, the limit {median(limit[rows]):.3g}, so {left:.2g} of the "
         "gradient is left.",
         steps=(int(trace.steps.step[rows[0]]), int(trace.steps.step[rows[-1]])),
         severity=None if left < bound else Severity.INFO,
