@@ -165,7 +165,8 @@ def head_cannot_reach_targets(
 
     - a ReLU before a cross-entropy on logits, which stops the gradient of every logit that it cuts
       off
-    - logits that training pushes against a bound of 1 (cosines or a tanh without a scale)
+    - logits that training pushes against a bound of 1 (cosines or a tanh without a scale), and
+      cosines that a scale makes smaller still (divided by it, or multiplied by a temperature)
     - with PyTorch, real examples that a discriminator is given, outside of the tanh or sigmoid that
       its generator ends in: no generated one ever looks like them
 

@@ -13,12 +13,20 @@ LOGIT_BINARY = "binary_cross_entropy_with_logits"
 
 
 def cosines(
-    *, high=0.99, low=-0.6, once=0.0, loss=FALLS, classes=10, count=30, name="cross_entropy"
+    *,
+    high=0.99,
+    low=-0.6,
+    once=0.0,
+    loss=FALLS,
+    classes=10,
+    count=30,
+    name="cross_entropy",
+    head=None,
 ):
     highs = [min(value, high) for value in RISES]
     highs[20] = max(highs[20], once)
     values = {"output_min": low, "output_max": highs, "loss_value": loss, "classes": classes}
-    return called(name, count, width=classes, **values)
+    return called(name, count, width=classes, head=head, **values)
 
 
 def test_cosines_without_a_scale_are_a_warning_with_the_least_loss_they_allow():
@@ -47,6 +55,25 @@ def test_cosines_without_a_scale_are_a_warning_with_the_least_loss_they_allow():
 )
 def test_only_logits_that_stay_at_the_bound_are_found(changed, found):
     assert len(findings("LOS05", cosines(**changed))) == found
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({"high": 0.09}, 1),
+        ({"high": 0.29}, 1),
+        ({"high": 0.31}, 0),  # cosines that are not scaled, early in a training
+        ({"high": 0.09, "head": None}, 0),  # free to grow, however small they are
+        ({"high": 0.09, "count": 19}, 0),
+    ],
+)
+def test_cosines_that_a_scale_makes_smaller_are_found_though_next_to_nothing_is_learned(
+    changed, found
+):
+    values = {"head": "cosine", "low": -0.08, "loss": [2.25] * 30} | changed
+    results = findings("LOS05", cosines(**values))
+    assert len(results) == found
+    assert all("cosines times a scale" in one.message for one in results)
 
 
 @pytest.mark.parametrize(
