@@ -167,5 +167,8 @@ def _horizon(scheduler: Any) -> int | None:
         return None if last is None else int(max(milestones)) + last
     if milestones:
         return int(max(milestones))
+    # Hugging Face's schedules are `LambdaLR` with a function that is told its length.
+    told = (getattr(one, "keywords", {}) for one in getattr(scheduler, "lr_lambdas", None) or ())
+    values += [words.get("num_training_steps") for words in told if isinstance(words, dict)]
     numbers = [int(value) for value in values if isinstance(value, (int, float)) and value > 0]
     return numbers[0] if numbers else None

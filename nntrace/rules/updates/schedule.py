@@ -18,6 +18,7 @@ from nntrace.trace import Event, Trace
 _AS_MANY = (0.95, 1.15)  # times the examples of a run; a warm-up may come on top
 _BATCH = 4  # examples: with smaller batches, their number is near that of the examples
 _SEVERAL_EPOCHS = 2
+_SEVERAL = 1.8  # batches for a step; the last ones of an epoch may be fewer
 _ONE_EPOCH = 1.1  # epochs of a run that is meant to be one: a few batches are read ahead
 _COUNTS_BATCHES = (
     "A Keras schedule counts batches: make it as many times longer as an epoch has batches."
@@ -64,6 +65,7 @@ def scheduler_unit_mistaken(
 
     - a schedule as long as a run of several epochs has examples: it was made with the size of the
       data set in place of its number of batches
+    - a schedule as long as a run has batches, of which several make a step
     - a rate that climbs step by step, falls at once and climbs again in every epoch, and so is
       warmed up within each: its scheduler is built in the loop over epochs, or computes the rate
       from the batch's number
@@ -100,6 +102,7 @@ def scheduler_unit_mistaken(
             elif not an_epoch and 0 < horizon < part * total:
                 finding = _over_soon(trace, kind, horizon, decay)
             finding = finding or _counts_examples(trace, kind, horizon)
+            finding = finding or _counts_batches(trace, kind, horizon)
             if horizon < (an_epoch or part * total):  # also if the horizon is not known (0)
                 finding = finding or _decays_away(trace, kind, gone, rest)
         elif calls <= 0.2 * total and trace.status is not RunStatus.RUNNING:
@@ -222,6 +225,24 @@ def _counts_examples(trace: Trace, kind: str, horizon: int) -> Finding | None:
         evidence={"horizon": horizon, "examples": int(examples)},
         advice="Make its length, and that of its warm-up, the number of batches: epochs times "
         "`len(x_train) // batch_size`.",
+    )
+
+
+def _counts_batches(trace: Trace, kind: str, horizon: int) -> Finding | None:
+    """A finding on a finished run that makes each step from several batches, which are counted."""
+    epochs = [e.payload for e in trace.events_of(EventKind.EPOCH) if count(e.payload, "steps")]
+    if trace.status is RunStatus.RUNNING or not all(e.get("complete") for e in epochs):
+        return None
+    total, batches = len(trace.steps), sum(count(epoch, "batches") for epoch in epochs)
+    least, most = _AS_MANY
+    if batches < _SEVERAL * total or not least * batches <= horizon <= most * batches:
+        return None
+    return Finding(
+        f"{kind} is made for {horizon} steps, as many as the run has batches, but "
+        f"{batches / total:.2g} batches make a step: it is only {total / horizon:.0%} through.",
+        evidence={"horizon": horizon, "batches": batches},
+        advice="Divide its length, and that of its warm-up, by the number of batches that are "
+        "accumulated for a step.",
     )
 
 

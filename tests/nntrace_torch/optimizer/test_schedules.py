@@ -1,4 +1,5 @@
 import warnings
+from functools import partial
 
 import torch
 from torch.optim import lr_scheduler
@@ -84,6 +85,15 @@ def test_of_schedulers_one_after_another_the_whole_counts(trace_here):
     assert [payload["calls"] for payload in found] == [1, 2, 3]
     assert {payload["class"] for payload in found} == {"SequentialLR"}
     assert {payload["horizon"] for payload in found} == {14}
+
+
+def test_the_reach_of_a_schedule_of_hugging_face_is_that_which_its_function_was_given(trace_here):
+    def factor(step, *, num_warmup_steps, num_training_steps):
+        return min(1.0, step / num_warmup_steps)
+
+    given = partial(factor, num_warmup_steps=2, num_training_steps=30)
+    found = payloads(trace_here(schedule(lambda o: lr_scheduler.LambdaLR(o, given))), "scheduler")
+    assert {payload["horizon"] for payload in found} == {30}
 
 
 def test_a_scheduler_of_losses_and_one_without_an_end_say_no_reach(trace_here):

@@ -119,6 +119,29 @@ def test_small_batches_and_a_single_epoch_leave_open_what_a_schedule_counts(size
     assert findings("UPD10", trace) == []
 
 
+@pytest.mark.parametrize(
+    ("horizon", "each", "complete", "found"),
+    [
+        (800, 160, True, 1),
+        (750, 160, True, 0),
+        (930, 160, True, 0),
+        (200, 160, True, 0),  # of the steps
+        (800, 160, False, 0),  # of a run that may have ended early
+        (280, 56, True, 0),  # hardly more batches than steps
+    ],
+)
+def test_a_schedule_as_long_as_the_run_has_batches_of_which_several_make_a_step_counts_those(
+    horizon, each, complete, found
+):
+    ends = [
+        event("epoch", 40 * (n + 1), loader=0, epoch=n, steps=40, batches=each, complete=complete)
+        for n in range(5)
+    ]
+    events = [scheduler(199, horizon, "OneCycleLR"), *ends]
+    results = findings("UPD10", trace_of(steps=200, lr=0.1, events=events))
+    assert ["batches make a step" in one.message for one in results] == [True] * found
+
+
 def test_without_a_scheduler_nothing_can_be_said_of_its_unit():
     assert skip_reasons("UPD10", trace_of(steps=200))
     assert skip_reasons("UPD17", trace_of(steps=200))
