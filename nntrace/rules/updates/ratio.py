@@ -213,13 +213,18 @@ def _is_for_want_of_signal(trace: Trace, ratio: float) -> bool:
 
 
 def at_full_rate(trace: Trace) -> np.ndarray:
-    """Indices of the sampled steps whose learning rate is above a tenth of its maximum."""
+    """Indices of the sampled steps whose learning rate is above a tenth of its maximum.
+
+    Only the last phase of the training counts, as for the loss.
+    """
     steps = trace.steps
+    series = loss_series(trace)
+    first = series.span[0] if len(series) else 0
     rate = dict(zip(steps.step.tolist(), steps.lr.tolist(), strict=True))
     sampled = np.array([rate.get(step, np.nan) for step in trace.sampled_steps.tolist()])
-    known = finite(steps.lr)
+    known = finite(steps.lr[steps.step >= first])
     highest = known.max() if len(known) else 0.0
-    return np.flatnonzero(~(sampled < 0.1 * highest))
+    return np.flatnonzero(~(sampled < 0.1 * highest) & (trace.sampled_steps >= first))
 
 
 def has_learned(trace: Trace, series: LossSeries) -> bool:

@@ -197,6 +197,14 @@ def test_a_rate_that_warms_up_or_has_decayed_is_not_judged(order):
     assert not findings("UPD02", trace(parameter("a.weight", update=update), lr=rates))
 
 
+@pytest.mark.parametrize(("later", "found"), [(1e-6, 1), (1e-3, 0)])
+def test_tiny_updates_are_judged_in_the_phase_whose_loss_is(later, found):
+    half = STEPS // 2
+    phases = {"lr": [1e-2] * half + [1e-6] * half, "optimizer": ["SGD"] * half + ["SGD_2"] * half}
+    update = [1e-3] * half + [later] * half
+    assert len(findings("UPD02", trace(parameter("a.weight", update=update), **phases))) == found
+
+
 def test_updates_of_exactly_zero_are_another_rules():
     assert skip_reasons("UPD02", trace(parameter("a.weight", update=0.0)))
 
