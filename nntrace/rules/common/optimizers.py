@@ -17,15 +17,19 @@ CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")  # settings of Keras' op
 
 
 def optimizer_line(
-    trace: Trace, site: Site | None = None, settings: Collection[str] = ()
+    trace: Trace,
+    site: Site | None = None,
+    settings: Collection[str] = (),
+    name: str | None = None,
 ) -> Location | None:
     """The line that built the optimizer of a parameter, or the run's only one; else None.
 
     Args:
         site: of a parameter or its update.
         settings: if given, only optimizers that have one of these settings count.
+        name: if given, that of the optimizer.
     """
-    name = site.optimizer if site is not None else None
+    name = site.optimizer if site is not None else name
     places = {
         place(event.payload)
         for event in trace.events_of(EventKind.OPTIMIZER)

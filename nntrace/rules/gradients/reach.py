@@ -260,5 +260,7 @@ def gradients_accumulate(
         steps=(int(steps[0]), int(steps[-1])),
         evidence={"not_cleared": len(steps), "looked": int(theirs.sum())},
         # Each of several optimizers may have a line of its own.
-        location=backward_line(trace) if len(set(names)) == 1 else optimizer_line(trace),
+        location=backward_line(trace)
+        if len(set(names)) == 1
+        else optimizer_line(trace, name=blamed[0] if len(blamed) == 1 else None),
     )

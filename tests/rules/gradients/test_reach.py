@@ -169,6 +169,18 @@ def test_of_optimizers_in_turn_the_one_that_is_not_cleared_is_named():
     assert "steps: 12 of 12" in both.message
 
 
+def test_the_line_of_the_optimizer_that_is_not_cleared_is_shown():
+    made = [
+        event("optimizer", 0, name=name, file="train.py", line=line, **{"class": "Adam"})
+        for name, line in (("Adam", 3), ("Adam_2", 4))
+    ]
+    rows = {"loss": [1.0] * 12, "optimizer": ["Adam", "Adam_2"] * 6, "events": made}
+    [one] = findings("GRD06", trace_of(**rows, gradients_cleared=[True, False] * 6))
+    assert one.location.line == 4
+    [both] = findings("GRD06", trace_of(**rows, gradients_cleared=[False] * 12))
+    assert both.location is None
+
+
 def test_gradients_that_add_up_are_found_at_the_line_that_computes_them():
     called = event("objective", 0, terms=[], weights=[], file="train.py", line=31)
     rows = trace_of(loss=[1.0] * 9, gradients_cleared=[False] * 9, events=[called])
