@@ -17,6 +17,7 @@ from nntrace.rules.common.payloads import text
 from nntrace.rules.common.signals import finite
 from nntrace.rules.finding import Skipped
 from nntrace.schema import EventKind, Role
+from nntrace.text import plural
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import BoolArray, FloatArray
 
@@ -277,6 +278,12 @@ def named(paths: Sequence[str]) -> str:
     shown = ", ".join(path or "the model" for path in paths[:_MAX_NAMED])
     rest = len(paths) - _MAX_NAMED
     return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def in_modes(dropouts: int, norms: int) -> str:
+    """How many layers with a training mode, in words: `1 dropout layer and 6 batch-norm layers`."""
+    both = ((dropouts, "dropout layer"), (norms, "batch-norm layer"))
+    return " and ".join(plural(count, noun) for count, noun in both if count)
 
 
 def first_with_weight(trace: Trace) -> Site | None:

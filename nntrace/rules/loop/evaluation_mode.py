@@ -8,7 +8,7 @@ import numpy as np
 
 from nntrace.rules.common.beside_chance import BesideChance
 from nntrace.rules.common.chance import training_batches
-from nntrace.rules.common.layers import named
+from nntrace.rules.common.layers import in_modes, named
 from nntrace.rules.common.loaders import trained_loaders
 from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.payloads import count, items, number, place, text, whole
@@ -35,7 +35,8 @@ _UNLEARNT = 0.9  # of the first loss: an evaluation above it shows that nothing 
     "eval-in-train-mode",
     Severity.WARNING,
     explains=("LOS13", "LOS22"),
-    advice="Call `model.eval()` before evaluating and `model.train()` after.",
+    advice="Call `model.eval()` before evaluating and `model.train()` after. If it is called: a "
+    "`train` of your own model must hand its `mode` on.",
     in_keras="Call the model with `training=False` to evaluate it, also in a `test_step` of your "
     "own.",
 )
@@ -118,8 +119,8 @@ def eval_in_train_mode(
     dropouts, norms = count(values, "dropout_active"), count(values, "norm_active")
     draws = not any(text(event.payload, "loss_function") for event in wrong)
     yield Finding(
-        f"{number_wrong} of {number_all} evaluations were made in training mode: {dropouts} "
-        f"dropout and {norms} batch-norm layers were active.",
+        f"{number_wrong} of {number_all} evaluations were made in training mode, with "
+        f"{in_modes(dropouts, norms)} active.",
         steps=(wrong[0].step, wrong[-1].step),
         severity=Severity.INFO if draws and loss_series(trace).optimizers > 1 else None,
         evidence={
@@ -171,8 +172,8 @@ def _with_gradients(trace: Trace, passes: int) -> tuple[Finding, ...]:
     }
     found = Finding(
         f"a loader that training never draws from was read {len(steps)} times in training mode, "
-        f"with gradients that were not asked for: {active['dropout_active']} dropout and "
-        f"{active['norm_active']} batch-norm layers were active.",
+        "with gradients that were not asked for, and "
+        f"{in_modes(active['dropout_active'], active['norm_active'])} active.",
         steps=(steps[0], steps[-1]),
         evidence={"evaluations": len(steps), **active},
         advice="Call `model.eval()` before evaluating and `model.train()` after, and evaluate "

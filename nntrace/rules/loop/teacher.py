@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from nntrace.rules.common.layers import in_modes
 from nntrace.rules.common.payloads import count, place
 from nntrace.rules.finding import Finding
 from nntrace.trace import Event
@@ -32,8 +33,8 @@ def teacher_in_train_mode(groups: Iterable[Sequence[Event]], lessons: int) -> It
             continue
         yield Finding(
             "a teacher is in training mode: a model whose weights do not change runs without "
-            f"gradients on the trained model's inputs in every step, with {dropouts} dropout and "
-            f"{norms} batch-norm layers active. Its outputs are random, or depend on the other "
+            f"gradients on the trained model's inputs in every step, with "
+            f"{in_modes(dropouts, norms)} active. Its outputs are random, or depend on the other "
             "examples of the batch.",
             steps=(group[0].step, group[-1].step),
             evidence={

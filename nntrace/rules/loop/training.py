@@ -5,6 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.layers import in_modes
 from nntrace.rules.common.payloads import count, number, place, text
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
@@ -69,7 +70,7 @@ def training_in_eval_mode(
         which = f"the layers of {which}" if payload.get("training") else which
         yield Finding(
             f"{len(wrong)} of {len(trace.steps)} optimizer steps were taken with {which} in "
-            f"evaluation mode: {dropouts} dropout and {norms} batch-norm layers were inactive.",
+            f"evaluation mode, with {in_modes(dropouts, norms)} inactive.",
             steps=(first, last),
             evidence={
                 "steps_in_eval_mode": len(wrong),

@@ -43,7 +43,7 @@ _LEARNED = 0.8  # of a step's first loss
 _MOVED = 1.25  # times larger or smaller: targets in the last fifth of the run beside the first
 _TURNS_AROUND = -0.1  # cosine of successive gradients
 _TRAIN_ON = (
-    "Train on: every language model first learns how frequent the labels are. If the loss stays "
+    "Train on: how frequent the labels are is learned first, and the rest later. If the loss stays "
     "at this level five times as long as it took to get there, check whether the inputs carry a "
     "signal."
 )
