@@ -4,6 +4,7 @@ Schedulers and shells use the same names for other things: what is no number is 
 """
 
 import os
+from zlib import crc32
 
 
 def rank() -> int:
@@ -23,15 +24,24 @@ def local_world_size(world_size: int) -> int | None:
 
 
 def job() -> str | None:
-    """What the processes that one `srun` or `mpirun` started have in common; None for a single one.
-
-    Those of torchrun inherit one environment instead.
-    """
+    """What the processes that one `srun` or `mpirun` started have in common; None for one alone."""
     if _number("OMPI_COMM_WORLD_SIZE", 1) > 1:  # asked first: srun may have started that mpirun
         return os.environ.get("PMIX_NAMESPACE")
     if _number("SLURM_STEP_NUM_TASKS", 1) > 1:
         return f"{os.environ.get('SLURM_JOB_ID')}.{os.environ.get('SLURM_STEP_ID')}"
     return None
+
+
+def group() -> str | None:
+    """What the processes that one torchrun started have in common; None for one alone."""
+    its_id = os.environ.get("TORCHELASTIC_RUN_ID")
+    if its_id is None or world_size() < 2:
+        return None
+    # The id may be "none", the port the same every time; on several machines there is no more.
+    is_here = local_world_size(world_size()) == world_size()
+    place = os.getppid() if is_here else os.environ.get("MASTER_ADDR")
+    port = os.environ.get("MASTER_PORT")
+    return f"{crc32(f'{its_id} {place} {port}'.encode()):08x}"
 
 
 def _number(name: str, otherwise: int) -> int:

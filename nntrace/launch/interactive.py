@@ -76,7 +76,7 @@ def start(
     Args:
         name: the name of a new run in the runs folder, by default the script's name.
         out: the run folder; by default a new one in the runs folder. All ranks of one training
-            must pass the same folder.
+            must pass the same folder, or, if torchrun, srun or mpirun started them, none.
         budget: the share of elapsed time that tracing may cost, such as 0.02 or "2%".
         every: sample every n-th step instead of keeping to the budget.
         exact: read every element of a tensor instead of a sample of it.

@@ -1,7 +1,7 @@
 """Names run folders: label, time, and a few random digits to tell runs of one second apart.
 
-All processes of a job give the same name, after the job. The label alone stands for the newest run
-that has it.
+All processes that one launcher started give the same name, after that launcher. The label alone
+stands for the newest run that has it.
 """
 
 import os
@@ -9,7 +9,7 @@ import re
 import time
 from typing import Final
 
-from nntrace.ranks import job
+from nntrace.ranks import group, job
 
 _UNIQUE: Final = re.compile(r"-\d{8}-(\d{6}-[0-9a-f]{4}|job\..+)$")
 _LONGEST: Final = 60
@@ -17,7 +17,7 @@ _LONGEST: Final = 60
 
 def unique_name(label: str) -> str:
     """A name for a new run folder that begins with the label."""
-    if (its_job := job()) is not None:
+    if (its_job := job() or group()) is not None:
         return f"{_safe(label)}-{time.strftime('%Y%m%d')}-job.{_safe(its_job)}"
     return f"{_safe(label)}-{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
 

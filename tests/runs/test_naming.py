@@ -5,6 +5,7 @@ import pytest
 from nntrace.runs.naming import has_label, label_of, unique_name
 
 SLURM = {"SLURM_JOB_ID": "81", "SLURM_STEP_ID": "2", "SLURM_STEP_NUM_TASKS": "4"}
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
 MPI = {"PMIX_NAMESPACE": "prterun-host-12@1", "OMPI_COMM_WORLD_SIZE": "2"}
 
 
@@ -25,9 +26,9 @@ def test_two_runs_of_a_program_have_different_names(named):
     assert named({}) != named({})
 
 
-@pytest.mark.parametrize("job", [SLURM, MPI], ids=["srun", "mpirun"])
+@pytest.mark.parametrize("job", [SLURM, MPI, TORCHRUN], ids=["srun", "mpirun", "torchrun"])
 def test_all_processes_of_a_job_give_their_run_the_same_name(named, job):
-    assert named({**job, "SLURM_PROCID": "0"}) == named({**job, "SLURM_PROCID": "3"})
+    assert named({**job, "RANK": "0"}) == named({**job, "RANK": "1"})
 
 
 def test_two_steps_of_a_job_have_different_names(named):
@@ -38,6 +39,11 @@ def test_two_steps_of_a_job_have_different_names(named):
 def test_the_only_process_of_a_job_is_named_as_one_on_its_own(named, size):
     alone = {**(SLURM if size in SLURM else MPI), size: "1"}
     assert named(alone) != named(alone)
+
+
+def test_two_trainings_by_torchrun_on_several_machines_have_different_names(named):
+    one = {**TORCHRUN, "WORLD_SIZE": "4", "MASTER_ADDR": "node1", "MASTER_PORT": "29500"}
+    assert named(one) == named(one) != named({**one, "MASTER_PORT": "29501"})
 
 
 def test_an_mpirun_that_srun_started_is_the_job_of_its_processes(named):
