@@ -49,11 +49,12 @@ def share_as_initialised(
 
 
 def untrained_judges(trace: Trace, tolerance: float = 0.025) -> list[Site]:
-    """The weights between all that is trained and the loss, where all of these are as initialised.
+    """The weights between all that is trained and the loss, where these are as initialised.
 
     No optimizer steps them, a gradient passes them to what is trained, and they feed nothing that
-    is: a discriminator that never learns. None where they may be a copy of what is trained, or
-    where which layer feeds which is not known.
+    is: a discriminator that never learns. If others of these were loaded, the last layers alone,
+    if their biases are zero: a new head on an adapted model. None where they may be a copy of what
+    is trained, or where which layer feeds which is not known.
     """
     trained = trace.sites_of(Role.UPDATE)
     paths = {site.path for site in trained}
@@ -73,7 +74,17 @@ def untrained_judges(trace: Trace, tolerance: float = 0.025) -> list[Site]:
     fresh = {site.path for site in share_as_initialised(trace, judges, tolerance)[0]}
     few = [site for site in judges if site.numel < _FEW]
     fresh |= {site.path for site in few if has_bias_of_zero(trace, site)}
-    return judges if all(site.path in fresh for site in judges) else []
+    if all(site.path in fresh for site in judges):
+        return judges
+    owners = {site.parent for site in judges}
+    heads = [
+        site
+        for site in judges
+        if not owners & {vertex.name for vertex in flow.behind([Vertex(site.parent)])}
+    ]
+    # Of one layer, such as a language model's last, the spread may be an initialiser's by chance.
+    is_fresh = len(heads) < len(judges) and all(has_bias_of_zero(trace, site) for site in heads)
+    return heads if is_fresh else []
 
 
 def may_be_copies(sites: Iterable[Site], others: Iterable[Site]) -> bool:

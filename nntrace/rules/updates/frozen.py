@@ -26,8 +26,9 @@ from nntrace.trace import Site, Trace
 _STAND_FOR_ALL = 1 / 3  # of the frozen elements: so many fresh ones stand for all
 
 _THAW_THE_JUDGE = (
-    "A discriminator must learn, too: freeze it for the generator's step alone and set its "
-    "`requires_grad` back to True before its own; or load trained weights."
+    "Load trained weights, or let them learn. A new head on a model with adapters: name it in "
+    "PEFT's `modules_to_save`. A discriminator: freeze it for the generator's step alone and set "
+    "its `requires_grad` back to True before its own."
 )
 _THAW_THE_JUDGE_IN_KERAS = (
     "A discriminator must learn, too. Keras reads `trainable` when a model makes its first step, "
@@ -65,7 +66,8 @@ def frozen_layer(
     as fresh if spread and shape of its values are exactly those that PyTorch's or Keras'
     initialisers draw, or if the bias beside it is exactly zero: training preserves neither. Of
     weights that stand between everything trained and the loss (a discriminator that was frozen for
-    the generator's step and stayed frozen) even a small part is reported. Not reported: layers that
+    the generator's step and stayed frozen, a new head on a model with adapters) even a small part
+    is reported. Not reported: layers that
     are trained later in the run, and a frozen copy of a part that is trained (a target network, a
     teacher).
 

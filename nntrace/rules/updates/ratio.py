@@ -143,7 +143,7 @@ def _does_no_harm(trace: Trace, learned: float, agreement: float) -> bool:
     "update-ratio-low",
     Severity.WARNING,
     needs=(Role.PARAM, Role.UPDATE),
-    explains=("LOS07", "LOS11", "LOS12", "LOS14", "LOS15", "UPD08"),
+    explains=("LOS07", "LOS11", "LOS12", "LOS14", "LOS15", "UPD06", "UPD08"),
     advice="Raise the learning rate, until a step changes weights by 0.1%, and check its unit "
     "and its schedule.",
 )

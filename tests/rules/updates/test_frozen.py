@@ -1,5 +1,5 @@
 import pytest
-from rules.builders import findings, site, trace_of
+from rules.builders import event, findings, site, trace_of
 from rules.updates.parameter_rows import judged
 
 FRESH = (1 / (3 * 64)) ** 0.5
@@ -82,6 +82,32 @@ def test_a_frozen_copy_of_a_trained_part_is_meant():
 def test_a_fresh_judge_of_what_is_trained_is_not_to_be_frozen(change, found):
     results = findings("UPD05", judged(**{"trainable": False, **change}))
     assert len([f for f in results if "all that is trained" in f.message]) == found
+
+
+@pytest.mark.parametrize(
+    ("bias", "held", "found"),
+    [(0.0, False, 1), (0.001, False, 0), (None, False, 0), (0.0, True, 0)],
+)
+def test_a_new_head_on_a_model_with_adapters_is_not_to_be_frozen(bias, held, found):
+    """The block between adapter and head was loaded; `held` is a head that is trained."""
+    order = ["adapter", "block", "head"]
+    shape = {"shape": [4, 64], "numel": 256, "fan_in": 64, "fan_out": 4}
+    rows = [
+        *(site(path, "activation", std=1.0) for path in order),
+        *(site(path, "activation_grad", rms=0.1) for path in order),
+        site("adapter.weight", "param", parent="adapter", shape=[8, 64], numel=512),
+        site("adapter.weight", "update", parent="adapter", shape=[8, 64], numel=512, rms=0.1),
+        frozen(0.3, kurtosis=2.0, path="block.weight") | {"parent": "block"},
+        site("head.weight", "param", parent="head", requires_grad=held, std=0.019, kurtosis=0.1,
+             rms=0.019, n=256, **shape),
+    ]  # fmt: skip
+    if bias is not None:
+        rows.append(site("head.bias", "param", parent="head", shape=[4], numel=4, rms=bias, n=4))
+    if held:
+        rows.append(site("head.weight", "update", parent="head", rms=0.1, **shape))
+    graph = event("graph", vertices=order, edges=[[0, 1], [1, 2]])
+    trace = trace_of(steps=20, loss=[2.3] * 20, sites=rows, events=[graph])
+    assert len(findings("UPD05", trace)) == found
 
 
 def test_a_trunk_that_is_unfrozen_later_is_not_frozen():
