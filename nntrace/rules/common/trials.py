@@ -67,8 +67,11 @@ def _rolls_out(trace: Trace) -> bool:
 
 
 def _acts(calls: list[int]) -> bool:
-    """Whether the model is called with single examples, many times, in varying numbers."""
-    return len(set(calls)) > 1 and max(calls) >= _FEWEST_ACTIONS
+    """Whether the model is called with single examples, many times, in varying numbers.
+
+    Steps without such calls do not count: a model may be tried out before the first.
+    """
+    return len(set(calls) - {0}) > 1 and max(calls) >= _FEWEST_ACTIONS
 
 
 def _plays_episodes(trace: Trace) -> bool:

@@ -26,6 +26,7 @@ def test_targets_that_a_network_makes_may_grow(code):
         ((8, 20, 31), ["other"], True),
         ((20, 20, 20), ["other"], False),  # a recurrent model that is called for each time step
         ((0, 2, 7), ["other"], False),
+        ((46, 0, 0), ["other"], False),  # its strides were read before the first step
         ((8, 20, 31), ["nll_loss"], False),
     ],
 )
