@@ -14,8 +14,9 @@ from nntrace.rules.common.chance import (
     training_batches,
 )
 from nntrace.rules.common.loss_course import loss_series
+from nntrace.rules.common.optimizers import backward_line
 from nntrace.rules.common.payloads import count, items, place
-from nntrace.rules.common.signals import span
+from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind
@@ -35,6 +36,10 @@ _OF_LABELS = (
     "a cross-entropy over classes for class numbers, and map labels −1 and 1 to 0 and 1."
 )
 _NO_PROBABILITIES = (-0.5, 1.5)  # noise on labels, as some GANs add, stays within
+_DEEP = 30.0  # times the first loss below zero: densities and rewards stay above
+_BOTTOMLESS = 1e4  # the same, however the loss came there
+_LEAST_STEPS = 50
+_ENDS = 10  # steps whose median is the first, middle or last loss
 
 
 @rule(
@@ -62,6 +67,9 @@ def impossible_loss(
       or returned for each element, as where such targets mark what is left out
     - PyTorch's `kl_div` on what comes out of a softmax, by the operation that made it
 
+    So is a sum with such a function that falls far below zero and does not slow down: another of
+    its terms goes to minus infinity, as a divergence that is subtracted does.
+
     A warning if such a function with a negative weight is all that the only optimizer minimises,
     and with PyTorch if the gradient of a loss written by hand moves probabilities away from its
     targets of zeros and ones, as it does where the minus of a log-likelihood was forgotten, or a
@@ -84,6 +92,9 @@ def impossible_loss(
         return
     if call := next(filter(_is_of_probabilities, loss_calls(trace)), None):
         yield _without_logarithm(call, batch_span(trace))
+        return
+    if (endless := _falls_without_end(trace)) is not None:
+        yield endless
         return
     known = [
         batch
@@ -170,6 +181,42 @@ def _climbed_alone(trace: Trace) -> str | None:
             return None
         function = terms[0]
     return None if loss_series(trace).optimizers > 1 else function
+
+
+def _falls_without_end(trace: Trace) -> Finding | None:
+    """The finding on a sum of losses that cannot be negative and of other terms, if it falls to
+    minus infinity.
+    """
+    series = loss_series(trace)
+    function = None
+    for event in trace.events_of(EventKind.OBJECTIVE):
+        terms, weights = items(event.payload, "terms"), items(event.payload, "weights")
+        pairs = dict(zip(terms, weights, strict=False))
+        bounded = [name for name in pairs if name in _NEVER_NEGATIVE]
+        is_added = all(isinstance(w := pairs[name], int | float) and w > 0.0 for name in bounded)
+        if not bounded or not is_added or len(bounded) == len(terms):
+            return None
+        function = bounded[0]
+    if function is None or series.optimizers > 1 or len(series) < _LEAST_STEPS:
+        return None
+    half, values = len(series) // 2, series.value
+    first, middle, last = map(median, (values[:_ENDS], values[half:][:_ENDS], values[-_ENDS:]))
+    slows_down = first - middle > middle - last
+    if not first > 0.0 or last > -(_BOTTOMLESS if slows_down else _DEEP) * first:
+        return None
+    return Finding(
+        f"the loss fell from {first:.3g} to {last:.3g}: `{function}` in it cannot be "
+        "negative, so another of its terms goes to minus infinity.",
+        steps=series.span,
+        explains=(
+            *("ACT01", "ACT03", "ACT04", "ACT05", "GRD02", "GRD05", "LOS07", "LOS13", "NUM01"),
+            *("NUM02", "NUM03", "NUM05", "NUM09", "PAR01", "PAR02", "UPD01", "UPD07"),
+        ),
+        evidence={"first_loss": first, "last_loss": last},
+        advice="Look at the sign of each term: a divergence, a penalty or a squared distance is "
+        "added, not subtracted. Print the terms one by one.",
+        location=backward_line(trace),
+    )
 
 
 def _away_from_targets(event: Event) -> Finding:

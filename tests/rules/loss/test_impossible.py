@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from rules.builders import batch, batches, event, findings, skip_reasons, trace_of
 
@@ -38,6 +39,36 @@ def test_a_loss_that_is_minimised_with_a_minus_sign_is_a_warning(terms, weights,
     objective = event("objective", terms=terms, weights=weights)
     results = findings("LOS21", trace_of(loss=[-2.0] * 4, batches=rows, events=[objective]))
     assert [finding.level for finding in results] == [Severity.WARNING] * found
+
+
+@pytest.mark.parametrize(
+    ("end", "weight", "power", "steps", "found"),
+    [
+        (-62.0, 1.0, 2, 100, 1),
+        (-58.0, 1.0, 2, 100, 0),
+        (-62.0, -1.0, 2, 100, 0),  # the loss that cannot be negative is climbed
+        (-62.0, 1.0, 0.5, 100, 0),  # it comes to an end
+        (-1.9e4, 1.0, 0.5, 100, 0),
+        (-2.1e4, 1.0, 0.5, 100, 1),
+        (-62.0, 1.0, 2, 49, 0),
+    ],
+)
+def test_a_sum_that_falls_to_minus_infinity_has_a_term_that_does(end, weight, power, steps, found):
+    loss = 2.0 + (end - 2.0) * np.linspace(0.0, 1.05, steps) ** power
+    loss[:10], loss[-10:] = 2.0, end
+    terms = event("objective", terms=["mse_loss", "other"], weights=[weight, 1.0], line=9)
+    own = batches(3, loss_function="mse_loss", loss_value=1.0)
+    results = findings("LOS21", trace_of(loss=loss.tolist(), batches=own, events=[terms]))
+    assert ["goes to minus infinity" in one.message for one in results] == [True] * found
+
+
+@pytest.mark.parametrize("terms", [["mse_loss"], ["other"], ["other", "other#2"]])
+def test_a_loss_without_a_bound_may_fall_below_zero(terms):
+    loss = [2.0] * 10 + [-1000.0 * n for n in range(90)]
+    objective = event("objective", terms=terms, weights=[1.0] * len(terms))
+    own = batches(3, loss_function="mse_loss", loss_value=1.0)
+    rows = trace_of(loss=loss, batches=own, events=[objective])
+    assert all("minus infinity" not in one.message for one in findings("LOS21", rows))
 
 
 def test_steps_that_were_not_sampled_count_where_the_loss_is_the_functions_alone():
