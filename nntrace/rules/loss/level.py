@@ -54,8 +54,9 @@ _TRAIN_ON = (
     "stuck-at-chance",
     Severity.ERROR,
     explains=("LOS07",),
-    advice="Train with the inputs zeroed: if nothing changes, the inputs carry no signal into the "
-    "model. Check that inputs and labels still belong together, then gradients and learning rate.",
+    advice="Train with the inputs zeroed (`nntrace check` does): if nothing changes, the inputs "
+    "carry no signal into the model. Check that inputs and labels still belong together, then "
+    "gradients and learning rate.",
 )
 def stuck_at_chance(
     trace: Trace,

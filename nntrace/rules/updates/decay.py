@@ -129,7 +129,8 @@ def _less_decay(strength: float, share: float, is_decoupled: bool) -> str:
     "UPD14",
     "decay-on-norm-or-bias",
     Severity.INFO,
-    advice="Put parameters of one dimension into a group with `weight_decay=0`.",
+    advice="Put parameters of one dimension (`p.ndim < 2`) and embeddings into a group with "
+    "`weight_decay=0`.",
     in_keras="Exclude them before the first step: "
     '`optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])`.',
 )

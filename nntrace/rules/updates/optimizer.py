@@ -39,7 +39,8 @@ _TRAIN_THE_JUDGE_IN_KERAS = (
     explains=("GRD03", "LOS07", "LOS11", "LOS12", "LOS14", "GRD10"),
     advice="Build the optimizer after the model is complete and give it `model.parameters()`; "
     "keep layers in an `nn.ModuleList`, not in a plain list, whose layers "
-    "`parameters()` does not see; freeze what should not learn with `requires_grad_(False)`.",
+    "`parameters()` does not see; freeze what should not learn with `requires_grad_(False)`, "
+    "and add what is unfrozen later by `add_param_group`.",
     in_keras="Give the optimizer all variables that should learn (`model.trainable_variables` of "
     "every model); keep layers as attributes or in lists of the model, so that it knows them; "
     "set `trainable = False` of what should not learn.",
