@@ -7,6 +7,8 @@ import numpy as np
 
 from nntrace.rules.common.calls import LossCall, loss_calls
 from nntrace.rules.common.chance import CROSS_ENTROPY, batch_span, is_of, loss_inputs, loss_location
+from nntrace.rules.common.flow import Flow
+from nntrace.rules.common.optimizers import backward_line
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loss.alignment import is_aligned, unnormalised
 from nntrace.rules.loss.declared import contradicted
@@ -67,7 +69,8 @@ def softmax_before_cross_entropy(
     most = max((len(judged) for judged in calls.values()), default=0)
     if most < batches:
         if not doubled and not wrong:
-            yield too_few(f"needs {batches} sampled calls of `cross_entropy`, has {most}")
+            lacking = too_few(f"needs {batches} sampled calls of `cross_entropy`, has {most}")
+            yield _in_a_loss_of_its_own(trace) or lacking
         return
     for path, judged in calls.items():
         matching = [batch for batch in judged if _is_probabilities(batch)]
@@ -89,6 +92,23 @@ def softmax_before_cross_entropy(
             },
             location=loss_location(trace, path),
         )
+
+
+def _in_a_loss_of_its_own(trace: Trace) -> Finding | None:
+    """The finding on a log-softmax at the end of the forward pass that takes a softmax's output."""
+    flow = Flow(trace)
+    for vertex, sources in flow.sources.items():
+        before = next((s for s in sources if flow.kind(s).removeprefix(":") == "softmax"), None)
+        if before is None or flow.kind(vertex).removeprefix(":") != "logsoftmax":
+            continue
+        if not any(after.is_module for after in flow.behind([vertex])):
+            return Finding(
+                "the loss takes the log-softmax of what went through a softmax: it expects logits.",
+                site=trace.site(before.name, Role.ACTIVATION),
+                steps=batch_span(trace),
+                location=backward_line(trace),
+            )
+    return None
 
 
 @rule(

@@ -65,6 +65,22 @@ def test_keras_finds_the_logits_behind_a_softmax_of_which_it_is_told_that_it_is_
     assert finding.location.line == 3
 
 
+@pytest.mark.parametrize(
+    ("vertices", "found"),
+    [
+        (["head", ":softmax", ":logsoftmax", ":mul", ":sum"], 1),
+        (["head", ":softmax", ":div", ":logsoftmax", ":sum"], 0),
+        (["head", ":softmax", ":logsoftmax", "decoder", ":sum"], 0),
+        (["head", ":logsoftmax", ":mul", ":sum"], 0),
+    ],
+)
+def test_a_loss_by_hand_on_a_softmax_is_seen_in_the_graph(vertices, found):
+    chain = [[place, place + 1] for place in range(len(vertices) - 1)]
+    graph = event("graph", vertices=vertices, edges=chain)
+    results = run_rule("LOS02", trace_of(loss=[1.0] * 20, events=[graph]))
+    assert len([result for result in results if hasattr(result, "message")]) == found
+
+
 # LOS03
 
 
