@@ -44,6 +44,7 @@ from nntrace.trace.model import BoolArray, FloatArray, IntArray
 
 _WINDOW = 25  # samples around a spike
 _OFTEN = 3  # spikes from which on they are no accident
+_FORBIDDEN = 1e3  # rms: scores of -10,000 stand among weights, and get no gradient
 _ROUNDING = 2.0**-24  # of the weights
 _LONGER = 1.5  # times the usual step
 _LATER = ("UPD01", "UPD12", "PAR03", "ACT01", "ACT09")  # do harm in the course of steps
@@ -279,6 +280,7 @@ def gradient_depth_imbalance(
     Left out:
 
     - lookup tables, and gradients that are exactly zero
+    - weights of a size (1000) that forbids something, such as a transition between two tags
     - the experts of a mixture, which get as much as they get examples
     - two layers of which neither feeds the other (an actor's beside a critic's)
     - two layers with a batch norm between them: the norm removes the part of the gradient that all
@@ -289,7 +291,8 @@ def gradient_depth_imbalance(
     sites = weights(trace, Role.PARAM_GRAD)
     gradient = columns(trace, Role.PARAM_GRAD, "rms", sites)
     size = columns(trace, Role.PARAM, "rms", sites)
-    effect = np.where((gradient > 0) & (size > 0), gradient * size, np.nan)
+    is_weight = (size > 0) & (size < _FORBIDDEN)
+    effect = np.where((gradient > 0) & is_weight, gradient * size, np.nan)
     is_alternative = chosen_at_times(trace)
     usable = [
         place

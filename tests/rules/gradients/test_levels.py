@@ -255,6 +255,12 @@ def test_ten_samples_of_neighbours_are_needed(samples, skipped):
     assert bool(skip_reasons("GRD10", trace(*layers, sampled=range(samples)))) is skipped
 
 
+@pytest.mark.parametrize(("size", "found"), [(1001.0, 0), (999.0, 1)])
+def test_the_forbidden_transitions_of_a_crf_are_no_weights(size, found):
+    transitions = parameter("crf.transitions", 1.0, size=size)
+    assert len(findings("GRD10", trace(parameter("linear.weight", 0.5), transitions))) == found
+
+
 @pytest.mark.parametrize(("calls", "found"), [([64, None] * 10, 0), ([64, 64] * 10, 1)])
 def test_an_expert_that_gets_few_examples_is_no_neighbour(calls, found):
     outputs = [site("b", "activation", std=1.0), site("experts.3", "activation", n=calls)]
