@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch.utils.data import BatchSampler, IterableDataset, RandomSampler
+from torch.utils.data import BatchSampler, IterableDataset, RandomSampler, SubsetRandomSampler
 
 from nntrace_torch.program.containers import is_list_of_examples
 from nntrace_torch.program.tensors import can_sample
@@ -18,7 +18,9 @@ _DEEPEST = 4  # containers around the first tensor of a batch
 def facts_of(loader: Any) -> dict[str, Any]:
     """The sizes of a loader and its data set, and how it draws from it, for a `loader` event."""
     sampler = _sampler(loader)
-    size = _length(getattr(loader, "dataset", None))
+    # The part of a split that is drawn from, where that is said by indices.
+    part = sampler if type(sampler) is SubsetRandomSampler else None
+    size = _length(getattr(loader, "dataset", None) if part is None else part)
     if size is None:  # as of Keras' arrays; the sampler knows what it draws from
         size = _length(getattr(sampler, "data_source", None))
     return {

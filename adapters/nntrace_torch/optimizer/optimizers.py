@@ -32,7 +32,8 @@ class Known:
         reference: a weak reference to it.
         name: its name in the trace: its class, with a number from the second optimizer on. An
             optimizer that the same line builds again for the same parameters keeps the name.
-        built: how often that line has built it.
+        built: how often that line has built it; one that never stepped had nothing to lose, and
+            does not count.
         announced: whether its event was recorded, which is at its first step.
         rate: the learning rate of its last step, which schedules may have changed since.
     """
@@ -195,7 +196,7 @@ class Optimizers:
             source = self._sources.of(optimizer)
             before = self._by_source.get((type(optimizer), source))
             if before is not None and before.is_replaced_by(optimizer, source):
-                known = Known(optimizer, before.name, source, before.built + 1)
+                known = Known(optimizer, before.name, source, before.built + before.announced)
             else:
                 name = type(optimizer).__name__
                 if not isinstance(optimizer, HandWritten):

@@ -51,9 +51,10 @@ def duplicate_examples(
     look too good. Counted among sampled batches and scaled to the whole epoch. Only information if
     an example is a few whole numbers (categories, a board), which are naturally equal now and then,
     or if no example of some of the labels comes in copies: rare classes were repeated on purpose.
-    Not judged if the sampler draws with replacement, if several models learn in turn on samples so
-    drawn (bagging), nor if a sampler of the program's own makes batches that hold no copies, as
-    private training does.
+    Not judged if an example is one whole number (a user, a word), if a batch holds more examples
+    than the data set (windows cut from its series), if the sampler draws with replacement, if
+    several models learn in turn on samples so drawn (bagging), nor if a sampler of the program's
+    own makes batches that hold no copies, as private training does.
 
     Also found are examples of a validation that were trained on, unless it is given the very arrays
     of the training:
@@ -68,7 +69,8 @@ def duplicate_examples(
 
     Source: Karpathy's Recipe, step 1 (look for duplicates).
     """
-    site = next(iter(trace.sites_of(Role.INPUT)), None)
+    inputs = list(trace.sites_of(Role.INPUT))
+    site = inputs[0] if inputs else None
     batches = [b for b in training_batches(trace) if b.epoch is not None and b.batch_size]
     loaders = _training_loaders(trace)
     sizes = [n for loader in loaders if isinstance(n := loader.get("dataset_size"), int) and n > 0]
@@ -87,6 +89,12 @@ def duplicate_examples(
         return
     if size is None:
         yield Skipped("the number of examples in the data set is not known")
+        return
+    if max(batch.batch_size or 0 for batch in batches) > size:
+        yield Skipped("a batch holds more examples than the data set: they are cut from its items")
+        return
+    if may_be_equal and len(inputs) == 1 and np.prod(inputs[0].shape[1:]) == 1:
+        yield Skipped("an example is one whole number, of which many are bound to be equal")
         return
     copies, expected = _copies(batches, size)
     if all(loader.get("batch_size") is None for loader in loaders):

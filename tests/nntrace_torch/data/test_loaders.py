@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, SubsetRandomSampler, TensorDataset
 from torch_programs import mlp
 from tracing import payloads
 
@@ -36,6 +36,12 @@ def test_a_loader_is_announced_once_with_its_facts(trace_here):
     assert payload["workers"] == 0
     assert (trace.steps.data_wait_ns[:3] > 0).all()
     assert (trace.steps.data_wait_ns <= trace.steps.duration_ns).all()
+
+
+def test_the_data_set_of_a_loader_is_the_part_whose_indices_its_sampler_has(trace_here):
+    data, part = TensorDataset(torch.randn(20, 4)), SubsetRandomSampler(range(12))
+    trace = trace_here(lambda: train_over(DataLoader(data, batch_size=4, sampler=part)))
+    assert payloads(trace, "loader")[0]["dataset_size"] == 12
 
 
 class Stream(IterableDataset):

@@ -28,6 +28,18 @@ def test_an_optimizer_built_anew_for_the_same_parameters_keeps_its_name(trace_he
     assert found[0]["decoupled"] is False
 
 
+def test_an_optimizer_that_never_stepped_is_not_counted_among_those_built_before(trace_here):
+    def program():
+        model = mlp()
+        for steps in (0, 0, 2, 2):
+            optimizer = torch.optim.Adam(model.parameters())
+            classify(model, INPUTS, steps=steps, optimizer=optimizer)
+
+    trace = trace_here(program)
+    assert set(trace.steps.optimizer) == {"Adam"}
+    assert [payload["built"] for payload in payloads(trace, "optimizer")] == [1, 2]
+
+
 def test_an_optimizer_tells_in_which_cell_of_a_notebook_it_steps(trace_here, monkeypatch):
     shell = SimpleNamespace(execution_count=0)
     ipython = SimpleNamespace(get_ipython=lambda: shell)

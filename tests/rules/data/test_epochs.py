@@ -138,6 +138,29 @@ def test_equal_rows_of_a_few_whole_numbers_are_natural(features, level):
     assert findings("DAT08", trace)[0].level is level
 
 
+@pytest.mark.parametrize(
+    ("others", "shape", "whole", "judged"),
+    [
+        ([], [32], True, False),
+        ([], [32, 1], True, False),
+        ([], [32, 2], True, True),
+        ([], [32, 1], False, True),
+        ([site("input.1", "input", shape=[32])], [32], True, True),
+    ],
+)
+def test_examples_that_are_one_whole_number_are_bound_to_be_equal(others, shape, whole, judged):
+    sites = [site("input.0", "input", shape=shape), *others]
+    rows = epoch_of(50, input_integer_valued=whole)
+    trace = trace_of(steps=10, sites=sites, batches=rows, events=[loader()])
+    assert findings("DAT08", trace) if judged else skip_reasons("DAT08", trace)
+
+
+@pytest.mark.parametrize(("dataset_size", "judged"), [(31, False), (32, True)])
+def test_batches_of_more_examples_than_the_data_set_are_cut_from_its_items(dataset_size, judged):
+    trace = trace_of(steps=10, batches=epoch_of(200), events=[loader(dataset_size)])
+    assert findings("DAT08", trace) if judged else skip_reasons("DAT08", trace)
+
+
 @pytest.mark.parametrize(("seen", "found"), [(12, 0), (13, 1)])
 def test_validation_examples_that_are_trained_on_are_a_warning_at_the_line_of_fit(seen, found):
     place = {"file": "train.py", "line": 9}
