@@ -55,11 +55,15 @@ def constant_input(
     fill at least half of the sampled batches, in all inputs. Single values are an error if all
     inputs are constant in at least half of the sampled batches; a warning if they are in fewer, or
     if only the first of several inputs is, because masks and initial states may rightly be
-    constant. Batches of one example are judged together, and only if all of them are constant.
+    constant. Batches of one example are judged together, and only if all of them are constant. Not
+    judged are categories, of which an example has one, and a model that is called several times in
+    a step, of which one call may rightly get one value (the points of a boundary).
     Source: "37 reasons", 1 (check your input data) and 2 (try random input).
     """
     steps = trace.sampled_steps
-    sites = [site for site in trace.sites_of(Role.INPUT) if site.numel != 1]
+    sites = [
+        site for site in trace.sites_of(Role.INPUT) if site.numel != 1 and not _is_category(site)
+    ]
     low = [trace.series(Role.INPUT, "min", site) for site in sites]
     high = [trace.series(Role.INPUT, "max", site) for site in sites]
     known = [np.isfinite(a) & np.isfinite(b) for a, b in zip(low, high, strict=True)]
@@ -68,6 +72,10 @@ def constant_input(
         yield too_few(f"needs the inputs of {batches} sampled batches, has {int(seen.sum())}")
         return
     constant = [(a == b) & k for a, b, k in zip(low, high, known, strict=True)]
+    varied = np.isin(steps, _steps_of_varied_values(trace))
+    if len(sites) == 1 and (constant[0] & varied).any():
+        yield Skipped("of several calls of the model in a step the first alone gets one value")
+        return
     constant[0] &= ~np.isin(steps, _steps_of_different_examples(trace))
     everything = np.all([c | ~k for c, k in zip(constant, known, strict=True)], axis=0) & seen
     alone = _of_one_example(trace, sites[0]) & seen
@@ -310,6 +318,23 @@ def _steps_of_different_examples(trace: Trace) -> list[int]:
         for batch in training_batches(trace)
         if batch.duplicate_examples is not None and not all_are_copies(batch)
     ]
+
+
+def _steps_of_varied_values(trace: Trace) -> list[int]:
+    """Steps whose batch, which is that of each alike call in turn, held more than one value.
+
+    What a loss module is given may be such a call; predictions are no batch.
+    """
+    return [
+        one.step
+        for one in training_batches(trace)
+        if one.input_min != one.input_max
+        and (one.input_min, one.input_max) != (one.output_min, one.output_max)
+    ]
+
+
+def _is_category(site: Site) -> bool:
+    return "int" in site.dtype and np.prod(site.shape[1:]) == 1
 
 
 def _of_one_example(trace: Trace, site: Site) -> BoolArray:

@@ -43,6 +43,29 @@ def test_zeros_sampled_from_a_sparse_input_whose_examples_differ_are_healthy(dup
     assert len(findings("DAT01", trace)) == found
 
 
+@pytest.mark.parametrize(
+    ("shape", "dtype", "found"),
+    [([32, 1], "int64", 0), ([32], "int64", 0), ([32, 2], "int64", 1), ([32, 1], "float32", 1)],
+)
+def test_one_category_of_all_examples_is_healthy(shape, dtype, found):
+    given = {"shape": shape, "dtype": dtype, "numel": 64, "min": 0.0, "max": 0.0}
+    trace = trace_of(steps=2, sites=[image(**given)])
+    assert len(findings("DAT01", trace) if found else skip_reasons("DAT01", trace)) == 1
+
+
+@pytest.mark.parametrize(
+    ("high", "further", "output", "found"),
+    [(1.0, 0, 2.0, 0), (0.0, 0, 2.0, 1), (1.0, 1, 2.0, 1), (1.0, 0, 1.0, 1)],
+    ids=["varies", "does not", "another input", "predictions given to a loss"],
+)
+def test_one_value_at_the_first_of_several_calls_in_a_step_is_healthy(high, further, output, found):
+    given = {"input_min": 0.0, "input_max": [0.0, high, 0.0, high], "duplicate_examples": 31}
+    rows = batches(4, batch_size=32, output_min=0.0, output_max=output, **given)
+    inputs = [image(f"input.{one}", min=0.0, max=0.0) for one in range(1 + further)]
+    trace = trace_of(steps=4, sites=inputs, batches=rows)
+    assert len(findings("DAT01", trace) if found else skip_reasons("DAT01", trace)) == 1
+
+
 def copies(steps=20, copied=20, size=32, spread=0.0, dtype="int64", further=()):
     duplicates = [size - 1 if step < copied else 0 for step in range(steps)]
     rows = batches(steps, batch_size=size, duplicate_examples=duplicates)
