@@ -258,7 +258,8 @@ def test_ten_samples_of_neighbours_are_needed(samples, skipped):
 @pytest.mark.parametrize(("size", "found"), [(1001.0, 0), (999.0, 1)])
 def test_the_forbidden_transitions_of_a_crf_are_no_weights(size, found):
     transitions = parameter("crf.transitions", 1.0, size=size)
-    assert len(findings("GRD10", trace(parameter("linear.weight", 0.5), transitions))) == found
+    layers = [parameter("lstm.weight", 0.5), parameter("linear.weight", 0.5), transitions]
+    assert len(findings("GRD10", trace(*layers))) == found
 
 
 @pytest.mark.parametrize(("calls", "found"), [([64, None] * 10, 0), ([64, 64] * 10, 1)])
