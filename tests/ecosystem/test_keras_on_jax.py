@@ -142,6 +142,17 @@ def test_a_layer_that_leads_nowhere_is_told(known):
     assert [path.rpartition("/")[2] for path in left_out["layers"]] == ["nowhere"]
 
 
+def test_which_layer_feeds_which_is_read_off_the_traced_step(tmp_path):
+    [graph] = payloads(traced("who_feeds_whom.py", tmp_path / "run")[1], EventKind.GRAPH)
+    names = [name.rpartition("/")[2] for name in graph["vertices"]]
+    edges = {(names[one], names[two]) for one, two in graph["edges"]}
+    assert {
+        *(("first", ":relu"), (":relu", "drop"), ("drop", "shared"), ("shared", ":tanh")),
+        *((":tanh", "read"), ("read", "head"), ("first", ":detach")),
+    } <= edges
+    assert {two for one, two in edges if one == "first"} == {":relu", ":detach"}
+
+
 def test_norms_that_were_told_to_infer_in_vain_are_named(known):
     [told] = payloads(known, EventKind.TRAINABLE)
     assert [path.rpartition("/")[2] for path in told["overruled"]] == ["moving_mean"]

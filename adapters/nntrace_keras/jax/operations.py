@@ -189,11 +189,11 @@ class Computation:
 
     def _apply(self, call: Call, given: Sequence[Value]) -> list[Value]:
         primitive, params = call.equation.primitive, call.equation.params
-        inside = params.get(_CALLS.get(primitive.name, ""))
+        inside = inside_of(call.equation)
         if primitive.name == "cond":
             inside, given = params["branches"][int(given[0].array)], given[1:]
         if inside is not None:
-            return self.run(_closed(inside), given, call, call.time_step)
+            return self.run(inside, given, call, call.time_step)
         bound = primitive.get_bind_params(params)
         functions, rest = bound if isinstance(bound, tuple) else ((), bound)  # before JAX 0.10
         with call.equation.ctx.manager:
@@ -281,14 +281,17 @@ def operations_in(closed: Any) -> int:
     """How many there are, those of loops once."""
     total = 0
     for equation in closed.jaxpr.eqns:
-        name, params = equation.primitive.name, equation.params
-        inside = params.get(_CALLS.get(name, ""))
-        total += 1 if inside is None else operations_in(_closed(inside))
+        inside = inside_of(equation)
+        total += 1 if inside is None else operations_in(inside)
     return total
 
 
-def _closed(jaxpr: Any) -> Any:
-    return jaxpr if hasattr(jaxpr, "consts") else jax.extend.core.ClosedJaxpr(jaxpr, ())
+def inside_of(equation: Any) -> Any:
+    """The operations, a `ClosedJaxpr`, to which one hands its operands; None if it has none."""
+    jaxpr = equation.params.get(_CALLS.get(equation.primitive.name, ""))
+    if jaxpr is None or hasattr(jaxpr, "consts"):
+        return jaxpr
+    return jax.extend.core.ClosedJaxpr(jaxpr, ())
 
 
 def _last_uses(jaxpr: Any) -> list[list[Any]]:

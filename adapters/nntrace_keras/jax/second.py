@@ -17,6 +17,7 @@ import keras
 import numpy as np
 from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sample_weight
 
+from nntrace.adapter.flow import NewGraphs
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_keras.data.batches import BatchFacts, GivenLoss
@@ -110,6 +111,7 @@ class JaxSecond:
         self._watch = watch
         self._built: dict[Any, _Computation] = {}
         self._announced: set[tuple[str, Source]] = set()
+        self._graphs = NewGraphs(recorder)
 
     def look(
         self, step: Step, arguments: Sequence[Any], turn: int, variant: Hashable = None
@@ -173,6 +175,9 @@ class JaxSecond:
         except Exception as error:  # whatever the program's own code makes of being traced
             message = f"it cannot be traced: {type(error).__name__}"
             raise CannotComputeError(message) from error
+        for seen in watch.all:
+            if seen.flow is not None:
+                self._graphs.add(seen.flow)
         return _Computation(call, planned[-1])
 
     def _plan(

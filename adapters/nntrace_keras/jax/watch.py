@@ -18,6 +18,8 @@ from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from keras.src.trainers.compile_utils import CompileLoss
 
+from nntrace.adapter.flow import FlowGraph
+from nntrace_keras.jax.dataflow import flow_graph
 from nntrace_keras.jax.differentiation import Derivative, Differentiation
 from nntrace_keras.jax.operations import MARK
 from nntrace_keras.jax.scopes import Scopes
@@ -51,6 +53,8 @@ class Seen:
         by: what it is differentiated by, as the function's caller and as itself sees it.
         variables: whose values these are; None for what is none's.
         scale: by what an optimizer has its loss multiplied; None if it does not.
+        enclosing: the numbers of the name scopes in which layers were called.
+        flow: which layer feeds which; None if it is too much to be read.
     """
 
     layers: list[LayerCall] = field(default_factory=list)
@@ -65,6 +69,16 @@ class Seen:
     by: list[tuple[Any, Any]] = field(default_factory=list)
     variables: Sequence[Any] = ()
     scale: Any = None
+    enclosing: set[int] = field(default_factory=set)
+    flow: FlowGraph | None = None
+
+    def leaves(self) -> dict[int, tuple[Any, str]]:
+        """The layers that call no others, with their paths, by the numbers of their scopes."""
+        return {
+            number: what
+            for number, what in enumerate(self.marked)
+            if not isinstance(what, Source) and number not in self.enclosing
+        }
 
 
 class JaxWatch:
@@ -159,7 +173,13 @@ class JaxWatch:
             return loss, (aux, outputs, losses, entered)
 
         outer = asked.leaves(args)
-        shapes = jax.eval_shape(lambda: observed(None, *args)[1][1])
+
+        def plain() -> Any:
+            loss, (_, outputs, *_) = observed(None, *args)
+            return loss, outputs
+
+        traced, (_, shapes) = jax.make_jaxpr(plain, return_shape=True)()
+        flow = flow_graph(traced, outer, self._now.leaves())
         offsets = [jnp.zeros(shape.shape, shape.dtype) for shape in shapes]
         numbers = (0, *(number + 1 for number in asked.numbers(args)))
         gradient = asked.make(observed, numbers, True, **asked.options)
@@ -167,7 +187,7 @@ class JaxWatch:
         seen = self._now
         self.all.append(seen)
         seen.output_gradients, *of_arguments = found
-        seen.gradients, seen.loss = of_arguments, loss
+        seen.gradients, seen.loss, seen.flow = of_arguments, loss, flow
         for call, output in zip(seen.layers, outputs, strict=True):
             call.output = output
         for loss_call, tensors in zip(seen.losses, losses, strict=True):
@@ -182,9 +202,10 @@ class JaxWatch:
         def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:
             if not self._is_here():
                 return original(layer, *args, **kwargs)
-            enclosing = self._stack[-1] if self._stack else None
+            enclosing, within = self._stack[-1] if self._stack else (None, -1)
             path = self._path_of(layer, enclosing)
-            self._stack.append(layer)
+            self._now.enclosing.add(within)
+            self._stack.append((layer, len(self._now.marked)))
             try:
                 with self._marked((layer, path)):
                     outputs = original(layer, *args, **kwargs)
@@ -223,7 +244,7 @@ class JaxWatch:
                 set_keras_mask(tensor, mask)
             leaves[place] = tensor
             outputs = tree.pack_sequence_as(outputs, leaves)
-        enclosing = self._stack[-1] if self._stack else None
+        enclosing = self._stack[-1][0] if self._stack else None
         parent = self._path_of(enclosing, None) if enclosing is not None else ""
         call = LayerCall(layer, path, parent, tensor)
         self._now.layers.append(call)

@@ -8,8 +8,8 @@ from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
 
 UNKNOWN_FLOW = (
-    "which layer feeds which was not recorded (it is for PyTorch outside compiled graphs, and for "
-    "Keras on TensorFlow in `fit` and in `tf.function`)"
+    "which layer feeds which was not recorded (it is for PyTorch outside compiled graphs, for "
+    "Keras on TensorFlow in `fit` and in `tf.function`, and on JAX in `fit` and in jitted loops)"
 )
 _AFFINE = ("linear", "dense", "einsumdense", "conv1d", "conv2d", "conv3d")
 # Parts of the class names of modules that are linear themselves, or only move elements.
