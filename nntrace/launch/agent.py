@@ -157,7 +157,9 @@ class Agent:
             elif self._speaks and not os.path.exists(os.environ.get("NNTRACE_RUN", "")):
                 known = self._finder.names_read
                 named = f" that nntrace knows ({', '.join(sorted(known))})" if known else ""
-                say(f"nothing was recorded: no framework{named} was imported.")
+                # TensorFlow hands it out as `tf.keras`, so that few know that they use it.
+                two = " Keras 2 (`tf_keras`) was: it is not observed." * ("tf_keras" in sys.modules)
+                say(f"nothing was recorded: no framework{named} was imported.{two}")
         except Exception as error:
             say(f"the run was not completed properly: {type(error).__name__}: {error}")
             if os.environ.get("NNTRACE_STRICT") == "1":

@@ -177,6 +177,13 @@ def test_where_other_packages_were_imported_the_known_frameworks_are_named(folde
     assert "no framework that nntrace knows (keras, torch) was imported" in found.stderr
 
 
+def test_a_program_of_keras_2_is_told_that_it_is_not_observed(folder):
+    write(folder, "tf_keras.py", "")
+    write(folder, "plain.py", "import numpy, tf_keras")
+    found = traced(folder, "plain.py")
+    assert "(keras, torch) was imported. Keras 2 (`tf_keras`) was: it is not" in found.stderr
+
+
 def test_a_program_of_the_standard_library_imports_nothing_heavier_for_nntrace(folder):
     write(folder, "plain.py", "import sys; print(*sorted(sys.modules))")
     found = traced(folder, "plain.py")
