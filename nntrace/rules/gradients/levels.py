@@ -12,6 +12,7 @@ from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.layers import (
     any_finite,
     batch_norm_between,
+    by_design,
     cancelling,
     columns,
     early_samples,
@@ -71,8 +72,9 @@ def zero_gradient(
     They are connected to the loss but have no influence on it. It must last to the end of the run.
     Information if it is a single number in one of several alike blocks, such as the factor that
     mixes two values which are the same in the first block, or a part of what a library built, such
-    as the scale of a quantiser that gathers statistics first. GRD03 reports parameters without any
-    gradient.
+    as the scale of a quantiser that gathers statistics first; and if it is a minor part of what a
+    library built that has none from the start on, such as the layers for inputs which the program
+    does not have. GRD03 reports parameters without any gradient.
 
     Not reported:
 
@@ -115,20 +117,21 @@ def zero_gradient(
     alive = {
         _place(sites[index]) for index in np.flatnonzero((np.nan_to_num(size) > 0).any(axis=0))
     }
-    is_scale = all(
-        site.numel == 1 and (_place(site) in alive or site.library_object is not None)
-        for site, _ in found
-    )
-    paths = [site.path for site, _ in found]
-    since = min(row for _, row in found)
+    blamed = [site for site, _ in found]
     at_once = not any(row for _, row in found)
-    why, advice = never_read_on([site for site, _ in found]) if at_once else ("", "")
+    is_minor = all(
+        site.numel == 1 and (_place(site) in alive or site.library_object is not None)
+        for site in blamed
+    ) or (at_once and by_design(blamed, (site for site in sites if site not in blamed)))
+    paths = [site.path for site in blamed]
+    since = min(row for _, row in found)
+    why, advice = never_read_on(blamed) if at_once else ("", "")
     yield Finding(
         f"{len(found)} of {len(sites)} parameters receive gradients that are exactly zero: "
         f"{named(paths)}{why}.",
-        site=found[0][0],
+        site=blamed[0],
         steps=sampled_span(trace, since),
-        severity=Severity.INFO if is_scale else None,
+        severity=Severity.INFO if is_minor else None,
         not_explained_by=_LATER if at_once else (),
         explains=("UPD12",) if at_once else (),
         evidence={"parameters": paths, "since": [int(trace.sampled_steps[r]) for _, r in found]},

@@ -90,6 +90,25 @@ def test_a_number_within_what_a_library_built_may_have_no_effect_yet(numel, numb
 
 
 @pytest.mark.parametrize(
+    ("used", "gradients", "level"),
+    [
+        (65, 0.0, Severity.INFO),
+        (64, 0.0, Severity.ERROR),
+        (65, [0.1] * 2 + [0.0] * 18, Severity.ERROR),
+    ],
+    ids=["a minor part", "a half", "not from the start"],
+)
+def test_a_library_may_build_layers_for_inputs_that_the_program_lacks(used, gradients, level):
+    sizes = {"encoder.weight": (used, 1.0), "static.weight": (64, gradients)}
+    sites = [
+        [row | {"numel": numel, "library_object": 0} for row in parameter(path, rms)]
+        for path, (numel, rms) in sizes.items()
+    ]
+    [finding] = findings("GRD04", trace(*sites))
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(
     ("frozen", "mask", "output", "found"),
     [(False, 0.0, 0.0, 0), (True, 0.0, 0.0, 1), (False, 0.1, 0.0, 1), (False, 0.0, 0.1, 1)],
 )
